@@ -1,0 +1,1 @@
+"""Driver classes: one file per instrument, properties and methods in physical units."""

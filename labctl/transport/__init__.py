@@ -1,0 +1,28 @@
+"""Transports move bytes between a driver and whatever answers: hardware, simulator, recording."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Transport(Protocol):
+    """A byte pipe to one instrument. It knows nothing of commands, lines or blocks."""
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`; raises ConnectionLost when the far end is gone."""
+
+    def receive(self, timeout: float) -> bytes:
+        """Return what has arrived (at least one byte), or b"" if nothing came in `timeout` s."""
+
+    def close(self) -> None:
+        """Release the connection; may be called twice."""
+
+
+class Endpoint(Protocol):
+    """One connection to a simulator, as seen by the simulator. There is no I/O inside."""
+
+    def feed(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
+        """Take bytes that arrive at `now`; return replies as (due time, bytes), in order.
+
+        `feed(b"", now)` collects what the instrument sends unasked (pushed values, time tags).
+        """

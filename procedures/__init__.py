@@ -1,0 +1,1 @@
+"""Procedures: one file per measurement."""

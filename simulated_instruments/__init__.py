@@ -1,0 +1,1 @@
+"""Physics at the far end of the wire: simulated instruments that share one world."""

@@ -1,0 +1,1 @@
+"""Pure physics functions. Shares no formula with labctl.analysis."""

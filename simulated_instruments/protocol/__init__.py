@@ -1,0 +1,1 @@
+"""Sans-IO codecs and command tables: bytes in, bytes out."""

@@ -1,0 +1,1 @@
+"""Worlds: plain Python that composes models into one experiment."""
