@@ -1,0 +1,169 @@
+"""LabProcedure: a pymeasure `Procedure` made of points, hence resumable, and self-describing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pymeasure.experiment import Procedure
+
+from labctl.errors import RequestError, nearest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from labctl.bench import Bench
+
+Point = Mapping[str, Any]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A number that a procedure promises to deliver."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+@dataclass
+class RunData:
+    """What a run recorded, as arrays: all that `analyse` and `figures` may look at."""
+
+    columns: Mapping[str, np.ndarray]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    results: Mapping[str, tuple[Any, float | None, str]] = field(default_factory=dict)
+    derived: Mapping[str, np.ndarray] = field(default_factory=dict)
+    read_trace: Callable[[str, int], np.ndarray] | None = None
+
+    def __getitem__(self, column: str) -> np.ndarray:
+        """One value per row of `column`, in the order in which rows were recorded."""
+        try:
+            return self.columns[column]
+        except KeyError:
+            hint = nearest(column, self.columns)
+            raise RequestError(f"this run has no column {column!r}{hint}") from None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def trace(self, column: str, row: int) -> np.ndarray:
+        """The array that row number `row` recorded in trace column `column`."""
+        if self.read_trace is None:
+            raise RequestError(f"this run has no traces, {column!r} was asked for")
+        return self.read_trace(column, row)
+
+
+class LabProcedure(Procedure):  # type: ignore[misc]
+    """Base of our procedures: say which points there are and how to measure one.
+
+    A runner provides `bench`, `rng`, `rows` and `emit`. Everything random that a procedure does
+    must come from `rng`, which is seeded by the run: replay depends on it.
+    """
+
+    INSTRUMENTS: ClassVar[tuple[str, ...]] = ()
+    TRACES: ClassVar[tuple[str, ...]] = ()  # array columns, stored outside the row
+    RESULTS: ClassVar[tuple[Result, ...]] = ()
+    DATA_COLUMNS: ClassVar[list[str]] = ["index"]
+
+    bench: Bench
+    rng: np.random.Generator
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__()
+        self.rows: Sequence[Row] = []
+        self.finished_points: set[int] = set()
+        self.set(**parameters)
+
+    def set(self, **parameters: Any) -> None:
+        """Set parameters by name, checking type, unit and limits.
+
+        Raises:
+            RequestError: an unknown name or an impossible value; nothing was changed.
+        """
+        converted = {}
+        for name, value in parameters.items():
+            if name not in self._parameters:
+                hint = nearest(name, self._parameters)
+                raise RequestError(f"{self.name()} has no parameter {name!r}{hint}")
+            try:
+                converted[name] = self._parameters[name].convert(value)
+            except ValueError as error:
+                raise RequestError(f"{self.name()}: parameter {name!r}: {error}") from None
+        for name, value in converted.items():
+            self._parameters[name].value = value
+            setattr(self, name, value)
+
+    @classmethod
+    def name(cls) -> str:
+        """The name on the command line: `CovarianceSweep` is `covariance-sweep`."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+
+    # What a measurement defines
+
+    def points(self) -> Iterator[Point]:
+        """Yield the points, from parameters only: a resumed run must find the same ones."""
+        raise NotImplementedError
+
+    def measure_point(self, point: Point) -> Row:
+        """Measure one point; the row it returns is recorded together with the point."""
+        raise NotImplementedError
+
+    def analyse(self, data: RunData) -> dict[str, Any]:
+        """Results from recorded data: numbers, (value, uncertainty) pairs, and derived arrays."""
+        return {}
+
+    def figures(self, data: RunData) -> dict[str, Figure]:
+        """The figures of this measurement, the most important first."""
+        return {}
+
+    # What the framework provides
+
+    def execute(self) -> None:
+        """Measure every point that is not recorded yet, yielding once before each."""
+        sleep = self.bench.clock.sleep
+        finished = self.finished_points
+        for index, point in enumerate(self.points()):
+            if index in finished:
+                continue
+            sleep(0.0)
+            row: Row = {"index": index, **point}
+            row.update(self.measure_point(point))
+            self.emit("results", row)
+
+    def count_points(self) -> int:
+        """How many points the whole run has."""
+        return sum(1 for _ in self.points())
+
+    def note(self, text: str) -> None:
+        """Put a remark into the run's journal."""
+        self.emit("note", text)
+
+    def show(self, name: str, value: float, unit: str = "") -> None:
+        """Show a key figure to whoever watches the run; it is not recorded."""
+        self.emit("show", (name, value, unit))
+
+
+def parameter_table(procedure: Procedure) -> dict[str, dict[str, Any]]:
+    """Each parameter's label, type, unit, limits, choices, default and meaning, for people."""
+    table = {}
+    for name, parameter in procedure._parameters.items():
+        kind = type(parameter).__name__.removesuffix("Parameter").lower()
+        entry = {
+            "label": parameter.name,
+            "type": {"list": "choice", "float": "number", "parameter": "text", "": "text"}.get(kind, kind),
+            "unit": getattr(parameter, "units", None) or "",
+            "default": parameter.default,
+            "meaning": parameter.description or "",
+        }
+        for limit in ("minimum", "maximum"):
+            value = getattr(parameter, limit, None)
+            entry[limit] = value if value is not None and np.isfinite(value) else None
+        if choices := getattr(parameter, "choices", None):
+            entry["choices"] = list(choices)
+        table[name] = entry
+    return table
