@@ -22,30 +22,7 @@ from pymeasure.experiment.parameters import (
 )
 
 from labctl.errors import nearest
-
-_NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf\w*))\s*(.*?)\s*$", re.I)
-
-
-def to_unit(text: str, unit: str | None) -> float:
-    """Read "12.5", "12.5 mV" or "12.5mV" as a number of `unit`.
-
-    Raises:
-        ValueError: not a number, or a unit that does not convert to `unit`.
-    """
-    match = _NUMBER.match(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a number")
-    value, given = float(match[1]), match[2]
-    if not given or given == unit:
-        return value
-    if not unit:
-        raise ValueError(f"{text!r} has a unit, but this parameter has none")
-    from pymeasure.units import ureg  # pint is slow to import and rarely needed
-
-    try:
-        return float(ureg.Quantity(value, given).to(unit).magnitude)
-    except Exception as error:  # pint raises many kinds, some of them not its own
-        raise ValueError(f"{text!r} cannot be converted to {unit}") from error
+from labctl.units import to_unit
 
 
 def _check_limits(value: float, minimum: float, maximum: float, unit: str | None) -> None:
@@ -136,7 +113,9 @@ class Choice(ListParameter):  # type: ignore[misc]
 class Numbers(Parameter):  # type: ignore[misc]
     """A list of finite numbers of one unit, any length; "0.2, 0.16" or "[0.2, 0.16]" in text."""
 
-    def __init__(self, name: str, units: str | None, minimum: float, maximum: float, **options: Any):
+    def __init__(
+        self, name: str, units: str | None, minimum: float, maximum: float, **options: Any
+    ):
         self.units = units
         self.minimum = minimum
         self.maximum = maximum

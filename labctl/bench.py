@@ -1,0 +1,408 @@
+"""A bench: instruments opened from a bench file, on hardware, simulators or a recording."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from labctl import benchfile
+from labctl.benchfile import BenchFile, InstrumentEntry
+from labctl.clock import Clock, RealClock, VirtualClock
+from labctl.errors import BenchFileError, LabError, RequestError, SafetyError, nearest
+from labctl.interlock import Interlock
+from labctl.transport import Transport
+from labctl.units import to_unit
+
+
+def shipped_benches() -> dict[str, Path]:
+    """The benches that come with the project, by name."""
+    spec = importlib.util.find_spec("simulated_instruments")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    folder = Path(next(iter(spec.submodule_search_locations))) / "benches"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find_bench(name: str) -> BenchFile:
+    """Load the bench called `name`: a TOML file, or a shipped bench.
+
+    Raises:
+        RequestError: no such file and no such bench.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        return benchfile.load(path)
+    shipped = shipped_benches()
+    if name not in shipped:
+        known = ", ".join(shipped)
+        raise RequestError(
+            f"no bench {name!r}{nearest(name, shipped)}; shipped are {known}, or give a .toml file"
+        )
+    return benchfile.load(shipped[name])
+
+
+def resolve_mode(file: BenchFile, asked: str | None) -> str:
+    """The mode to open a bench in: as asked, as the file says, or `sim` for shipped benches."""
+    mode = asked or file.mode or ("sim" if file.path in shipped_benches().values() else "")
+    if mode not in ("real", "sim"):
+        raise RequestError(
+            f"{file.path}: say --mode real or --mode sim, or write mode = ... under [bench]"
+        )
+    return mode
+
+
+def load_target(target: str, what: str, file: BenchFile, table: str) -> Any:
+    """Import "package.module:Class"; a fault names file, line and what is missing."""
+    module_name, _, attribute = target.partition(":")
+    check = benchfile.Checker(file.text, file.path)
+    key = what if table != "world" else "class"
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        return check.fail(f"{what} {target!r} cannot be imported: {error}", key, table)
+    if not hasattr(module, attribute):
+        hint = nearest(attribute, vars(module))
+        return check.fail(f"{what}: module {module_name} has no {attribute!r}{hint}", key, table)
+    return getattr(module, attribute)
+
+
+def world_parameters(file: BenchFile) -> dict[str, Any]:
+    """The documented parameters of the bench's world, by name (empty without a world)."""
+    if not file.world_class:
+        return {}
+    return {p.name: p for p in load_target(file.world_class, "class", file, "world").PARAMETERS}
+
+
+def world_values(file: BenchFile, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Check and convert world parameters of the file and of the command line, the latter first."""
+    known = world_parameters(file)
+    check = benchfile.Checker(file.text, file.path)
+    values = {}
+    for name, value in {**file.world, **asked}.items():
+        if name not in known:
+            message = f"unknown world parameter {name!r}{nearest(name, known)}"
+            if name in asked:
+                raise RequestError(f"{file.name}: {message}")
+            check.fail(message, name, "world")
+        try:
+            values[name] = _world_value(known[name], value)
+        except ValueError as error:
+            if name in asked:
+                raise RequestError(f"{file.name}: world parameter {name!r}: {error}") from None
+            check.fail(f"world parameter {name!r}: {error}", name, "world")
+    return values
+
+
+def _world_value(parameter: Any, value: Any) -> Any:
+    default = parameter.default
+    if isinstance(default, bool):
+        words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+        if str(value).lower() not in words:
+            raise ValueError(f"{value!r} is neither true nor false")
+        return words[str(value).lower()]
+    if isinstance(default, str):
+        return str(value)
+    number = to_unit(value, parameter.unit) if isinstance(value, str) else float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    if not parameter.minimum <= number <= parameter.maximum:
+        limits = f"{parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip()
+        raise ValueError(f"{number!r} is outside {limits}")
+    if isinstance(default, int):
+        if not number.is_integer():
+            raise ValueError(f"{value!r} is not an integer")
+        return int(number)
+    return number
+
+
+class Bench:
+    """Open instruments by name, one clock, one world if any of them is simulated."""
+
+    def __init__(self, file: BenchFile, mode: str, clock: Clock) -> None:
+        self.file = file
+        self.mode = mode
+        self.clock = clock
+        self.world: Any = None
+        self.simulators: dict[str, Any] = {}
+        self.instruments: dict[str, Any] = {}
+        self.identities: dict[str, str] = {}
+        self._record: Any = None
+        self._armed: list[Any] = []
+
+    @classmethod
+    def open(
+        cls,
+        source: str | Path | BenchFile,
+        mode: str | None = None,
+        *,
+        seed: int = 0,
+        world: Mapping[str, Any] | None = None,
+        record: Any = None,
+        replay: Any = None,
+        only: tuple[str, ...] | None = None,
+        start: float = 0.0,
+    ) -> Bench:
+        """Open the instruments of a bench file, check who answers, and return them.
+
+        Args:
+            source: a bench file, or the name of a shipped bench.
+            mode: "real", "sim" or "replay"; by default as the file says.
+            seed: of the world, if anything is simulated.
+            world: world parameters that override the file's.
+            record: a wire log that notes every byte.
+            replay: a transcript to answer from, for mode "replay".
+            only: open just these instruments and those that interlocks read.
+            start: time (s) at which a virtual clock starts, for resumed runs.
+
+        Raises:
+            RequestError: the request or the bench file is wrong.
+            LabError: an instrument cannot be reached or is another one; all are closed again.
+        """
+        file = source if isinstance(source, BenchFile) else find_bench(str(source))
+        if mode != "replay":
+            mode = resolve_mode(file, mode)
+        elif replay is None:
+            raise RequestError("mode 'replay' needs a recorded run: use labctl replay RUN")
+        values = world_values(file, world or {})
+        entries = _wanted(file, only)
+        kinds = {name: _kind(entry, mode) for name, entry in entries.items()}
+        bench = cls(file, mode, _clock(file, mode, set(kinds.values()), start))
+        bench._record = record
+        if "sim" in kinds.values():
+            bench._build_world(seed, values)
+        try:
+            for name, entry in entries.items():
+                bench._open_instrument(entry, kinds[name], seed, replay)
+        except BaseException:
+            bench.close()
+            raise
+        return bench
+
+    def _build_world(self, seed: int, values: dict[str, Any]) -> None:
+        target = self.file.world_class or "simulated_instruments.world:World"
+        cls = load_target(target, "class", self.file, "world")
+        try:
+            self.world = cls(seed, **values)
+        except ValueError as error:
+            raise BenchFileError(f"{self.file.path}: world: {error}") from None
+
+    def _open_instrument(self, entry: InstrumentEntry, kind: str, seed: int, replay: Any) -> None:
+        from dataclasses import replace
+
+        from labctl.adapter import ByteAdapter, Framing
+        from labctl.instrument import LabInstrument, adopt
+
+        where = f"instruments.{entry.name}"
+        driver = load_target(entry.driver, "driver", self.file, where)
+        if not (isinstance(driver, type) and issubclass(driver, LabInstrument)):
+            driver = adopt(driver)
+        framing: Framing = driver.FRAMING
+        if entry.timeout is not None:
+            framing = replace(framing, timeout=entry.timeout)
+        open_transport = self._opener(entry, kind, seed, replay)
+        adapter = ByteAdapter(open_transport, self.clock, name=entry.name, framing=framing)
+        try:
+            instrument = driver(adapter, name=entry.name, **entry.settings)
+        except TypeError as error:
+            adapter.close()
+            benchfile.Checker(self.file.text, self.file.path).fail(
+                f"driver {entry.driver} refuses its settings: {error}", "settings", where
+            )
+        except BaseException:
+            adapter.close()
+            raise
+        self.instruments[entry.name] = instrument
+        self.identities[entry.name] = instrument.check_identity(entry.identity or None)
+
+    def _opener(self, entry: InstrumentEntry, kind: str, seed: int, replay: Any) -> Any:
+        """A function that opens a fresh transport; recording wraps whatever it opens."""
+        where = f"instruments.{entry.name}"
+        if kind == "replay":
+            return lambda: replay.transport(entry.name, self.clock)
+        if kind == "sim":
+            if not entry.simulator:
+                benchfile.Checker(self.file.text, self.file.path).fail(
+                    f"instrument {entry.name!r} has no simulator = 'package.module:Class'",
+                    entry.name, "instruments",
+                )  # fmt: skip
+            simulator = load_target(entry.simulator, "simulator", self.file, where)
+            self.simulators[entry.name] = simulator(self.world, entry.name)
+            inner = self._link_opener(entry, seed)
+        else:
+            inner = self._real_opener(entry)
+        if self._record is None:
+            return inner
+        from labctl.transport.wirelog import RecordingTransport
+
+        return lambda: RecordingTransport(inner(), self.clock, self._record, entry.name)
+
+    def _link_opener(self, entry: InstrumentEntry, seed: int) -> Any:
+        from labctl.transport.link import Link
+
+        def opened() -> Transport:
+            endpoint = self.simulators[entry.name].connect()
+            if entry.faults:
+                wrap = load_target(
+                    "simulated_instruments.faults:wrap", "faults", self.file, "world"
+                )
+                endpoint = wrap(endpoint, entry.faults, seed)
+            return Link(endpoint, self.clock)
+
+        return opened
+
+    def _real_opener(self, entry: InstrumentEntry) -> Any:
+        if not entry.address:
+            benchfile.Checker(self.file.text, self.file.path).fail(
+                f"instrument {entry.name!r} has no address, so it cannot be opened in real mode",
+                entry.name, "instruments",
+            )  # fmt: skip
+        if self.file.clock:
+            from labctl.transport.stepped import open_stepped_transport
+
+            return lambda: open_stepped_transport(entry.address, self.clock)
+        from labctl.transport.opening import open_transport
+
+        return lambda: open_transport(entry.address, self.clock)
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self.instruments[name]
+        except KeyError:
+            hint = nearest(name, self.instruments)
+            raise RequestError(f"bench {self.file.name} has no instrument {name!r}{hint}") from None
+
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """Settings of every instrument, read from the instruments themselves."""
+        settings: dict[str, dict[str, Any]] = {}
+        for name, instrument in self.instruments.items():
+            try:
+                settings[name] = instrument.snapshot()
+            except LabError as error:  # a run may start without it; the gap is on record
+                settings[name] = {"error": str(error)}
+        return settings
+
+    def interlocks(self) -> list[Interlock]:
+        """The interlocks of the bench file, bound to the open instruments."""
+        bound = []
+        for entry in self.file.interlocks:
+            instrument, _, quantity = entry.read.partition(".")
+            if instrument not in self.instruments:
+                continue
+            driver = self.instruments[instrument]
+            if not hasattr(type(driver), quantity.split(".")[0]):
+                hint = nearest(quantity, dir(type(driver)))
+                benchfile.Checker(self.file.text, self.file.path).fail(
+                    f"interlock: {instrument!r} has no quantity {quantity!r}{hint}",
+                    "read",
+                    "interlocks",
+                )
+            bound.append(
+                Interlock(
+                    entry.read,
+                    _reader(driver, quantity),
+                    entry.minimum,
+                    entry.maximum,
+                    entry.period,
+                    entry.unit,
+                    lambda: self.speaking("interlock"),
+                )  # fmt: skip
+            )
+        return bound
+
+    def arm(self) -> None:
+        """Check all interlocks once and keep checking; a replay leaves them unarmed."""
+        if self.mode != "replay":
+            for interlock in self.interlocks():
+                self._armed.append(interlock.arm(self.clock))
+
+    def disarm(self) -> None:
+        while self._armed:
+            self._armed.pop()()
+
+    @contextlib.contextmanager
+    def speaking(self, speaker: str) -> Iterator[None]:
+        """Mark what the wire log records meanwhile as said by `speaker`."""
+        if self._record is None:
+            yield
+            return
+        before, self._record.speaker = self._record.speaker, speaker
+        try:
+            yield
+        finally:
+            self._record.speaker = before
+
+    def make_safe(self) -> None:
+        """Make every instrument safe, last opened first; all are tried.
+
+        Raises:
+            SafetyError: naming each instrument that could not be made safe.
+        """
+        self.disarm()
+        failed = []
+        for name, instrument in reversed(self.instruments.items()):
+            try:
+                instrument.make_safe()
+            except Exception as error:
+                failed.append((name, error))
+        if failed:
+            text = "; ".join(f"{name}: {error}" for name, error in failed)
+            raise SafetyError(f"NOT SAFE, check by hand: {text}") from ExceptionGroup(
+                "instruments that could not be made safe", [error for _, error in failed]
+            )
+
+    def close(self) -> None:
+        """Close all connections, last opened first. Does not change any instrument."""
+        self.disarm()
+        for instrument in reversed(self.instruments.values()):
+            with contextlib.suppress(Exception):
+                instrument.adapter.close()
+        close_clock = getattr(self.clock, "close", None)
+        if close_clock is not None:
+            close_clock()
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        try:
+            self.make_safe()
+        finally:
+            self.close()
+
+
+def _wanted(file: BenchFile, only: tuple[str, ...] | None) -> dict[str, InstrumentEntry]:
+    if only is None:
+        return file.instruments
+    for name in only:
+        if name not in file.instruments:
+            hint = nearest(name, file.instruments)
+            raise RequestError(f"{file.path}: the bench has no instrument {name!r}{hint}")
+    names = {*only, *(entry.read.partition(".")[0] for entry in file.interlocks)}
+    return {name: entry for name, entry in file.instruments.items() if name in names}
+
+
+def _kind(entry: InstrumentEntry, mode: str) -> str:
+    return mode if mode == "replay" else entry.mode or mode
+
+
+def _clock(file: BenchFile, mode: str, kinds: set[str], start: float) -> Clock:
+    if file.clock and mode == "real":
+        from labctl.transport.stepped import SteppedClock
+
+        return SteppedClock(file.clock)
+    return RealClock() if "real" in kinds else VirtualClock(start)
+
+
+def _reader(driver: Any, path: str) -> Any:
+    def read() -> Any:
+        value = driver
+        for part in path.split("."):
+            value = getattr(value, part)
+        return value
+
+    return read
