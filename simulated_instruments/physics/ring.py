@@ -1,0 +1,107 @@
+"""A Kerr ring resonator that several pump lines drive below threshold.
+
+Linear fluctuations around the pumps, in units of Gamma, half the loaded linewidth (rad/s):
+
+    da_k/dt = -(1 + i [e + d2 (k - k_p)^2 / 2]) a_k
+              + i sum_{n,m} alpha_n alpha_m a'_{n+m-k}              four-wave mixing
+              + 2i sum_{n != m} alpha_n conj(alpha_m) a_{k-n+m}     Bragg scattering
+              + sqrt(2) a_in
+
+e = (mode - drive) / Gamma, so a rising laser frequency lowers e; the phase shift that all pumps
+together give to every mode is counted in e. |alpha|^2 = 2 g |A|^2 / kappa: a single pump on
+resonance oscillates at 1. k_p is the strongest pump line, where line spacing and mode spacing
+are matched. All loss is counted at the output port; see `Moments.after_loss`.
+Source: Wang et al., "Large-scale cluster quantum microcombs", arXiv 2406.10715, Eq. 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulated_instruments.physics.gaussian import Moments, Real
+
+#: Modes |k| <= GUARD are simulated; those beyond the measured ones give the edge its partners.
+GUARD = 45
+
+#: Least damping (Gamma) of any fluctuation. A ring above threshold depletes its pumps until gain
+#: equals loss; the linear model has no such state, so extra loss stands for the depletion.
+LEAST_DAMPING = 0.02
+
+
+def drift_matrix(
+    pumps: Mapping[int, complex],
+    detuning: float,
+    dispersion: float,
+    primary: int,
+    guard: int = GUARD,
+) -> Real:
+    """The real matrix M of d(x, p)/dt = M (x, p) + noise, modes -guard..guard, blocked order."""
+    modes = np.arange(-guard, guard + 1)
+    alpha = np.zeros(modes.size, dtype=complex)
+    for line, amplitude in pumps.items():
+        alpha[line + guard] = amplitude
+    index = np.arange(modes.size)
+    mixing = np.convolve(alpha, alpha)  # by n + m
+    scattering = np.convolve(alpha, alpha[::-1].conj())  # by n - m
+    scattering[modes.size - 1] = 0.0  # n == m is the shift that e already contains
+    pair = 1j * mixing[index[:, None] + index[None, :]]
+    same = 2j * scattering[index[:, None] - index[None, :] + modes.size - 1]
+    same[index, index] = -1.0 - 1j * (detuning + dispersion * (modes - primary) ** 2 / 2.0)
+    plus, minus = same + pair, same - pair
+    return np.block([[plus.real, -minus.imag], [plus.imag, minus.real]])
+
+
+def stability_margin(drift: Real) -> float:
+    """The largest growth rate (Gamma); negative below threshold."""
+    return float(np.linalg.eigvals(drift).real.max())
+
+
+def output_covariance(drift: Real, frequency: float, extra_loss: float = 0.0) -> Real:
+    """Covariance of the output at an analysis frequency (Gamma), vacuum variance 1.
+
+    Re[T T'] with T = 2 (-i Omega - M)^-1 - 1: the real part is what variances show. It is written
+    with real matrices, (-i Omega - M)^-1 = (i Omega - M) (M^2 + Omega^2)^-1. `extra_loss` (Gamma)
+    damps all modes into a vacuum bath of its own.
+    """
+    one = np.eye(len(drift))
+    damped = drift - extra_loss * one if extra_loss else drift
+    inverse = np.linalg.inv(damped @ damped + frequency**2 * one)
+    real, imaginary = damped @ -inverse, frequency * inverse
+    in_phase = 2.0 * real - one
+    covariance = in_phase @ in_phase.T + 4.0 * (imaginary @ imaginary.T)
+    if extra_loss:
+        covariance += 4.0 * extra_loss * (real @ real.T + imaginary @ imaginary.T)
+    return covariance
+
+
+@dataclass(frozen=True)
+class RingState:
+    """What leaves the ring, and how far the ring is from oscillating."""
+
+    moments: Moments
+    margin: float  # largest growth rate of the linear model, Gamma
+
+    @property
+    def oscillating(self) -> bool:
+        """Whether the linear model is unstable, so that the moments only say "very noisy"."""
+        return self.margin >= 0.0
+
+
+def ring_output(
+    pumps: Mapping[int, complex],
+    detuning: float,
+    dispersion: float,
+    primary: int,
+    frequency: float,
+    margin: float | None = None,
+) -> RingState:
+    """The state behind the ring; `margin` spares the eigenvalues when it is known already."""
+    drift = drift_matrix(pumps, detuning, dispersion, primary)
+    if margin is None:
+        margin = stability_margin(drift)
+    extra_loss = max(0.0, margin + LEAST_DAMPING)
+    covariance = output_covariance(drift, frequency, extra_loss)
+    return RingState(Moments.of_covariance(covariance), margin)
