@@ -1,0 +1,64 @@
+"""From an address in a bench file to a transport."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from labctl.clock import Clock
+from labctl.errors import RequestError, nearest
+from labctl.transport import Transport
+
+SCHEMES = ("tcp", "serial", "visa", "http")
+FORMS = "tcp://HOST:PORT, serial://PORT?baudrate=N, visa://RESOURCE or http://HOST[:PORT]"
+
+
+def open_transport(address: str, clock: Clock) -> Transport:
+    """Open the connection that `address` names.
+
+    Raises:
+        RequestError: the address is malformed; the message says what is wrong with it.
+        ConnectionLost: nothing answers there.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        raise RequestError(f"address {address!r} has no scheme; write {FORMS}")
+    if scheme in ("tcp", "http"):
+        from labctl.transport.tcp import TcpTransport
+
+        return TcpTransport(*host_and_port(address, 80 if scheme == "http" else None))
+    if scheme == "serial":
+        from labctl.transport.serial import SerialTransport
+
+        port, _, query = rest.partition("?")
+        if not port:
+            raise RequestError(f"address {address!r} names no serial port; write {FORMS}")
+        return SerialTransport(port, dict(parse_qsl(query, keep_blank_values=True)))
+    if scheme == "visa":
+        from labctl.transport.visa import VisaTransport
+
+        if not rest:
+            raise RequestError(f"address {address!r} names no VISA resource; write {FORMS}")
+        return VisaTransport(rest, clock)
+    raise RequestError(
+        f"address {address!r} has the unknown scheme {scheme!r}{nearest(scheme, SCHEMES)}; "
+        f"write {FORMS}"
+    )
+
+
+def host_and_port(address: str, default: int | None = None) -> tuple[str, int]:
+    """Split "scheme://host:port"; IPv6 hosts stand in brackets."""
+    rest = address.partition("://")[2].rstrip("/")
+    if rest.startswith("["):
+        host, bracket, tail = rest[1:].partition("]")
+        port = tail[1:] if tail.startswith(":") else tail
+        if not bracket:
+            raise RequestError(f"address {address!r} lacks a closing bracket after the host")
+    else:
+        host, _, port = rest.partition(":")
+    if not host or any(c in host for c in "/?#@ "):
+        raise RequestError(f"address {address!r} names no valid host; write {FORMS}")
+    if not port and default is not None:
+        return host, default
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise RequestError(f"address {address!r} needs a port from 1 to 65535, got {port!r}")
+    return host, int(port)

@@ -1,0 +1,104 @@
+"""Serial ports, through pyserial (which also opens `socket://` and pseudo-terminals)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from labctl.errors import ConnectionLost, RequestError, nearest
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("1", "0", "true", "false", "on", "off"):
+        raise ValueError(text)
+    return text.lower() in ("1", "true", "on")
+
+
+#: What may stand behind "?" in a serial address.
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "baudrate": int,
+    "bytesize": int,
+    "parity": str,
+    "stopbits": float,
+    "xonxoff": _flag,
+    "rtscts": _flag,
+    "dsrdtr": _flag,
+    "exclusive": _flag,
+}
+#: Seconds within which the far end must take what is sent, if it controls the flow.
+SEND_TIMEOUT = 30.0
+
+
+class SerialTransport:
+    """A byte pipe over a serial port; 9600 8N1 unless the options say otherwise."""
+
+    def __init__(self, port: str, options: Mapping[str, str]) -> None:
+        import serial
+
+        self._error = serial.SerialException
+        self._port = port
+        try:
+            self._serial = serial.serial_for_url(
+                port, timeout=0.0, write_timeout=SEND_TIMEOUT, **_parse(port, options)
+            )
+        except ValueError as error:
+            raise RequestError(f"serial port {port}: {error}") from error
+        except (OSError, serial.SerialException) as error:
+            raise ConnectionLost(
+                f"cannot open serial port {port} ({_reason(error)}); "
+                "check the cable, the port's name and your rights, and that no other program "
+                "holds it"
+            ) from error
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._serial.write(data)
+        except (OSError, self._error, TypeError, ValueError) as error:
+            raise self._lost(error) from error
+
+    def receive(self, timeout: float) -> bytes:
+        port = self._serial
+        try:
+            if port.timeout != timeout:
+                port.timeout = timeout
+            first = port.read(1)
+            if not first:
+                return b""
+            return bytes(first + self._rest())
+        except (OSError, self._error, TypeError, ValueError) as error:
+            raise self._lost(error) from error
+
+    def _rest(self) -> bytes:
+        """What has arrived behind the first byte, without waiting."""
+        port = self._serial
+        waiting = port.in_waiting
+        if not waiting:
+            return b""
+        if waiting == 1 and port.timeout:  # socket:// only says whether there is something
+            port.timeout, waiting = 0.0, 1 << 16
+        return bytes(port.read(waiting))
+
+    def close(self) -> None:
+        self._serial.close()
+
+    def _lost(self, error: Exception) -> ConnectionLost:
+        return ConnectionLost(f"serial port {self._port} broke ({_reason(error)})")
+
+
+def _parse(port: str, options: Mapping[str, str]) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for name, text in options.items():
+        if name not in OPTIONS:
+            raise RequestError(
+                f"serial port {port}: unknown option {name!r}{nearest(name, OPTIONS)}; "
+                f"there are {', '.join(OPTIONS)}"
+            )
+        try:
+            parsed[name] = OPTIONS[name](text)
+        except ValueError:
+            raise RequestError(f"serial port {port}: {name} cannot be {text!r}") from None
+    return parsed
+
+
+def _reason(error: Exception) -> str:
+    return " ".join((getattr(error, "strerror", None) or str(error)).split())
