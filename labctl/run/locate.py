@@ -1,0 +1,81 @@
+"""Where runs lie: numbered folders in a runs directory, and how a user names one of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from labctl.errors import RequestError, StorageError, nearest
+
+_NAME = re.compile(r"(\d+)-.+")
+
+
+def default_runs_dir() -> Path:
+    """Return the runs directory: LABCTL_RUNS, or `runs` in the working directory."""
+    return Path(os.environ.get("LABCTL_RUNS") or "runs")
+
+
+def new_folder(runs_dir: Path, procedure_name: str) -> Path:
+    """Make and return a folder with the next free number, safely among many processes.
+
+    The number is taken by `mkdir` of the bare number, which only one process can win, and kept by
+    renaming that folder to its full name. Whoever wins a number afterwards sees the full name.
+
+    Raises:
+        StorageError: the runs directory cannot be written.
+    """
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        number = max((n for n, _ in numbered(runs_dir)), default=0)
+        while True:
+            number += 1
+            bare = runs_dir / f"{number:04d}"
+            try:
+                bare.mkdir()
+            except FileExistsError:
+                continue
+            if any(n == number for n, _ in numbered(runs_dir)):
+                bare.rmdir()
+                continue
+            slug = re.sub(r"[^0-9A-Za-z]+", "-", procedure_name).strip("-").lower() or "run"
+            stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+            return bare.rename(runs_dir / f"{bare.name}-{slug}-{stamp}")
+    except OSError as exc:
+        raise StorageError(f"{runs_dir}: cannot make a run folder: {exc.strerror}") from exc
+
+
+def numbered(runs_dir: Path) -> Iterator[tuple[int, Path]]:
+    """Yield number and path of each run folder, in no particular order."""
+    try:
+        with os.scandir(runs_dir) as entries:
+            for entry in entries:
+                if match := _NAME.fullmatch(entry.name):
+                    yield int(match[1]), Path(entry.path)
+    except FileNotFoundError:
+        return
+
+
+def find_run(ref: str | Path, runs_dir: Path | str | None = None) -> Path:
+    """Return the folder of RUN: a folder path, a number, or `last`.
+
+    Raises:
+        RequestError: there is no such run; the message says which there are.
+    """
+    base = Path(runs_dir) if runs_dir is not None else default_runs_dir()
+    for candidate in (Path(ref), base / ref):
+        if (candidate / "run.jsonl").is_file():
+            return candidate
+    known = {n: path for n, path in sorted(numbered(base)) if (path / "run.jsonl").is_file()}
+    text = str(ref)
+    if not known:
+        raise RequestError(f"run {text!r}: there are no runs in {base}, name them with --runs DIR")
+    if text == "last":
+        return known[max(known)]
+    if text.isdecimal() and int(text) in known:
+        return known[int(text)]
+    hint = nearest(text, [path.name for path in known.values()])
+    span = f"{min(known)} to {max(known)}" if len(known) > 1 else f"only {min(known)}"
+    raise RequestError(f"run {text!r} is not in {base}{hint}; numbers there: {span}")
