@@ -71,12 +71,13 @@ class _Schedule:
 
     def _look(self) -> None:
         """Run the yield hooks if the last look is long enough ago."""
-        if self._hooks and not self._busy:
-            real = time.perf_counter()
-            if real >= self._next_look:
-                self._next_look = real + LOOK_EVERY
-                for hook in tuple(self._hooks):
-                    hook()
+        if not self._hooks or self._busy:
+            return
+        real = time.perf_counter()
+        if real >= self._next_look:
+            self._next_look = real + LOOK_EVERY
+            for hook in tuple(self._hooks):
+                hook()
 
     def _next_due(self) -> float:
         while self._heap and self._heap[0][1] in self._cancelled:
@@ -146,19 +147,17 @@ class VirtualClock(_Schedule):
         end = self._now + _checked(seconds)
         if not self._busy:
             while self._heap and self._next_due() <= end:
-                self._now = max(self._now, self._next_due())
+                self.move_to(self._next_due())
                 self._run_due()
-        self._now = max(self._now, end)
+        self.move_to(end)
 
     def wait(self, seconds: float) -> None:
-        self._claim()
-        self._now += _checked(seconds)
+        self.move_to(self._now + _checked(seconds))
 
     def move_to(self, when: float) -> None:
         """Set time to `when`, never backwards; used by links and by replay, to the exact bit."""
         self._claim()
-        if when > self._now:
-            self._now = when
+        self._now = max(self._now, when)
 
     def _claim(self) -> None:
         me = threading.current_thread()
@@ -172,6 +171,6 @@ class VirtualClock(_Schedule):
 
 
 def _checked(seconds: float) -> float:
-    if seconds != seconds or seconds == float("inf"):
+    if not seconds < float("inf"):  # also true for NaN
         raise ClockError(f"cannot sleep for {seconds!r} s")
     return seconds if seconds > 0 else 0.0

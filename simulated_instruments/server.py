@@ -1,0 +1,383 @@
+"""The server: every simulator of a bench on loopback sockets and pseudo-terminals.
+
+One thread and one event loop serve all endpoints of a world, so simulators need no locks. Time
+runs at `pace` simulated seconds per real second; at pace 0 only clients of the time port move it
+(see `serving.timeport`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import math
+import os
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+from labctl.clock import VirtualClock
+from labctl.transport import Endpoint
+from simulated_instruments.instrument import Port, SimulatedInstrument
+from simulated_instruments.serving.connection import (
+    Connect,
+    FreeConnection,
+    Now,
+    SteppedConnection,
+)
+from simulated_instruments.serving.timeport import TimePort
+from simulated_instruments.serving.wire import PtyStream, SocketStream
+
+#: Real seconds between two looks at idle instruments that may have something to say unasked.
+POLL_EVERY = 0.02
+#: Real seconds between two looks at a caller's stop event.
+STOP_EVERY = 0.1
+
+#: Clients of all ports together; more would exhaust the process's files.
+CLIENT_LIMIT = 200
+#: Simulated seconds for which replies still go to a client that has finished sending.
+LINGER = 1.0
+
+log = logging.getLogger(__name__)
+
+Wrap = Callable[[Endpoint], Endpoint]
+Address = dict[str, str]
+
+
+class PacedClock:
+    """Time that runs by itself, `pace` seconds per real second."""
+
+    def __init__(self, pace: float, start: float) -> None:
+        self._pace = pace
+        self._start = start
+        self._origin = time.monotonic()
+
+    def now(self) -> float:
+        return self._start + (time.monotonic() - self._origin) * self._pace
+
+
+class Server:
+    """Listens for all ports of all instruments; `serve_forever` does the work.
+
+    Args:
+        instruments: simulators of one world, by name.
+        host: address to listen on; simulators ask for no password, so keep to loopback unless
+            everybody on the network may operate them.
+        pace: simulated seconds per real second; 0: only the time port moves time.
+        vendor_ports: listen on the vendors' port numbers where they are known.
+        pseudo_terminals: offer serial ports as pseudo-terminals; by default where the system
+            has them and time runs by itself. Otherwise they are sockets that pyserial opens
+            as "socket://HOST:PORT".
+        faults: by instrument name, what to put in front of its endpoints.
+
+    Raises:
+        ValueError: a wrong pace, or an address that cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        instruments: Mapping[str, SimulatedInstrument],
+        *,
+        host: str = "127.0.0.1",
+        pace: float = 1.0,
+        vendor_ports: bool = False,
+        pseudo_terminals: bool | None = None,
+        faults: Mapping[str, Wrap] | None = None,
+    ) -> None:
+        if not 0 <= pace < math.inf:
+            raise ValueError(f"pace {pace!r} must be a finite number of at least 0")
+        self._host = host
+        self._pace = pace
+        self._vendor_ports = vendor_ports
+        self._ptys = hasattr(os, "openpty") and pace > 0
+        if pseudo_terminals is not None:
+            self._ptys = pseudo_terminals
+        start = max((instrument.world.now for instrument in instruments.values()), default=0.0)
+        self._clock: Now = PacedClock(pace, start) if pace else VirtualClock(start)
+        self._selector = selectors.DefaultSelector()
+        self._listeners: dict[socket.socket, Callable[[int], None]] = {}
+        self._connections: set[FreeConnection] = set()
+        self._open: dict[tuple[str, str], int] = {}
+        self._addresses: list[Address] = []
+        self._time_port = TimePort(self._clock, pace, self._take_in, self._give_out)
+        self._next_poll = 0.0
+        self._stopping = False
+        self._closed = False
+        self._wake, self._woken = socket.socketpair()
+        for end in (self._wake, self._woken):
+            end.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ, self._wake_up)
+        try:
+            for name, instrument in instruments.items():
+                wrap = (faults or {}).get(name)
+                for role, port in instrument.PORTS.items():
+                    self._offer(name, role, port, _connector(instrument, role, wrap))
+            number = self._listen("clock", None, self._accept_asker)
+            self._add("clock", "labctl-time", f"tcp://{self._at(number)}", "tcp", "time")
+        except BaseException:
+            self.close()
+            raise
+
+    def addresses(self) -> list[Address]:
+        """Where to connect: one entry per port, each with instrument, protocol and address."""
+        return [dict(address) for address in self._addresses]
+
+    def serve_forever(self, stop: threading.Event | None = None) -> None:
+        """Serve until `stop` is set, `stop()` is called, or Ctrl-C or SIGTERM; then close."""
+        try:
+            with self._signals():
+                while not self._stopping and not (stop and stop.is_set()):
+                    self._turn(stop is not None)
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Make `serve_forever` return; from any thread or signal handler."""
+        self._stopping = True
+        with contextlib.suppress(OSError):  # full: it wakes up anyway; closed: it is over
+            self._wake.send(b"\0")
+
+    def close(self) -> None:
+        """Close everything that is open; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        for connection in tuple(self._connections):
+            connection.wire.close()
+        self._time_port.close()
+        for listener in self._listeners:
+            listener.close()
+        self._selector.close()
+        self._wake.close()
+        self._woken.close()
+
+    def _offer(self, name: str, role: str, port: Port, connect: Connect) -> None:
+        """Open one port of an instrument."""
+        if port.transport == "serial" and self._ptys:
+            with contextlib.suppress(OSError):  # none left, or not allowed here: use a socket
+                stream = PtyStream()
+                self._connections.add(
+                    FreeConnection(
+                        self._selector,
+                        stream,
+                        connect,
+                        self._clock,
+                        self._connections.discard,
+                        serial=True,
+                    )
+                )
+                visa = {"visa": f"ASRL{stream.path}::INSTR"} if port.protocol == "scpi" else {}
+                self._add(name, port.protocol, stream.path, "serial", role, **visa)
+                return
+        wanted = port.default if self._vendor_ports else None
+        accept = functools.partial(self._accept, (name, role), port.connections, connect)
+        number = self._listen(f"{name} ({role})", wanted, accept)
+        scheme = "tcp"
+        if port.transport == "serial":
+            scheme = "socket"
+        elif port.protocol == "http":
+            scheme = "http"
+        visa = {}
+        if port.protocol == "scpi":
+            visa = {"visa": f"TCPIP::{self._host}::{number}::SOCKET"}
+        self._add(name, port.protocol, f"{scheme}://{self._at(number)}", "tcp", role, **visa)
+
+    def _add(
+        self, instrument: str, protocol: str, address: str, transport: str, port: str, **more: str
+    ) -> None:
+        entry = {"instrument": instrument, "protocol": protocol, "address": address}
+        self._addresses.append({**entry, "transport": transport, "port": port, **more})
+
+    def _at(self, number: int) -> str:
+        return f"[{self._host}]:{number}" if ":" in self._host else f"{self._host}:{number}"
+
+    def _listen(
+        self, what: str, number: int | None, accept: Callable[[socket.socket, socket.socket], None]
+    ) -> int:
+        """Listen on a port, by default one that is free; return its number."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            listener = socket.create_server((self._host, number or 0), family=family)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise ValueError(
+                f"cannot listen on {self._at(number or 0)} for {what}: {reason}; "
+                "stop what uses it or choose another host or free ports"
+            ) from None
+        listener.setblocking(False)
+
+        def on_event(_: int) -> None:
+            while True:
+                try:
+                    accepted = listener.accept()[0]
+                except OSError:  # none waits any more
+                    return
+                try:
+                    accept(listener, accepted)
+                except Exception:  # it left again, or its simulator failed
+                    log.exception("a client of %s could not be served", what)
+                    accepted.close()
+
+        self._listeners[listener] = on_event
+        self._selector.register(listener, selectors.EVENT_READ, on_event)
+        return int(listener.getsockname()[1])
+
+    def _accept_asker(self, _: socket.socket, accepted: socket.socket) -> None:
+        if len(self._time_port.askers) >= CLIENT_LIMIT:
+            accepted.close()
+            return
+        self._time_port.accept(self._selector, SocketStream(accepted))
+
+    def _accept(
+        self,
+        port: tuple[str, str],
+        limit: int,
+        connect: Connect,
+        listener: socket.socket,
+        accepted: socket.socket,
+    ) -> None:
+        """Serve a new client, unless the instrument has no connection left for it."""
+        taken = self._open.get(port, 0)
+        if (limit and taken >= limit) or sum(self._open.values()) >= CLIENT_LIMIT:
+            accepted.close()
+            return
+        key = (accepted.getpeername()[1], listener.getsockname()[1])
+        stream = SocketStream(accepted)
+
+        if self._time_port.expects(key) and isinstance(self._clock, VirtualClock):
+
+            def gone_stepped(_: SteppedConnection) -> None:
+                self._open[port] -= 1
+                self._time_port.remove(key)
+
+            stepped = SteppedConnection(self._selector, stream, connect, self._clock, gone_stepped)
+            self._time_port.add(key, stepped)
+            self._open[port] = taken + 1
+            return
+
+        def gone(connection: FreeConnection) -> None:
+            self._open[port] -= 1
+            self._connections.discard(connection)
+
+        linger = LINGER if self._pace else 0.0
+        connection = FreeConnection(
+            self._selector, stream, connect, self._clock, gone, linger=linger
+        )
+        self._connections.add(connection)
+        self._open[port] = taken + 1
+        connection.poll()  # a greeting need not wait for the next look
+
+    def _turn(self, look: bool) -> None:
+        """Wait for the next event and handle everything that is due."""
+        timeout = self._timeout()
+        if look:
+            timeout = STOP_EVERY if timeout is None else min(timeout, STOP_EVERY)
+        if timeout is not None and 0 < timeout < 1e-3:
+            time.sleep(timeout)  # selectors round up to whole milliseconds
+            timeout = 0.0
+        for key, mask in self._selector.select(timeout):
+            key.data(mask)
+        self._time_port.work()
+        if self._pace:
+            real = time.monotonic()
+            if real >= self._next_poll:
+                self._next_poll = real + POLL_EVERY
+                for connection in tuple(self._connections):
+                    connection.poll()
+            for connection in tuple(self._connections):
+                connection.pump()
+
+    def _timeout(self) -> float | None:
+        """Real seconds until something is due; None if only an event can bring work."""
+        if not self._pace or not self._connections:
+            return None
+        due = min(connection.next_due() for connection in self._connections)
+        soonest = max(0.0, (due - self._clock.now()) / self._pace)
+        return min(soonest, max(0.0, self._next_poll - time.monotonic()))
+
+    def _take_in(self) -> None:
+        """Before time is moved: what free clients have sent by now counts as sent before."""
+        for listener_event in tuple(self._listeners.values()):
+            listener_event(selectors.EVENT_READ)
+        for connection in tuple(self._connections):
+            connection.wire.take_in()
+
+    def _give_out(self) -> None:
+        """After time was moved: send free clients what is due by now."""
+        for connection in tuple(self._connections):
+            connection.poll()
+            connection.pump()
+
+    def _wake_up(self, _: int) -> None:
+        with contextlib.suppress(OSError):
+            self._woken.recv(4096)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """In the main thread, let Ctrl-C and SIGTERM end the loop at a safe place."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(_: int, __: FrameType | None) -> None:
+            self.stop()
+
+        handled = (signal.SIGINT, signal.SIGTERM)
+        before: list[Any] = [signal.signal(number, stop) for number in handled]
+        # Windows runs Python's handlers only after the loop woke up, so the signal wakes it.
+        wake_before = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(wake_before)
+            for number, handler in zip(handled, before, strict=True):
+                signal.signal(number, handler)
+
+
+def _connector(instrument: SimulatedInstrument, role: str, wrap: Wrap | None) -> Connect:
+    def connect() -> Endpoint:
+        endpoint = instrument.connect(role)
+        return wrap(endpoint) if wrap else endpoint
+
+    return connect
+
+
+@contextlib.contextmanager
+def serving(
+    instruments: Mapping[str, SimulatedInstrument], **options: Any
+) -> Iterator[list[Address]]:
+    """Serve in a background thread while the block runs; gives the addresses.
+
+    Takes the options of `Server`. A fault of the server is raised when the block ends.
+    """
+    server = Server(instruments, **options)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            server.serve_forever()
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=work, name="simulated instruments", daemon=True)
+    thread.start()
+    try:
+        yield server.addresses()
+    finally:
+        server.stop()
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def address_of(addresses: list[Address], instrument: str, port: str = "") -> str:
+    """The address of an instrument's port (by default its first) in what `serving` gives."""
+    for entry in addresses:
+        if entry["instrument"] == instrument and port in ("", entry["port"]):
+            return entry["address"]
+    raise ValueError(f"no address for {instrument!r} {port!r}")

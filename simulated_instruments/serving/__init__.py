@@ -1,0 +1,1 @@
+"""Parts of the server: byte streams in one event loop, connections, and the time port."""
