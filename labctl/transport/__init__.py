@@ -25,4 +25,6 @@ class Endpoint(Protocol):
         """Take bytes that arrive at `now`; return replies as (due time, bytes), in order.
 
         `feed(b"", now)` collects what the instrument sends unasked (pushed values, time tags).
+        An empty reply `(due, b"")` asks to be fed again at `due`: the instrument is busy until then
+        and will act on what it has already received.
         """

@@ -27,25 +27,32 @@ class Link:
         """Return everything due; otherwise wait for the next due reply, at most `timeout` s."""
         if self._closed:
             raise ConnectionLost("the link to the simulator is closed")
-        now = self._clock.now()
-        if not self._replies:
-            self._replies.extend(self._endpoint.feed(b"", now))
-        if not self._replies or self._replies[0][0] > now:
+        deadline = self._clock.now() + timeout
+        while True:
+            now = self._clock.now()
+            if not self._replies:
+                self._replies.extend(self._endpoint.feed(b"", now))
+            arrived = []
+            while self._replies and self._replies[0][0] <= now:
+                arrived.append(self._replies.popleft()[1])
+            if data := b"".join(arrived):
+                return data
+            if arrived:  # the endpoint asked to be fed at this time
+                continue
             due = self._replies[0][0] if self._replies else float("inf")
-            if due > now + timeout:
-                self._clock.wait(timeout)
-                self._replies.extend(self._endpoint.feed(b"", self._clock.now()))
-                if not self._replies or self._replies[0][0] > self._clock.now():
+            if due > deadline:
+                if now >= deadline:
                     return b""
-            elif isinstance(self._clock, VirtualClock):
-                self._clock.move_to(due)  # exact: now + (due - now) may round below due
+                self._go_to(deadline)
+                self._replies.extend(self._endpoint.feed(b"", self._clock.now()))
             else:
-                self._clock.wait(due - now)
-        now = self._clock.now()
-        arrived = [self._replies.popleft()[1]]
-        while self._replies and self._replies[0][0] <= now:
-            arrived.append(self._replies.popleft()[1])
-        return b"".join(arrived)
+                self._go_to(due)
+
+    def _go_to(self, when: float) -> None:
+        if isinstance(self._clock, VirtualClock) and when < float("inf"):
+            self._clock.move_to(when)  # exact: now + (when - now) may round below when
+        else:
+            self._clock.wait(when - self._clock.now())
 
     def close(self) -> None:
         self._closed = True
