@@ -120,6 +120,29 @@ def _world_value(parameter: Any, value: Any) -> Any:
     return number
 
 
+def build_world(file: BenchFile, seed: int, values: Mapping[str, Any]) -> Any:
+    """The world that a bench file names; an empty one if it names none."""
+    target = file.world_class or "simulated_instruments.world:World"
+    cls = load_target(target, "class", file, "world")
+    try:
+        return cls(seed, **values)
+    except ValueError as error:
+        raise BenchFileError(f"{file.path}: world: {error}") from None
+
+
+def simulators(file: BenchFile, seed: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    """All simulated instruments of a bench in one world, for serving them on sockets."""
+    world = build_world(file, seed, values)
+    built = {}
+    for name, entry in file.instruments.items():
+        if entry.simulator:
+            cls = load_target(entry.simulator, "simulator", file, f"instruments.{name}")
+            built[name] = cls(world, name)
+    if not built:
+        raise RequestError(f"{file.path}: no instrument has a simulator to serve")
+    return built
+
+
 class Bench:
     """Open instruments by name, one clock, one world if any of them is simulated."""
 
@@ -174,7 +197,7 @@ class Bench:
         bench = cls(file, mode, _clock(file, mode, set(kinds.values()), start))
         bench._record = record
         if "sim" in kinds.values():
-            bench._build_world(seed, values)
+            bench.world = build_world(file, seed, values)
         try:
             for name, entry in entries.items():
                 bench._open_instrument(entry, kinds[name], seed, replay)
@@ -182,14 +205,6 @@ class Bench:
             bench.close()
             raise
         return bench
-
-    def _build_world(self, seed: int, values: dict[str, Any]) -> None:
-        target = self.file.world_class or "simulated_instruments.world:World"
-        cls = load_target(target, "class", self.file, "world")
-        try:
-            self.world = cls(seed, **values)
-        except ValueError as error:
-            raise BenchFileError(f"{self.file.path}: world: {error}") from None
 
     def _open_instrument(self, entry: InstrumentEntry, kind: str, seed: int, replay: Any) -> None:
         from dataclasses import replace
@@ -205,7 +220,9 @@ class Bench:
         if entry.timeout is not None:
             framing = replace(framing, timeout=entry.timeout)
         open_transport = self._opener(entry, kind, seed, replay)
-        adapter = ByteAdapter(open_transport, self.clock, name=entry.name, framing=framing)
+        adapter = ByteAdapter(
+            open_transport, self.clock, name=entry.name, framing=framing, address=entry.address
+        )
         try:
             instrument = driver(adapter, name=entry.name, **entry.settings)
         except TypeError as error:
@@ -217,7 +234,9 @@ class Bench:
             adapter.close()
             raise
         self.instruments[entry.name] = instrument
-        self.identities[entry.name] = instrument.check_identity(entry.identity or None)
+        if entry.identity:
+            instrument.IDENTITY = entry.identity
+        self.identities[entry.name] = instrument.check_identity()
 
     def _opener(self, entry: InstrumentEntry, kind: str, seed: int, replay: Any) -> Any:
         """A function that opens a fresh transport; recording wraps whatever it opens."""

@@ -1,7 +1,47 @@
-"""The command line; `main` is the entry point."""
+"""The command line. Importing it is cheap: each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
 
-def main() -> int:
-    raise SystemExit("under construction")
+from labctl.errors import LabError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors are one line on standard error."""
+    from labctl.cli.parser import build_parser
+
+    arguments = build_parser().parse_args(argv)
+    try:
+        return int(arguments.call(arguments) or 0)
+    except LabError as error:
+        print(f"labctl: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("labctl: interrupted", file=sys.stderr)
+        return 3
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        return 0
+    except ImportError as error:
+        print(f"labctl: {error}; run labctl doctor", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"labctl: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except Exception as error:  # a fault of ours: still one line, and how to see more
+        if os.environ.get("LABCTL_DEBUG"):
+            raise
+        print(
+            f"labctl: internal error: {type(error).__name__}: {error}".replace("\n", " ")
+            + "; set LABCTL_DEBUG=1 to see where",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def script() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())

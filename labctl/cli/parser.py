@@ -1,0 +1,227 @@
+"""What can be said on the command line. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from labctl import __version__
+
+EPILOG = """\
+RUN is a run folder, its number, or "last". BENCH is a TOML file or the name of a shipped bench.
+Exit codes: 0 finished; 1 failed; 2 wrong request; 3 aborted by user or interlock; 4 replay differs.
+Start with:  labctl list  |  labctl run covariance-sweep --bench cluster-microcomb
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        if "invalid choice" in message:
+            from labctl.errors import nearest
+
+            wrong = message.split("invalid choice: ")[1].split("'")[1]
+            known = [c for a in self._actions for c in (a.choices or ()) if isinstance(c, str)]
+            message = f"unknown {wrong!r}{nearest(wrong, known)}"
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _call(target: str) -> Callable[[Any], int]:
+    """A function that imports "module:function" of this package only when it is called."""
+
+    def call(arguments: Any) -> int:
+        module, _, function = target.partition(":")
+        return int(getattr(importlib.import_module(f"labctl.cli.{module}"), function)(arguments))
+
+    return call
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="labctl",
+        description="Run quantum-optics measurements on the bench, on simulators, or from recordings.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"labctl {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, target: str, summary: str, **options: Any) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary, **options)
+        sub.set_defaults(call=_call(target))
+        return sub
+
+    _looking(command)
+    _running(command)
+    _stored(command)
+    _queue(command)
+    _benches(command)
+    return parser
+
+
+def _json(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def _runs_dir(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--runs", metavar="DIR", help="folder of runs (default: $LABCTL_RUNS, else ./runs)"
+    )
+
+
+def _run_reference(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", metavar="RUN", help='run folder, number, or "last"')
+    _runs_dir(sub)
+
+
+def _looking(command: Callable[..., argparse.ArgumentParser]) -> None:
+    sub = command("list", "looking:list_things", "What there is: procedures, benches, drivers.")
+    sub.add_argument("what", nargs="?", choices=["procedures", "benches", "drivers"])
+    _json(sub)
+    sub = command(
+        "describe",
+        "looking:describe",
+        "Parameters, columns and results of a procedure, or a bench.",
+    )
+    sub.add_argument("name", metavar="PROCEDURE|BENCH")
+    _json(sub)
+    command("doctor", "looking:doctor", "What is wrong with this installation.")
+
+
+def add_request(sub: argparse.ArgumentParser) -> None:
+    """The arguments of `run`, which `queue add` takes as well."""
+    sub.add_argument(
+        "procedure", metavar="PROCEDURE", help="a name, or their_module:TheirProcedure"
+    )
+    sub.add_argument("--bench", default="", metavar="BENCH", help="TOML file or shipped bench")
+    sub.add_argument("--mode", choices=["real", "sim"], help="hardware or simulators")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
+        help='a parameter, with or without unit: --set "span=500 MHz" (repeatable)',
+    )  # fmt: skip
+    sub.add_argument(
+        "--world", action="append", default=[], metavar="NAME=VALUE",
+        help="a parameter of the simulated world (repeatable)",
+    )  # fmt: skip
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random")
+    sub.add_argument("--title", default="", metavar="T", help="for the catalogue")
+    sub.add_argument(
+        "--fsync", type=float, metavar="MS",
+        help="force rows to the disk every MS ms (survives power loss, slower)",
+    )  # fmt: skip
+    sub.add_argument("--no-record", action="store_true", help="do not keep the wire transcript")
+    _runs_dir(sub)
+
+
+def _running(command: Callable[..., argparse.ArgumentParser]) -> None:
+    sub = command("run", "running:run", "Run a procedure and keep every datum.")
+    add_request(sub)
+    _json(sub)
+    sub = command(
+        "resume", "running:resume", "Finish an interrupted, aborted or failed run, each point once."
+    )
+    _run_reference(sub)
+    _json(sub)
+    for verb, summary in {
+        "pause": "Pause a running run at its next yield point.",
+        "continue": "Let a paused run go on.",
+        "abort": "Abort a running run at its next yield point; the bench is made safe.",
+    }.items():
+        sub = command(verb, "running:control", summary)
+        sub.set_defaults(verb=verb)
+        _run_reference(sub)
+        sub.add_argument("--reason", default="", metavar="TEXT")
+    sub = command(
+        "replay", "running:replay", "Run a recorded run again and compare every value with it."
+    )
+    _run_reference(sub)
+    sub.add_argument(
+        "--mode", choices=["wire", "sim"], default="wire",
+        help="answer from the recorded bytes, or from simulators (default: wire)",
+    )  # fmt: skip
+    _json(sub)
+    sub = command(
+        "analyse",
+        "running:analyse",
+        "Analyse recorded data again, as a new run that cites the old.",
+    )
+    _run_reference(sub)
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
+        help="a parameter to change for the analysis (repeatable)",
+    )  # fmt: skip
+    _json(sub)
+
+
+def _stored(command: Callable[..., argparse.ArgumentParser]) -> None:
+    sub = command("runs", "stored:runs", "The catalogue of runs.")
+    sub.add_argument("--procedure", metavar="P")
+    sub.add_argument("--since", metavar="DATE", help="for example 2026-11-20")
+    sub.add_argument("--search", metavar="TEXT", help="in titles, parameters, notes and results")
+    _runs_dir(sub)
+    _json(sub)
+    sub = command("show", "stored:show", "Parameters, status, results and settings of a run.")
+    _run_reference(sub)
+    _json(sub)
+    sub = command("plot", "stored:plot", "Draw the figures of a run.")
+    _run_reference(sub)
+    sub.add_argument("-o", "--output", metavar="FILE", help=".png, .svg, .pdf or .html")
+    sub = command("export", "stored:export", "Export a run, lossless to the last bit.")
+    _run_reference(sub)
+    sub.add_argument(
+        "--format", required=True, choices=["csv", "parquet", "hdf5", "netcdf"],
+        help="csv opens in pymeasure",
+    )  # fmt: skip
+    sub.add_argument("-o", "--output", required=True, metavar="FILE")
+
+
+def _queue(command: Callable[..., argparse.ArgumentParser]) -> None:
+    queue = command("queue", "queueing:show", "The persistent queue of runs.")
+    queue.set_defaults(call=_call("queueing:show"))
+    _runs_dir(queue)
+    _json(queue)
+    verbs = queue.add_subparsers(title="verbs", metavar="VERB")
+
+    def verb(name: str, summary: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(call=_call(f"queueing:{name if name != 'list' else 'show'}"))
+        return sub
+
+    add_request(verb("add", "Check a request and queue it."))
+    sub = verb("list", "What waits, runs and ran.")
+    _runs_dir(sub)
+    _json(sub)
+    sub = verb("move", "Move an item to another place among those that wait.")
+    sub.add_argument("item", type=int, metavar="ITEM")
+    sub.add_argument("place", type=int, metavar="PLACE", help="1 is next")
+    _runs_dir(sub)
+    sub = verb("remove", "Take an item out of the queue.")
+    sub.add_argument("item", type=int, metavar="ITEM")
+    _runs_dir(sub)
+    sub = verb("run", "Work the queue off, in this process.")
+    sub.add_argument(
+        "--stop-on-failure", action="store_true", help="leave the rest after a failure"
+    )
+    _runs_dir(sub)
+
+
+def _benches(command: Callable[..., argparse.ArgumentParser]) -> None:
+    sub = command("check", "benching:check", "Connect, identify, read interlocks, make safe.")
+    sub.add_argument("bench", metavar="BENCH")
+    sub.add_argument("--mode", choices=["real", "sim"])
+    _json(sub)
+    sub = command("serve", "benching:serve", "Offer every simulator of a bench on sockets.")
+    sub.add_argument("bench", metavar="BENCH")
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
+    sub.add_argument(
+        "--pace", type=float, default=1.0, metavar="X",
+        help="simulated seconds per real second; 0: time moves only through the time port",
+    )  # fmt: skip
+    sub.add_argument("--world", action="append", default=[], metavar="NAME=VALUE")
+    sub.add_argument("--seed", type=int, default=0, metavar="N")
+    sub.add_argument("--json", action="store_true", help="one JSON line per endpoint, then ready")

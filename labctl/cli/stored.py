@@ -1,0 +1,180 @@
+"""Commands on recorded runs: runs, show, plot, export."""
+
+from __future__ import annotations
+
+import html
+import io
+from pathlib import Path
+from typing import Any
+
+from labctl.cli.arguments import measured, print_json, runs_dir
+from labctl.errors import RequestError
+
+
+def runs(arguments: Any) -> int:
+    from labctl.run.catalogue import Catalogue
+
+    found = Catalogue(runs_dir(arguments)).list_runs(
+        procedure=arguments.procedure, since=arguments.since, search=arguments.search
+    )
+    if arguments.json:
+        print_json(
+            [
+                {
+                    "run": str(r.path), "id": r.number, "procedure": r.procedure,
+                    "title": r.title, "status": r.status, "started": r.started, "rows": r.rows,
+                    "bench": r.bench, "parameters": r.parameters, "results": r.results,
+                }
+                for r in found
+            ]
+        )  # fmt: skip
+        return 0
+    if not found:
+        print("no runs")
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("run", "started", "procedure", "status", "rows", "title"):
+        table.add_column(column, justify="right" if column in ("run", "rows") else "left")
+    for r in found:
+        started = str(r.started)[:19].replace("T", " ")
+        table.add_row(str(r.number), started, r.procedure, r.status, str(r.rows), r.title)
+    Console(highlight=False).print(table)
+    return 0
+
+
+def _folder(arguments: Any) -> Any:
+    from labctl.run.folder import RunFolder, find_run
+
+    return RunFolder.open(find_run(arguments.run, runs_dir(arguments)))
+
+
+def show(arguments: Any) -> int:
+    folder = _folder(arguments)
+    start, stop = folder.start, folder.stop_entry or {}
+    opened = [event for event in folder.events if event["entry"] == "opened"]
+    document = {
+        "run": str(folder.path),
+        "id": folder.number,
+        "procedure": start["procedure"],
+        "title": start.get("title", ""),
+        "status": folder.status,
+        "reason": stop.get("reason", ""),
+        "started": start.get("time"),
+        "stopped": stop.get("time"),
+        "rows": len(folder.points_done),
+        "points": start.get("points"),
+        "parameters": {name: entry["value"] for name, entry in start["parameters"].items()},
+        "units": {name: entry["unit"] for name, entry in start["parameters"].items()},
+        "bench": (start["bench"] or {}).get("name"),
+        "mode": start["mode"],
+        "world": start["world"],
+        "seed": start["seed"],
+        "versions": start["versions"],
+        "commit": start["commit"],
+        "identities": opened[-1]["identities"] if opened else {},
+        "settings": opened[-1]["settings"] if opened else {},
+        "results": folder.result_values,
+        "notes": folder.notes,
+        "damage": folder.damage,
+    }
+    if arguments.json:
+        print_json(document)
+        return 0
+    _print(document)
+    return 0
+
+
+def _print(document: dict[str, Any]) -> None:
+    from labctl.cli.looking import _table
+
+    print(f"run {document['id']}: {document['procedure']}  {document['title']}".rstrip())
+    reason = f" ({document['reason']})" if document["reason"] else ""
+    of = f" of {document['points']}" if document["points"] else ""
+    print(
+        f"{document['status']}{reason}, {document['rows']}{of} rows, started {document['started']}"
+    )
+    print(f"bench {document['bench']} ({document['mode']}), seed {document['seed']}")
+    print(f"{document['run']}\n")
+    _table(
+        "parameters", ["name", "value", "unit"],
+        [[n, str(v), document["units"][n]] for n, v in document["parameters"].items()],
+    )  # fmt: skip
+    _table("results", ["name", "value"], [[n, measured(r)] for n, r in document["results"].items()])
+    _table(
+        "instruments", ["name", "identity", "settings"],
+        [[n, i, ", ".join(f"{k} {v}" for k, v in document["settings"].get(n, {}).items())]
+         for n, i in document["identities"].items()],
+    )  # fmt: skip
+    for note in document["notes"]:
+        print(f"note: {note['text'] if isinstance(note, dict) else note}")
+    for damage in document["damage"]:
+        print(f"DAMAGE: {damage}")
+
+
+SUFFIXES = (".png", ".svg", ".pdf", ".html")
+
+
+def plot(arguments: Any) -> int:
+    from labctl.run.runner import rebuild, run_data
+
+    folder = _folder(arguments)
+    output = Path(arguments.output or folder.path / "figures.html")
+    if output.suffix.lower() not in SUFFIXES:
+        raise RequestError(f"{output}: write to a file that ends in {', '.join(SUFFIXES)}")
+    if not folder.points_done and not len(folder.rows):
+        raise RequestError(f"{folder.path}: has no rows to draw")
+    import matplotlib
+
+    matplotlib.use("agg")
+    procedure, _ = rebuild(folder.start)
+    draw = getattr(procedure, "figures", None)
+    figures = draw(run_data(procedure, folder)) if draw else {}
+    if not figures:
+        raise RequestError(f"{folder.path}: {folder.start['procedure']} defines no figures")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for path in save(figures, output, f"{folder.path.name}: {folder.start['procedure']}"):
+        print(path)
+    return 0
+
+
+def save(figures: dict[str, Any], output: Path, title: str) -> list[Path]:
+    """Write figures: one HTML page, or one image each, the first under the name asked for."""
+    if output.suffix.lower() == ".html":
+        output.write_text(page(figures, title), encoding="utf-8")
+        return [output]
+    paths = []
+    for number, (name, figure) in enumerate(figures.items()):
+        path = output if number == 0 else output.with_name(f"{output.stem}-{name}{output.suffix}")
+        figure.savefig(path, dpi=150)
+        paths.append(path)
+    return paths
+
+
+def page(figures: dict[str, Any], title: str) -> str:
+    """One self-contained HTML page with all figures as SVG."""
+    parts = []
+    for name, figure in figures.items():
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg")
+        svg = buffer.getvalue()
+        parts.append(f"<h2>{html.escape(name)}</h2>\n{svg[svg.index('<svg') :]}")
+    style = (
+        "body{font-family:sans-serif;max-width:70em;margin:2em auto}svg{max-width:100%;height:auto}"
+    )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
+        f"</title><style>{style}</style></head><body><h1>{html.escape(title)}</h1>\n"
+        + "\n".join(parts)
+        + "</body></html>\n"
+    )
+
+
+def export(arguments: Any) -> int:
+    from labctl.run.export import export as write
+
+    for path in write(_folder(arguments), arguments.format, Path(arguments.output)):
+        print(path)
+    return 0

@@ -1,0 +1,132 @@
+"""Finding procedures: by name in the packages that a bench names, or as "module:Class"."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import LabError, RequestError, nearest
+
+DEFAULT_PACKAGES = ("procedures",)
+
+
+def procedure_modules(packages: Sequence[str] = DEFAULT_PACKAGES) -> dict[str, str]:
+    """Candidate modules by command-line name; nothing is imported."""
+    modules = {}
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        if spec is None:
+            raise RequestError(f"no package {package!r} with procedures; is it on the Python path?")
+        for info in pkgutil.iter_modules(spec.submodule_search_locations or []):
+            modules[info.name.replace("_", "-")] = f"{package}.{info.name}"
+    return modules
+
+
+def procedures_in(module_name: str) -> list[type]:
+    """The procedure classes that a module defines itself."""
+    from pymeasure.experiment import Procedure
+
+    module = importlib.import_module(module_name)
+    return [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, Procedure)
+        and value.__module__ == module_name and not value.__name__.startswith("_")
+    ]  # fmt: skip
+
+
+def all_procedures(packages: Sequence[str] = DEFAULT_PACKAGES) -> dict[str, type | str]:
+    """Every procedure by name; a module that cannot be imported is listed with the reason."""
+    found: dict[str, type | str] = {}
+    for name, module in sorted(procedure_modules(packages).items()):
+        try:
+            classes = procedures_in(module)
+        except Exception as error:  # somebody's broken file must not hide all others
+            found[name] = f"cannot be imported: {error!r}"
+            continue
+        for cls in classes:
+            found[command_name(cls)] = cls
+    return found
+
+
+def command_name(cls: type) -> str:
+    """The name under which a procedure class is run."""
+    from labctl.procedure import LabProcedure
+
+    return cls.name() if issubclass(cls, LabProcedure) else f"{cls.__module__}:{cls.__qualname__}"
+
+
+def load_procedure(name: str, packages: Sequence[str] = DEFAULT_PACKAGES) -> type:
+    """The class called `name` ("covariance-sweep" or "their_module:TheirProcedure").
+
+    Raises:
+        RequestError: no such procedure, or its module cannot be imported.
+    """
+    if ":" in name:
+        return _load_class(name)
+    modules = procedure_modules(packages)
+    candidates = [name] if name in modules else sorted(modules)
+    for candidate in candidates:
+        try:
+            for cls in procedures_in(modules[candidate]):
+                if command_name(cls) == name:
+                    return cls
+        except Exception as error:
+            if candidate == name:
+                raise RequestError(f"procedure {name!r} cannot be imported: {error!r}") from error
+    known = [key for key, value in all_procedures(packages).items() if not isinstance(value, str)]
+    raise RequestError(f"no procedure {name!r}{nearest(name, known)}; see labctl list procedures")
+
+
+def _load_class(target: str) -> type:
+    from pymeasure.experiment import Procedure
+
+    module_name, _, class_name = target.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # users keep their procedures where they work
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise RequestError(f"procedure {target!r} cannot be imported: {error}") from None
+    cls = getattr(module, class_name, None)
+    if not (inspect.isclass(cls) and issubclass(cls, Procedure)):
+        known = [c.__name__ for c in procedures_in(module_name)]
+        hint = nearest(class_name, known)
+        raise RequestError(f"module {module_name} has no procedure class {class_name!r}{hint}")
+    return cls
+
+
+def build(cls: type, parameters: Mapping[str, Any]) -> Any:
+    """An instance with checked parameters, for our procedures and for plain pymeasure ones."""
+    from labctl.procedure import LabProcedure
+
+    if issubclass(cls, LabProcedure):
+        return cls(**parameters)
+    try:
+        procedure = cls()
+    except LabError:
+        raise
+    except Exception as error:
+        raise RequestError(f"{command_name(cls)}: cannot be set up: {error}") from error
+    for name, value in parameters.items():
+        if name not in procedure._parameters:
+            hint = nearest(name, procedure._parameters)
+            raise RequestError(f"{command_name(cls)} has no parameter {name!r}{hint}")
+        try:
+            procedure.set_parameters({name: value})
+        except ValueError as error:
+            raise RequestError(f"{command_name(cls)}: parameter {name!r}: {error}") from None
+        if isinstance(value, float) and value != value:  # pymeasure lets NaN through its limits
+            raise RequestError(f"{command_name(cls)}: parameter {name!r}: NaN is not a number")
+    missing = [name for name in procedure._parameters if getattr(procedure, name) is None]
+    if missing:
+        raise RequestError(f"{command_name(cls)}: set parameter {', '.join(missing)} with --set")
+    procedure.refresh_parameters()
+    return procedure

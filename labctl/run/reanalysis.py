@@ -1,0 +1,44 @@
+"""Analysing recorded data again, as a new run that cites the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import RequestError
+from labctl.procedure import LabProcedure
+from labctl.run import provenance, runner
+from labctl.run.folder import RunFolder
+
+
+def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
+    """Copy rows and traces of a run into a new folder and analyse them with changed parameters.
+
+    Raises:
+        RequestError: wrong parameters, or nothing to analyse.
+    """
+    source = RunFolder.open(path)
+    procedure, _ = runner.rebuild(source.start)
+    if not isinstance(procedure, LabProcedure):
+        raise RequestError(f"{path}: {source.start['procedure']} defines no analysis")
+    if not source.rows:
+        raise RequestError(f"{path}: has no rows to analyse")
+    procedure.set(**changes)
+    entry = {
+        **source.start,
+        "parameters": runner.describe_parameters(procedure),
+        "analysis_of": str(source.path.resolve()),
+        **provenance.collect(type(procedure)),
+    }
+    folder = RunFolder.create(runs_dir, source.start["procedure"], entry)
+    try:
+        folder.note(f"analysis of {source.path.name}; rows and traces are copies")
+        for row, t in zip(source.rows, source.times, strict=True):
+            folder.emit(row, float(t))
+        runner.analyse(procedure, folder)
+        folder.stop("finished", "")
+    except BaseException as error:
+        folder.stop("failed", f"the analysis failed: {error}")
+        raise
+    return folder.path

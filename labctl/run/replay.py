@@ -1,0 +1,167 @@
+"""Replay: run a recorded run again and say where the first difference is."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labctl.errors import ReplayMismatch, RequestError
+from labctl.journal import Journal
+from labctl.run.folder import RunFolder
+from labctl.run.runner import FORMAT, Listener, Stretch, rebuild
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of a replay."""
+
+    mode: str
+    rows: int  # recorded
+    compared: int
+    difference: str  # "" if there is none
+
+    @property
+    def identical(self) -> bool:
+        return not self.difference
+
+
+def replay(path: Path, mode: str = "wire", listener: Listener | None = None) -> Comparison:
+    """Repeat the run in `path`, stretch by stretch, in a temporary folder, and compare.
+
+    Args:
+        path: the recorded run.
+        mode: "wire" answers from the transcript, "sim" from simulators with the same seed.
+
+    Raises:
+        RequestError: the run cannot be replayed in this way.
+    """
+    recorded = RunFolder.open(path)
+    start = recorded.start
+    if start["format"] > FORMAT:
+        raise RequestError(f"{path}: written by a newer labctl (format {start['format']})")
+    if start["bench"] is None:
+        raise RequestError(f"{path}: was run without a bench, so there is no wire to replay")
+    if mode == "wire" and not (path / "wire.jsonl").exists():
+        raise RequestError(f"{path}: was run with --no-record; use replay --mode sim")
+    with tempfile.TemporaryDirectory(prefix="labctl-replay-") as place:
+        return _replay(recorded, mode, Path(place), listener)
+
+
+def _replay(recorded: RunFolder, mode: str, place: Path, listener: Listener | None) -> Comparison:
+    repeated: RunFolder | None = None
+    complaint = ""
+    counts = rows_per_stretch(recorded.path)
+    for number, expected in enumerate(counts):
+        final = number == len(counts) - 1 and recorded.status == "finished"
+        start = {**recorded.start, "replay_of": str(recorded.path)}
+        if repeated is None:
+            writer = RunFolder.create(place, start["procedure"], start)
+        else:
+            writer = RunFolder.resume(repeated.path)
+        if expected or final:
+            complaint = _stretch(
+                recorded, writer, number, None if final else expected, mode, listener
+            )
+        else:
+            writer.close()  # it ended before its first row, so there is nothing to compare
+        repeated = RunFolder.open(writer.path)
+        if complaint:
+            break
+    assert repeated is not None
+    compared, difference = compare(recorded, repeated)
+    if complaint and (not difference or difference.endswith("missing")):
+        difference = complaint
+    return Comparison(mode, len(recorded.rows), compared, difference)
+
+
+def rows_per_stretch(path: Path) -> list[int]:
+    """How many rows each stretch of a run recorded."""
+    counts: list[int] = []
+    for entry in Journal.read(path / "run.jsonl"):
+        if entry["entry"] == "start":
+            counts.append(0)
+        elif entry["entry"] == "row":
+            counts[-1] += 1
+    return counts
+
+
+def _stretch(
+    recorded: RunFolder,
+    writer: RunFolder,
+    number: int,
+    stop_after: int | None,
+    mode: str,
+    listener: Listener | None,
+) -> str:
+    """Replay one stretch; returns why it broke off, or ""."""
+    procedure, file = rebuild(recorded.start)
+    start = recorded.start
+    transcript = None
+    if mode == "wire":
+        from labctl.transport.wirelog import Transcript
+
+        transcript = Transcript(recorded.path / "wire.jsonl", stretch=number)
+    stretch = Stretch(
+        writer, procedure, file, "sim" if mode == "sim" else start["mode"], start["world"],
+        start["seed"], listener=listener, replay=transcript, stop_after=stop_after,
+    )  # fmt: skip
+    outcome = stretch.run()
+    as_expected = outcome.status == "finished" or (stop_after and outcome.error is None)
+    return "" if as_expected else outcome.reason
+
+
+def compare(recorded: RunFolder, repeated: RunFolder) -> tuple[int, str]:
+    """How many rows agree to the last bit, and the first difference in words."""
+    rows, again = recorded.rows, repeated.rows
+    for number, (row, other) in enumerate(zip(rows, again, strict=False)):
+        point = row.get("index", number)
+        if difference := _row_difference(row, other):
+            return number, f"point {point}: {difference}"
+        for column in recorded.start["traces"]:
+            if difference := _trace_difference(recorded, repeated, column, number):
+                return number, f"point {point}, {column!r}: {difference}"
+    if len(again) < len(rows):
+        return len(
+            again
+        ), f"rows from point {rows[len(again)].get('index', len(again))} on are missing"
+    if len(again) > len(rows):
+        return len(rows), f"{len(again) - len(rows)} rows more than recorded"
+    return len(rows), ""
+
+
+def _row_difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    if row.keys() != other.keys():
+        return f"columns differ: recorded {sorted(row)}, repeated {sorted(other)}"
+    for name, value in row.items():
+        if not _same(value, other[name]):
+            return f"{name!r} was {value!r}, is {other[name]!r}"
+    return ""
+
+
+def _same(value: Any, other: Any) -> bool:
+    if isinstance(value, float) and isinstance(other, float) and math.isnan(value):
+        return math.isnan(other)
+    return type(value) is type(other) and bool(value == other)
+
+
+def _trace_difference(one: RunFolder, two: RunFolder, column: str, row: int) -> str:
+    first, second = one.trace(column, row), two.trace(column, row)
+    if first.shape != second.shape:
+        return f"has {second.size} values, had {first.size}"
+    different = np.flatnonzero(~((first == second) | ((first != first) & (second != second))))
+    if different.size:
+        k = int(different[0])
+        return f"value {k} was {first[k]!r}, is {second[k]!r}"
+    return ""
+
+
+def require_identical(comparison: Comparison) -> None:
+    """Raise ReplayMismatch with the first difference, if there is one."""
+    if not comparison.identical:
+        raise ReplayMismatch(f"replay ({comparison.mode}) differs: {comparison.difference}")

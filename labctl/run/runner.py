@@ -1,0 +1,456 @@
+"""Running a procedure: open the bench, measure, keep every row, leave the bench safe."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labctl import benchfile
+from labctl.bench import Bench, find_bench, resolve_mode, world_values
+from labctl.benchfile import BenchFile
+from labctl.clock import Clock, RealClock
+from labctl.errors import Aborted, LabError, RequestError, SafetyError, nearest
+from labctl.procedure import LabProcedure, Row, RunData
+from labctl.run import loading, provenance
+from labctl.run.control import Control, interruptible
+from labctl.run.folder import RunFolder
+
+#: The journal's format; a reader refuses newer ones.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that says what to run; the start entry of a run keeps it."""
+
+    procedure: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    bench: str = ""  # "" is allowed for plain pymeasure procedures, which open their own
+    mode: str | None = None
+    world: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    title: str = ""
+    fsync: float | None = None  # s between fsyncs; None leaves it to the operating system
+    record: bool = True  # keep the wire transcript
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a listener is told: "start", "point", "note", "show", "paused", "resumed", "stop"."""
+
+    kind: str
+    value: Any = None
+
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    path: Path
+    status: str
+    reason: str
+    error: BaseException | None
+
+    @property
+    def exit_code(self) -> int:
+        if self.status == "finished":
+            return 0
+        return self.error.exit_code if isinstance(self.error, LabError) else 1
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A request whose every name and value has been checked."""
+
+    procedure: Any
+    file: BenchFile | None
+    mode: str
+    world: Mapping[str, Any]
+
+
+def check(request: Request) -> Checked:
+    """Check everything that can be checked without touching an instrument or a file.
+
+    Raises:
+        RequestError: unknown procedure, bench, parameter or instrument, or an impossible value.
+    """
+    file = find_bench(request.bench) if request.bench else None
+    packages = file.procedures if file else loading.DEFAULT_PACKAGES
+    cls = loading.load_procedure(request.procedure, packages)
+    procedure = loading.build(cls, request.parameters)
+    if file is None:
+        if getattr(procedure, "INSTRUMENTS", ()):
+            raise RequestError(f"{request.procedure} needs instruments: say --bench NAME")
+        return Checked(procedure, None, "", {})
+    check_instruments(procedure, file)
+    mode = resolve_mode(file, request.mode)
+    return Checked(procedure, file, mode, world_values(file, request.world))
+
+
+def start(request: Request, runs_dir: Path, listener: Listener | None = None) -> Outcome:
+    """Check a request completely, then run it.
+
+    Raises:
+        RequestError: the request is wrong; no run folder was made.
+    """
+    checked = check(request)
+    procedure = checked.procedure
+    entry = start_entry(request, checked)
+    name = loading.command_name(type(procedure))
+    folder = RunFolder.create(runs_dir, name, entry, durable_every=request.fsync)
+    stretch = Stretch(
+        folder, procedure, checked.file, checked.mode, checked.world, request.seed,
+        request.record, listener,
+    )  # fmt: skip
+    return stretch.run()
+
+
+def check_instruments(procedure: Any, file: BenchFile) -> None:
+    """Refuse a bench that lacks an instrument which the procedure needs."""
+    for name in getattr(procedure, "INSTRUMENTS", ()):
+        if name not in file.instruments:
+            hint = nearest(name, file.instruments)
+            raise RequestError(
+                f"bench {file.name} has no instrument {name!r} that "
+                f"{loading.command_name(type(procedure))} needs{hint}"
+            )
+
+
+def start_entry(request: Request, checked: Checked) -> dict[str, Any]:
+    """The first journal entry: all that is needed to understand or repeat the run."""
+    procedure, file = checked.procedure, checked.file
+    traces = list(getattr(procedure, "TRACES", ()))
+    return {
+        "format": FORMAT,
+        "procedure_path": f"{type(procedure).__module__}.{type(procedure).__qualname__}",
+        "title": request.title,
+        "parameters": describe_parameters(procedure),
+        "columns": [*procedure.DATA_COLUMNS, *traces],
+        "traces": traces,
+        "bench": {"name": file.name, "path": str(file.path), "text": file.text} if file else None,
+        "mode": checked.mode,
+        "world": dict(checked.world),
+        "seed": request.seed,
+        "points": procedure.count_points() if isinstance(procedure, LabProcedure) else None,
+        **provenance.collect(type(procedure)),
+    }
+
+
+def describe_parameters(procedure: Any) -> dict[str, dict[str, Any]]:
+    """Value, unit and label of each parameter, as the start entry keeps them."""
+    values = procedure.parameter_values()
+    return {
+        name: {
+            "value": values[name],
+            "unit": getattr(parameter, "units", None) or "",
+            "label": parameter.name,
+        }
+        for name, parameter in procedure._parameters.items()
+    }
+
+
+def resume(
+    path: Path, listener: Listener | None = None, *, record: bool = True, fsync: float | None = None
+) -> Outcome:
+    """Finish a run that did not: same procedure, parameters and bench text, remaining points.
+
+    Raises:
+        RequestError: it is finished already, runs elsewhere, or has no points to resume at.
+    """
+    start = RunFolder.open(path).start
+    procedure, file = rebuild(start)
+    if not isinstance(procedure, LabProcedure):
+        raise RequestError(
+            f"{path}: {start['procedure']} is a plain pymeasure procedure without points(), "
+            "so it cannot be resumed; run it again"
+        )
+    if RunFolder.open(path).status == "finished":
+        raise RequestError(f"{path}: is finished; nothing to resume")
+    folder = RunFolder.resume(path, durable_every=fsync)
+    stretch = Stretch(
+        folder, procedure, file, start["mode"], start["world"], start["seed"], record, listener
+    )
+    return stretch.run()
+
+
+def rebuild(start: Mapping[str, Any]) -> tuple[Any, BenchFile | None]:
+    """The procedure and the bench of a recorded run, from its start entry alone."""
+    bench = start["bench"]
+    file = benchfile.parse(bench["text"], Path(bench["path"])) if bench else None
+    module, _, name = start["procedure_path"].rpartition(".")
+    cls = loading.load_procedure(f"{module}:{name}")
+    values = {name: entry["value"] for name, entry in start["parameters"].items()}
+    return loading.build(cls, values), file
+
+
+def stretch_seed(seed: int, stretch: int) -> int:
+    """Seed of the n-th stretch: a resumed simulation must not repeat the noise of its start."""
+    if stretch == 0:
+        return seed
+    digest = hashlib.blake2b(f"{seed}/stretch/{stretch}".encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "little")
+
+
+class Stretch:
+    """One stretch of a run, from opening the bench to the stop entry."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        procedure: Any,
+        file: BenchFile | None,
+        mode: str,
+        world: Mapping[str, Any],
+        seed: int,
+        record: bool = False,
+        listener: Listener | None = None,
+        *,
+        replay: Any = None,
+        stop_after: int | None = None,
+        bench: Bench | None = None,
+    ) -> None:
+        self.folder = folder
+        self.procedure = procedure
+        self.file = file
+        self.mode = mode
+        self.world = world
+        self.listener = listener
+        self.replay = replay
+        self.stop_after = stop_after
+        self.number = len(folder.starts) - 1
+        self.seed = stretch_seed(seed, self.number)
+        self._log: Any = None
+        self._record = record and file is not None
+        self._given = bench  # opened by the caller, who also closes it
+        self._bench = bench
+        self._clock: Clock = bench.clock if bench else RealClock()
+
+    def tell(self, kind: str, value: Any = None) -> None:
+        if self.listener is not None:
+            self.listener(Event(kind, value))
+
+    def run(self) -> Outcome:
+        """Measure what is left and end in a recorded, safe state, whatever happens."""
+        status, reason, error = "failed", "", None
+        control = Control(self.folder.path, self._clock, self._paused)
+        with interruptible(control):
+            try:
+                self._open_bench(control)
+                self._measure(control)
+                status = "finished"
+            except _Enough:
+                status, reason = "aborted", f"stopped after {self.stop_after} rows"
+            except Aborted as failure:
+                status, reason, error = "aborted", str(failure), failure
+            except KeyboardInterrupt:
+                error = Aborted("interrupted by Ctrl-C")
+                status, reason = "aborted", str(error)
+            except LabError as failure:
+                reason, error = str(failure), failure
+            except Exception as failure:  # somebody's procedure or driver is broken
+                reason, error = self._unexpected("", failure), failure
+            control.ignore()
+            for step in (self._shutdown, self._make_safe):
+                try:
+                    step()
+                except Exception as failure:
+                    text = str(failure) if isinstance(failure, LabError) else (
+                        self._unexpected("shutdown: ", failure)
+                    )  # fmt: skip
+                    if self.replay is None:
+                        status, reason = "failed", f"{reason}; {text}".removeprefix("; ")
+                        error = failure if isinstance(failure, LabError) else SafetyError(text)
+            if status == "finished":
+                status, reason, error = self._analyse()
+            self._end(status, reason)
+        return Outcome(self.folder.path, status, reason, error)
+
+    def _unexpected(self, where: str, failure: BaseException) -> str:
+        """One line for people; the traceback goes into the journal."""
+        self.folder.append("traceback", {"text": "".join(traceback.format_exception(failure))})
+        frame = traceback.extract_tb(failure.__traceback__)[-1:]
+        place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
+        return f"{where}{type(failure).__name__}: {failure}{place}".replace("\n", " ")
+
+    def _open_bench(self, control: Control) -> None:
+        if self.file is not None and self._given is None:
+            if self._record:
+                from labctl.transport.wirelog import WireLog
+
+                self._log = WireLog(self.folder.path / "wire.jsonl", stretch=self.number)
+            needed = getattr(self.procedure, "INSTRUMENTS", None)
+            self._bench = Bench.open(
+                self.file,
+                "replay" if self.replay is not None else self.mode,
+                seed=self.seed,
+                world=self.world,
+                record=self._log,
+                replay=self.replay,
+                only=tuple(needed) if needed is not None else None,
+                start=last_time(self.folder),
+            )
+        settings: Mapping[str, Any] = {}
+        if self._bench is not None:
+            self._clock = control._clock = self._bench.clock
+            settings = self._bench.snapshot()
+        self.folder.append(
+            "opened",
+            {
+                "t": self._clock.now(),
+                "seed": self.seed,
+                "identities": self._bench.identities if self._bench else {},
+                "settings": settings,
+            },
+        )
+
+    def _measure(self, control: Control) -> None:
+        procedure, bench = self.procedure, self._bench
+        self._wire_up(control)
+        unhook = self._clock.at_yield(control.look)
+        try:
+            if bench is not None:
+                bench.arm()
+            self.tell("start", self)
+            procedure.startup()
+            if hasattr(procedure, "evaluate_metadata"):
+                procedure.evaluate_metadata()
+            procedure.execute()
+        finally:
+            unhook()
+
+    def _wire_up(self, control: Control) -> None:
+        """Give the procedure what pymeasure's worker would give it, and ours what is ours."""
+        procedure, folder, clock = self.procedure, self.folder, self._clock
+        now, record, flush = clock.now, folder.emit, self._log.flush if self._log else None
+        listener, left = self.listener, self.stop_after
+        ours = isinstance(procedure, LabProcedure)
+
+        def emit_row(row: Row) -> None:
+            nonlocal left
+            if flush is not None:
+                flush()  # a row on disk never cites an exchange that is not
+            record(row, now())
+            if listener is not None:
+                listener(Event("point", row))
+            if left is not None:
+                left -= 1
+                if left <= 0:
+                    raise _Enough
+
+        def emit(topic: str, value: Any) -> None:
+            if topic == "results":
+                emit_row(value)
+                if not ours:
+                    clock.sleep(0.0)
+            elif topic == "batch results":
+                for values in zip(*value.values(), strict=True):
+                    emit_row(dict(zip(value, values, strict=True)))
+            elif topic == "note":
+                folder.note(str(value))
+                self.tell("note", value)
+            else:
+                self.tell(topic, value)
+
+        procedure.emit = emit
+        procedure.should_stop = lambda: control.abort_requested
+        procedure.is_last = lambda: True
+        if bench := self._bench:
+            procedure.bench = bench
+        if ours:
+            procedure.rng = np.random.default_rng([self.seed, 1])
+            procedure.rows = folder.rows
+            procedure.finished_points = set(folder.points_done)
+
+    def _paused(self, paused: bool, reason: str) -> None:
+        if paused:
+            self.folder.paused(reason)
+        else:
+            self.folder.resumed()
+        self.tell("paused" if paused else "resumed", reason)
+
+    def _shutdown(self) -> None:
+        if hasattr(self.procedure, "emit") and (self._bench is not None or self.file is None):
+            self.procedure.shutdown()
+
+    def _make_safe(self) -> None:
+        if self._bench is not None:
+            try:
+                self._bench.make_safe()
+            finally:
+                if self._given is None:
+                    self._bench.close()
+
+    def _analyse(self) -> tuple[str, str, BaseException | None]:
+        self.tell("analysing")
+        try:
+            analyse(self.procedure, self.folder)
+        except Exception as failure:
+            text = failure if isinstance(failure, LabError) else self._unexpected("", failure)
+            return "failed", f"all data recorded, but the analysis failed: {text}", failure
+        return "finished", "", None
+
+    def _end(self, status: str, reason: str) -> None:
+        try:
+            if self._log is not None:
+                self._log.close()
+        finally:
+            self.folder.stop(status, reason)
+        self.tell("stop", (status, reason))
+
+
+class _Enough(Exception):
+    """The asked number of rows is recorded."""
+
+
+def run_data(procedure: Any, folder: RunFolder) -> RunData:
+    """The recorded run as arrays, rows sorted by point index."""
+    columns = folder.columns()
+    order = np.argsort(columns["index"], kind="stable") if "index" in columns else None
+    if order is not None:
+        columns = {name: values[order] for name, values in columns.items()}
+
+    def read_trace(column: str, row: int) -> np.ndarray:
+        return folder.trace(column, int(order[row]) if order is not None else row)
+
+    results = {
+        name: (result["value"], result["uncertainty"], result["unit"])
+        for name, result in folder.result_values.items()
+    }
+    derived = {name: folder.derived(name) for name in folder.derived_names}
+    return RunData(columns, procedure.parameter_values(), results, derived, read_trace)
+
+
+def last_time(folder: RunFolder) -> float:
+    """Bench time (s) of the last row: where a resumed run's virtual clock starts."""
+    times = folder.times
+    return float(times[-1]) if len(times) else 0.0
+
+
+def analyse(procedure: Any, folder: RunFolder) -> dict[str, Any]:
+    """Run the procedure's analysis on the recorded data and record what it finds."""
+    if not isinstance(procedure, LabProcedure):
+        return {}
+    units = {result.name: result.unit for result in procedure.RESULTS}
+    results: dict[str, Any] = {}
+    for name, value in procedure.analyse(run_data(procedure, folder)).items():
+        if isinstance(value, np.ndarray) and value.ndim:
+            folder.save_derived(name, value)
+        else:
+            results[name] = _result(value, units.get(name, ""))
+    folder.results(results)
+    return results
+
+
+def _result(value: Any, unit: str) -> dict[str, Any]:
+    pair = value if isinstance(value, tuple) else (value, None)
+    plain = [v.item() if isinstance(v, np.generic | np.ndarray) else v for v in pair]
+    return {"value": plain[0], "uncertainty": plain[1], "unit": unit}
