@@ -87,15 +87,15 @@ class _Schedule:
     def _run_due(self) -> None:
         """Run the earliest callback and schedule its next call; late periods are skipped."""
         due, number, period, callback = heapq.heappop(self._heap)
-        following = due + period
-        if following <= self.now():
-            following = self.now() + period
-        heapq.heappush(self._heap, (following, number, period, callback))
         self._busy = True
         try:
             callback()
         finally:
             self._busy = False
+            following = due + period
+            if following <= self.now():
+                following = self.now() + period
+            heapq.heappush(self._heap, (following, number, period, callback))
 
 
 class RealClock(_Schedule):
