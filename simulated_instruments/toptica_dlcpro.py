@@ -1,7 +1,311 @@
-"""Simulated tunable laser: a DLC pro controller with a CTL head (DeCoF command line)."""
+"""Simulated tunable laser: a DLC pro controller with one CTL head (DeCoF, firmware 3).
+
+What is modelled: wavelength motor, piezo with hysteresis and mode hops, emission logic, scan
+generator on the piezo, wide scan of the wavelength, power against current. Current and diode
+temperature do not tune the frequency; the recorder and the scope do not exist (error -3).
+"""
 
 from __future__ import annotations
 
-from simulated_instruments.physics.laser import CtlLaserModel
+from typing import ClassVar
 
-__all__ = ["CtlLaserModel"]
+from labctl.transport import Endpoint
+from simulated_instruments.instrument import Port, SimulatedInstrument
+from simulated_instruments.physics.laser import PIEZO_CENTRE, PIEZO_RANGE, CtlLaserModel
+from simulated_instruments.physics.motion import Approach
+from simulated_instruments.protocol.decof_lines import CommandLine, MonitorLine, timestamp
+from simulated_instruments.protocol.decof_tree import Tree
+from simulated_instruments.toptica_scan import ScanGenerator, WideScan
+from simulated_instruments.world import World
+
+__all__ = ["CtlLaserModel", "SimTopticaDlcPro"]
+
+STATES = {
+    -2: "FLOW optimisation",
+    -1: "SMILE optimisation",
+    0: "idle",
+    1: "approaching set wavelength",
+    2: "starting scan",
+    3: "scanning",
+    6: "remote controlled",
+}
+OPTIMISATIONS = {"smile": (-1, 60.0), "flow": (-2, 300.0)}  # state, duration (s)
+SIGNALS = (-3, 0, 1, 2, 4, 20, 21, 50, 51, 54, 56, 70, 71, 78, 79)
+MAINTENANCE = 2  # user level
+TC_LAG, TC_READY = 5.0, 0.02  # s, degC
+UPTIME = 3600  # s since the controller was switched on, when the bench opens
+
+
+class SimTopticaDlcPro(SimulatedInstrument):
+    """The parameter tree of the controller, in front of the laser it shares with the world."""
+
+    PORTS: ClassVar[dict[str, Port]] = {
+        "command": Port("toptica-command", default=1998),
+        "monitor": Port("toptica-monitor", default=1999),
+    }
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self.model = world.part(name, lambda: CtlLaserModel(world.seed_of, name))
+        self.serial_number = f"DLC PRO_{world.seed_of(f'{name}.serial') % 100000:06d}"
+        self.tree = Tree({MAINTENANCE: "CAUTION"})
+        self._shift_nm = 0.0  # calibration: shown wavelength minus wavelength of the motor
+        self._optimisation: tuple[int, float, float] | None = None  # state, begun (s), duration
+        self._diode = Approach(0.0, 25.0, 25.0, TC_LAG)  # temperature, degC
+        self._monitors = 0
+        self._system()
+        self._emission()
+        self._wavelength()
+        self._current()
+        self._temperature()
+        self._piezo()
+        ScanGenerator(self.tree, self.model)
+        self._wide = WideScan(self.tree, self.model, lambda: self._shift_nm)
+        self.tree.shown("laser1:wide-scan:state", int, self._scan_state)
+        self.tree.shown("laser1:wide-scan:state-txt", str, lambda t: STATES[self._scan_state(t)])
+
+    def connect(self, port: str = "") -> Endpoint:
+        if port in ("", "command"):
+            lines = ("Welcome to DLC pro", f"firmware 3.3.3, SN: {self.serial_number}", "")
+            return CommandLine(self.world, self.tree, lines)
+        if port == "monitor":
+            line = MonitorLine(self.world, self.tree)
+            self.world.parts[f"{self.name}.monitor{self._monitors}"] = line
+            self._monitors += 1
+            return line
+        raise ValueError(f"{self.name}: no port {port!r}; there are {', '.join(self.PORTS)}")
+
+    def _input(self, branch: str) -> None:
+        """The three rows of an analogue input; no cable is connected to it."""
+        self.tree.stored(f"{branch}:signal", -3, choices=SIGNALS)
+        self.tree.stored(f"{branch}:factor", 0.0)
+        self.tree.stored(f"{branch}:enabled", False)
+
+    def _system(self) -> None:
+        tree = self.tree
+        for name, value in {
+            "serial-number": self.serial_number,
+            "system-type": "DLC pro",
+            "system-model": "CTL 1550",
+            "fw-ver": "3.3.3",
+            "system-health": 0,
+            "system-health-txt": "Ok",
+            "laser1:type": "CTL",
+            "laser1:product-name": "CTL 1550",
+            "laser1:health": 0,
+            "laser1:health-txt": "Ok",
+            "laser1:dl:type": "CTL",
+            "laser1:dl:model": "CTL 1550",
+            "laser1:dl:serial-number": f"CTL_{self.serial_number[-5:]}",
+        }.items():
+            tree.shown(name, type(value), lambda t, value=value: value)
+        tree.shown("ul", int, lambda t: 3)  # answered by each session for itself
+        tree.shown("time", str, timestamp)
+        tree.shown("uptime", int, lambda t: UPTIME + int(t))
+        tree.shown("uptime-txt", str, lambda t: _duration(UPTIME + int(t)))
+        tree.stored("system-label", "")
+        tree.stored("laser1:label", "")
+
+    def _emission(self) -> None:
+        tree, model = self.tree, self.model
+        tree.shown("interlock-open", bool, lambda t: model.interlock_open)
+        tree.shown("frontkey-locked", bool, lambda t: model.frontkey_locked)
+        for name in ("emission", "laser1:emission", "laser1:dl:cc:emission"):
+            tree.shown(name, bool, lambda t: model.emitting)
+        self._switch("emission-button-enabled", "button_enabled")
+        self._switch("laser1:enabled", "laser_enabled")
+        self._switch("laser1:dl:cc:enabled", "current_enabled")
+
+    def _switch(self, name: str, attribute: str) -> None:
+        """A bool that lives in the model."""
+
+        def write(value: bool, t: float) -> int:
+            setattr(self.model, attribute, value)
+            return 0
+
+        self.tree.shown(name, bool, lambda t: getattr(self.model, attribute), write)
+
+    # ---------------------------------------------------------------- wavelength
+
+    def _wavelength(self) -> None:
+        tree, model, ctl = self.tree, self.model, "laser1:ctl"
+        shortest, longest = model.range_nm
+        tree.shown(f"{ctl}:model", str, lambda t: "CTL 1550")
+        tree.shown(f"{ctl}:wavelength-min", float, lambda t: shortest)
+        tree.shown(f"{ctl}:wavelength-max", float, lambda t: longest)
+        tree.stored(
+            f"{ctl}:wavelength-set", model.target_nm, low=shortest, high=longest, then=self._tune
+        )
+        # The scale of the motor: it knows nothing of piezo and drift.
+        tree.shown(
+            f"{ctl}:wavelength-act", float, lambda t: round(model.coarse_nm(t) + self._shift_nm, 4)
+        )
+        tree.shown(f"{ctl}:state", int, self._state)
+        tree.shown(f"{ctl}:state-txt", str, lambda t: STATES[self._state(t)])
+        tree.shown("laser1:busy", bool, lambda t: self._state(t) not in (0, 6))
+        tree.shown(f"{ctl}:tuning-current-min", float, lambda t: 120.0)
+        tree.shown(f"{ctl}:tuning-power-min", float, lambda t: 5.0)
+        tree.shown(f"{ctl}:head-temperature", float, lambda t: round(model.head_celsius(t), 3))
+        tree.shown(f"{ctl}:power:power-act", float, lambda t: round(float(model.power_mw(t)), 3))
+        motor = f"{ctl}:motor"
+        tree.stored(f"{motor}:microsteps", True)
+        tree.stored(f"{motor}:power-save-disabled", False)
+        tree.shown(f"{motor}:status", int, lambda t: int(self._state(t) in (1, 2, 3)))
+        tree.shown(
+            f"{motor}:status-txt", str, lambda t: "moving" if self._state(t) in (1, 2, 3) else "ok"
+        )
+        tree.shown(f"{motor}:calibration:wavelength-offset", float, lambda t: self._shift_nm)
+        tree.command(f"{motor}:calibration:shift-wavelength", self._calibrate, float)
+        tree.command(f"{motor}:calibration:reset-shift", self._uncalibrate)
+        tree.stored(f"{ctl}:mode-control:loop-enabled", False)
+        self._input(f"{ctl}:remote-control")
+        tree.shown(f"{ctl}:optimization:progress", int, self._progress)
+        for name in OPTIMISATIONS:
+            tree.command(f"{ctl}:optimization:{name}", lambda t, name=name: self._optimise(name, t))
+        tree.command(f"{ctl}:optimization:abort", self._stop_optimising)
+
+    def _state(self, t: float) -> int:
+        if self._optimisation is not None:
+            state, begun, duration = self._optimisation
+            if t < begun + duration:
+                return state
+        if scanning := self._scan_state(t):
+            return scanning
+        if self.model.moving(t):
+            return 1
+        return 6 if self.tree.values["laser1:ctl:remote-control:enabled"] else 0
+
+    def _scan_state(self, t: float) -> int:
+        scan = self.model.wide_scan
+        if scan is None or t >= scan.ends:
+            return 0
+        return 2 if t < scan.begun else 3
+
+    def _tune(self, t: float) -> None:
+        self.model.tune(self.tree.values["laser1:ctl:wavelength-set"] - self._shift_nm, t)
+
+    def _calibrate(self, t: float, shown_nm: float) -> None:
+        """Declare the present wavelength to be `shown_nm`; the motor does not move."""
+        self._shift_nm = shown_nm - self.model.coarse_nm(t)
+        self.tree.values["laser1:ctl:wavelength-set"] = shown_nm
+
+    def _uncalibrate(self, t: float) -> None:
+        self._calibrate(t, self.model.coarse_nm(t))
+
+    def _optimise(self, name: str, t: float) -> None:
+        state, duration = OPTIMISATIONS[name]
+        self._optimisation = (state, t, duration)
+
+    def _stop_optimising(self, t: float) -> None:
+        self._optimisation = None
+
+    def _progress(self, t: float) -> int:
+        if self._optimisation is None:
+            return 0
+        _, begun, duration = self._optimisation
+        return min(100, int(100.0 * (t - begun) / duration))
+
+    # ---------------------------------------------------------------- current, temperature, piezo
+
+    def _current(self) -> None:
+        tree, model, cc = self.tree, self.model, "laser1:dl:cc"
+        limit = 1.25 * model.nominal_ma
+        tree.shown(f"{cc}:current-clip-limit", float, lambda t: limit)
+        tree.stored(
+            f"{cc}:current-clip", limit, low=0.0, high=limit, level=MAINTENANCE, then=self._drive
+        )
+        tree.stored(f"{cc}:current-offset", 0.0, level=MAINTENANCE, then=self._drive)
+        tree.stored(
+            f"{cc}:current-set",
+            model.current_ma,
+            low=0.0,
+            high=lambda: tree.values[f"{cc}:current-clip"],
+            then=self._drive,
+        )
+        tree.stored(f"{cc}:feedforward-enabled", False, then=self._drive)
+        tree.stored(f"{cc}:feedforward-factor", 0.0, then=self._drive)
+        tree.shown(
+            f"{cc}:current-act",
+            float,
+            lambda t: round(model.current_ma, 3) if model.emitting else 0.0,
+        )
+        tree.shown(
+            f"{cc}:voltage-act",
+            float,
+            lambda t: round(0.9 + 2.2e-3 * model.current_ma, 3) if model.emitting else 0.0,
+        )
+        tree.shown(f"{cc}:pd", float, lambda t: round(0.02 * float(model.power_mw(t)), 4))
+        tree.shown(f"{cc}:status", int, lambda t: int(model.emitting))
+        tree.shown(f"{cc}:status-txt", str, lambda t: "on" if model.emitting else "off")
+        self._input(f"{cc}:external-input")
+
+    def _drive(self, t: float) -> None:
+        """Work out the diode current: set value, offset, feed-forward from the piezo, clip."""
+        values, cc = self.tree.values, "laser1:dl:cc"
+        current = values[f"{cc}:current-set"] + values[f"{cc}:current-offset"]
+        if values[f"{cc}:feedforward-enabled"]:
+            current += values[f"{cc}:feedforward-factor"] * (self.model.piezo_v - PIEZO_CENTRE)
+        self.model.current_ma = min(max(current, 0.0), values[f"{cc}:current-clip"])
+
+    def _temperature(self) -> None:
+        tree, tc = self.tree, "laser1:dl:tc"
+        tree.stored(f"{tc}:temp-set", 25.0, low=15.0, high=35.0, then=self._heat)
+        tree.shown(f"{tc}:temp-act", float, lambda t: round(self._diode.at(t), 4))
+        tree.shown(f"{tc}:ready", bool, lambda t: t >= self._diode.reaches(TC_READY))
+        tree.shown(f"{tc}:fault", bool, lambda t: False)
+        tree.shown(
+            f"{tc}:current-act",
+            float,
+            lambda t: round(0.2 + 0.1 * (self._diode.target - self._diode.at(t)), 4),
+        )
+
+    def _heat(self, t: float) -> None:
+        target = self.tree.values["laser1:dl:tc:temp-set"]
+        self._diode = Approach(t, self._diode.at(t), target, TC_LAG)
+
+    def _piezo(self) -> None:
+        tree, model, pc = self.tree, self.model, "laser1:dl:pc"
+        lowest, highest = PIEZO_RANGE
+        tree.stored(f"{pc}:enabled", True, then=self._push)
+        tree.stored(
+            f"{pc}:voltage-min",
+            lowest,
+            low=lowest,
+            high=lambda: tree.values[f"{pc}:voltage-max"],
+            then=self._push,
+        )
+        tree.stored(
+            f"{pc}:voltage-max",
+            highest,
+            low=lambda: tree.values[f"{pc}:voltage-min"],
+            high=highest,
+            then=self._push,
+        )
+        tree.stored(
+            f"{pc}:voltage-set",
+            model.piezo_v,
+            low=lambda: tree.values[f"{pc}:voltage-min"],
+            high=lambda: tree.values[f"{pc}:voltage-max"],
+            then=self._push,
+        )
+        tree.shown(f"{pc}:voltage-act", float, lambda t: round(model.piezo_volts(t), 4))
+        tree.shown(f"{pc}:status", int, lambda t: int(tree.values[f"{pc}:enabled"]))
+        tree.shown(
+            f"{pc}:status-txt", str, lambda t: "on" if tree.values[f"{pc}:enabled"] else "off"
+        )
+        self._input(f"{pc}:external-input")
+
+    def _push(self, t: float) -> None:
+        """Apply the piezo set point within its limits; a disabled output is at 0 V."""
+        values, pc = self.tree.values, "laser1:dl:pc"
+        volts = min(
+            max(values[f"{pc}:voltage-set"], values[f"{pc}:voltage-min"]),
+            values[f"{pc}:voltage-max"],
+        )
+        values[f"{pc}:voltage-set"] = volts
+        self.model.set_piezo(volts if values[f"{pc}:enabled"] else 0.0, t)
+        self._drive(t)
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds // 3600:d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

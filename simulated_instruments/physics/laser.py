@@ -32,6 +32,7 @@ HOP_FREE = 12.5e9  # Hz either side of the last coarse point
 HOP = 5e9  # Hz, spacing of the external cavity
 HOP_RATE = 1e-6  # 1/s
 HOP_DIP = 1e-3  # s during which the power is halved
+HEAD_TUNING = -1e9  # Hz/K, assumed
 HORIZON = 1e8  # s, as far as random hops are drawn
 
 
@@ -136,10 +137,19 @@ class CtlLaserModel:
         piece = self._piece(t)
         return isinstance(piece, Approach) and t < piece.reaches(ARRIVED)
 
-    def sweeping(self, t: float) -> Sweep | None:
-        """The wide scan under way at `t`, if any."""
-        piece = self._piece(t)
-        return piece if isinstance(piece, Sweep) and t < piece.ends else None
+    @property
+    def wide_scan(self) -> Sweep | None:
+        """The last wide scan, if the motor got no other order since; it begins after a move."""
+        last = self._coarse[-1]
+        return last if isinstance(last, Sweep) else None
+
+    def piezo_volts(self, t: float) -> float:
+        """Voltage (V) at the piezo at time `t` (s)."""
+        return self.piezo_v if self._scan is None else float(self._scan(t))
+
+    def head_celsius(self, t: float) -> float:
+        """Temperature (degC) of the head, which the thermal drift of the frequency follows."""
+        return 25.0 + float(self._thermal.at(t)) / HEAD_TUNING
 
     def tune(self, wavelength_nm: float, t: float) -> None:
         """Send the motor to a wavelength; this is a new coarse point for the mode."""
@@ -174,6 +184,8 @@ class CtlLaserModel:
 
     def set_scan(self, volts_at: Callable[[Any], Any] | None, t: float) -> None:
         """Let a scan generator drive the piezo (None: the set voltage again)."""
+        if volts_at is None and self._scan is None:
+            return
         if self._scan is not None:
             self._piezo = Approach(t, self._displacement(t), self._piezo.target, PIEZO_LAG)
         self._scan = volts_at
