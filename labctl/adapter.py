@@ -1,21 +1,21 @@
 """The one bridge between pymeasure and the wire: framing, order, recovery and the lock.
 
-An instrument without request numbers gives answers that can only be told apart by their order.
-So the adapter keeps the order: one conversation at a time, whichever threads ask, and after a
-lost, late or doubled answer it gets rid of stray bytes before it speaks again.
+Most instruments number neither questions nor answers, so only the order says which belongs to
+which. The adapter keeps it: one conversation at a time, whichever threads ask, and after a lost,
+late or doubled answer it gets rid of stray bytes before it speaks again.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import get_ident
 from typing import Any
 
-import numpy as np
 from pymeasure.adapters import Adapter
 
 from labctl.clock import Clock
@@ -24,29 +24,36 @@ from labctl.transport import Transport
 
 log = logging.getLogger(__name__)
 
-#: Silence that ends a reply without terminator, and a train of stray bytes, in seconds.
+#: Silence that ends a reply without terminator, or a train of stray bytes, in seconds.
 QUIET = 0.02
-#: Seconds before the first, second, ... attempt to open a lost connection again.
+#: Seconds to wait before the first, second, ... attempt to open a lost connection again.
 BACK_OFF = (0.0, 0.25, 1.0, 4.0)
 #: A reply may trickle in for at most this many timeouts in total.
 MOST_TIMEOUTS = 20
 
+_IN_QUOTES = re.compile(r"\"[^\"]*\"|'[^']*'")
+
 
 @dataclass(frozen=True)
 class Framing:
-    """How messages are delimited on the wire."""
+    """How messages are delimited on the wire, and how patient to be."""
 
     write: bytes = b"\n"  # ends what we send
-    read: bytes = b"\n"  # ends a line of the reply
+    read: bytes = b"\n"  # ends a reply; b"": silence does
     prompt: bytes = b""  # follows every reply; then every command has a reply
     banner: bytes = b""  # ends the greeting that is sent when the connection opens
-    timeout: float = 5.0  # silence that means no answer will come, in s
+    timeout: float = 5.0  # silence that means that no answer will come, in s
     encoding: str = "utf-8"
-    unasked: bool = False  # the instrument also sends unasked: nothing counts as a stray byte
+    unasked: bool = False  # the instrument also sends unasked: no byte counts as stray
+    reconnect: int = 3  # attempts to open a lost connection again; 0 forbids it
 
 
 class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
     """Turns commands into bytes and bytes into replies, over any transport.
+
+    A timeout counts from the last byte received. A query is a command with a question mark (with
+    a prompt, every command); its answer must be read before the next command, otherwise it is
+    thrown away.
 
     Args:
         open_transport: opens a new connection; called again when a connection is lost.
@@ -54,7 +61,6 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
         name: the instrument's name, which starts every message.
         framing: how messages are delimited.
         address: where the instrument is, for messages and for HTTP's Host header.
-        reconnect: how often in a row to try to open a lost connection; 0 forbids it.
     """
 
     def __init__(
@@ -65,66 +71,83 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
         name: str,
         framing: Framing = Framing(),
         address: str = "",
-        reconnect: int = 3,
     ) -> None:
         super().__init__()
         self.clock = clock
         self.name = name
-        self.framing = framing
         self.address = address
-        self.timeout = framing.timeout
-        self.lock = threading.RLock()
+        self.framing = framing
         #: How often a lost connection was opened again.
         self.reconnects = 0
         #: How many stray bytes (late, doubled or abandoned answers) were thrown away.
         self.discarded = 0
-        self._attempts = reconnect
-        self._open_transport = open_transport
-        self._end = framing.read + framing.prompt
+        self.lock = threading.RLock()
+        self._transaction = _Transaction(self)
         self._turn = threading.Condition(self.lock)
         self._talker = 0  # the thread whose query is not answered yet; 0: nobody
         self._owed = ""  # the query whose answer is outstanding
-        self._broken = False  # the connection must be opened again before anything is said
+        self._broken = True  # the connection must be opened before anything is said
         self._buffer = bytearray()
+        self._open_transport = open_transport
         self.connection: Transport
         with self.lock:
             self._open()
 
-    # ---------------------------------------------------------------- connection
+    @property
+    def framing(self) -> Framing:
+        """How messages are delimited; may be changed between conversations."""
+        return self._framing
+
+    @framing.setter
+    def framing(self, framing: Framing) -> None:
+        self._framing = framing
+        self._end = framing.read + framing.prompt
+        #: Silence in s that means that no answer will come.
+        self.timeout = framing.timeout
+
+    # ---- connection
 
     def _open(self) -> None:
         try:
             self.connection = self._open_transport()
         except ConnectionLost as error:
             raise ConnectionLost(f"{self.name}: {error}") from error
-        self._receive = self.connection.receive
         self._send = self.connection.send
+        self._receive = self.connection.receive
         self._arrived = getattr(self.connection, "arrived", None) or (lambda: self._receive(0.0))
         self._buffer.clear()
         self._owed = ""
         self._broken = False
-        if self.framing.banner:
-            greeting = self._until(self.framing.banner, self.timeout, "its greeting")
-            del self._buffer[:greeting]
+        if self._framing.banner:
+            try:
+                self._take(self._until(self._framing.banner, self.timeout, "the greeting"))
+            except (ConnectionLost, TransportTimeout):
+                self.close()
+                raise
 
     def reconnect(self) -> None:
-        """Close the connection and open it anew, with growing pauses between the attempts."""
+        """Close the connection and open it anew, with growing pauses between the attempts.
+
+        Raises:
+            ConnectionLost: no attempt succeeded, or the framing forbids reconnecting.
+        """
         with self.lock:
             self.close()
-            for attempt in range(self._attempts):
+            most = self._framing.reconnect
+            failure: Exception | None = None
+            for attempt in range(most):
                 self.clock.wait(BACK_OFF[min(attempt, len(BACK_OFF) - 1)])
                 try:
                     self._open()
                 except (ConnectionLost, TransportTimeout) as error:
-                    self._broken = True
-                    last = error
+                    failure = error
                 else:
                     self.reconnects += 1
                     log.warning("%s: connected again (attempt %d)", self.name, attempt + 1)
                     return
-            if not self._attempts:
+            if failure is None:
                 raise ConnectionLost(f"{self.name}: the connection is lost; open the bench again")
-            raise ConnectionLost(f"{last} (tried {self._attempts} times)") from last
+            raise ConnectionLost(f"{failure} (tried {most} times)") from failure
 
     def close(self) -> None:
         """Release the connection; the next command would open it again."""
@@ -133,263 +156,277 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
             self._broken = True
             connection.close()
 
-    # ---------------------------------------------------------------- turns
+    # ---- turns
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Keep other threads out during several exchanges that belong together."""
-        with self.lock:
-            self._await_turn()
-            yield
+    def transaction(self) -> AbstractContextManager[None]:
+        """Keep other threads out during several exchanges that belong together; re-entrant."""
+        return self._transaction
 
     def _await_turn(self) -> None:
-        """Let another thread read the answer to its query, but not for ever."""
+        """Let another thread read the answer to its query first, but not for ever."""
         me = get_ident()
-        if self._talker not in (0, me):
-            self._turn.wait_for(lambda: self._talker in (0, me), self.timeout)
-            if self._talker not in (0, me):
-                self._talker = 0  # it gave up on its answer, which then counts as stray
+        if self._talker not in (0, me) and not self._turn.wait_for(
+            lambda: self._talker in (0, me), self.timeout
+        ):
+            self._talker = 0  # it gave up on its answer, which now counts as stray
 
     def _hush(self) -> None:
-        """End the conversation of this thread."""
+        """The conversation is over: let others speak."""
         if self._talker:
             self._talker = 0
             self._turn.notify_all()
 
-    # ---------------------------------------------------------------- speaking
+    # ---- speaking
+
+    def query(self, command: str, timeout: float | None = None) -> str:
+        """Send a command and return its reply without the end; one transaction."""
+        framing = self._framing
+        with self.lock:
+            self._speak(command.encode(framing.encoding) + framing.write, command)
+            return self._line(self.timeout if timeout is None else timeout)
 
     def _speak(self, data: bytes, query: str) -> None:
-        """Send one message in a clean state of the line; `query` is "" if no reply will come."""
+        """Send one message on a clean line; `query` is "" if no reply will come."""
         if self._talker and self._talker != get_ident():
             self._await_turn()
-        if self._broken:
-            self.reconnect()
-        elif self._owed or self._buffer:
-            self._resynchronise()
-        elif not self.framing.unasked:
-            try:
-                stray = self._arrived()
-            except ConnectionLost:
-                self.reconnect()  # nothing was said yet, so nothing can be done twice
-            else:
-                if stray:
-                    self._buffer += stray
-                    self._resynchronise()
+        self._clear_line()
         try:
             self._send(data)
         except ConnectionLost as error:
             self._broken = True
             if not query:
                 raise ConnectionLost(
-                    f"{self.name}: {error} while sending {_short(data)}; "
-                    "check the state of the instrument before going on"
+                    f"{self.name}: {error} while sending {_short(data)}, which may or may not "
+                    "have been executed; check the instrument before going on"
                 ) from error
             self.reconnect()
-            self._send(data)  # the query had not got through
+            self._send_again(data, query)
         self._owed = query
 
-    def _resynchronise(self) -> None:
-        """Throw away what belongs to earlier queries, waiting for an answer that is overdue."""
-        if self.framing.unasked:
-            self._owed = ""
-            return
-        overdue = self._owed
+    def _send_again(self, data: bytes, query: str) -> None:
+        """Repeat a query that did not get through as a whole, hence was not executed."""
         try:
-            while chunk := self._receive(0.0):
-                self._buffer += chunk
-            if overdue and not self._complete():
-                while not self._complete():
-                    chunk = self._receive(self.timeout)
-                    if not chunk:
-                        break
-                    self._buffer += chunk
-            if overdue or not self._is_end():
-                while chunk := self._receive(QUIET if overdue else 0.0):
-                    self._buffer += chunk
+            self._send(data)
+        except ConnectionLost as error:
+            self._broken = True
+            raise ConnectionLost(
+                f"{self.name}: {error} while sending {_quoted(query)} again; "
+                "check cable and instrument"
+            ) from error
+
+    def _clear_line(self) -> None:
+        """Make sure that what comes next is the answer to what is sent next."""
+        if self._broken:
+            self.reconnect()
+        elif self._framing.unasked:
+            self._owed = ""
+        elif self._owed or self._buffer:
+            self._discard()
+        else:
+            try:
+                self._buffer += self._arrived()
+            except ConnectionLost:
+                self.reconnect()  # nothing was said yet, so nothing can happen twice
+            if self._buffer:
+                self._discard()
+
+    def _discard(self) -> None:
+        """Throw away what belongs to earlier queries, waiting for an answer that is overdue."""
+        overdue, stray, done = self._owed, b"", True
+        clear = getattr(self.connection, "clear", None)
+        try:
+            if clear is not None:
+                clear()  # a message based bus can take back a question
+            else:
+                stray = self._stray(overdue)
+                done = not overdue or self._ends(stray)
         except ConnectionLost:
             self._broken = True
-        stray, done = bytes(self._buffer), self._complete()
         self._buffer.clear()
         self._owed = ""
         self._hush()
         if stray.strip(self._end):
             self.discarded += len(stray)
+            source = _quoted(overdue) if overdue else "a complete answer"
             log.warning(
-                "%s: discarded %d stray bytes %s%s",
-                self.name,
-                len(stray),
-                _short(stray),
-                f", the late answer to {_quoted(overdue)}" if overdue else "",
+                "%s: discarded %d stray bytes %s after %s",
+                *(self.name, len(stray), _short(stray), source),
             )
-        if self._broken or (overdue and not done and self._attempts):
+        if self._broken or (not done and self._framing.reconnect):
             self.reconnect()  # the answer may still be under way: it must not find us
 
-    def _complete(self) -> bool:
-        """Whether the buffer ends where a reply ends."""
-        if self._buffer.startswith(b"#"):
-            size = self._block_size()
-            return size is not None and len(self._buffer) >= size
-        return bool(self._end) and self._buffer.endswith(self._end)
+    def _stray(self, overdue: str) -> bytes:
+        """Collect what has come and, once it is complete, what comes until the line is quiet."""
+        stray = self._buffer
+        while chunk := self._arrived():
+            stray += chunk
+        while overdue and not self._ends(stray):
+            chunk = self._receive(self.timeout)
+            if not chunk:
+                return bytes(stray)
+            stray += chunk
+        if stray.strip(self._end):
+            while chunk := self._receive(QUIET):
+                stray += chunk
+        return bytes(stray)
 
-    def _is_end(self) -> bool:
-        return not self._buffer.strip(self._end)
+    def _ends(self, data: bytes | bytearray) -> bool:
+        """Whether `data` ends where a reply ends."""
+        return bool(self._end) and data.endswith(self._end) and not _unfinished_block(data)
 
-    # ---------------------------------------------------------------- listening
+    # ---- listening
 
-    def _lost(self, error: ConnectionLost, awaited: str) -> ConnectionLost:
-        self._broken = True
-        self._owed = ""
-        self._buffer.clear()
+    def _line(self, timeout: float) -> str:
+        """One reply without its end."""
+        end = self._end
+        if end:
+            prompt = self._framing.prompt
+            while prompt and not self._buffer:
+                self._more(timeout)
+            if prompt and self._buffer == prompt:  # a reply without text or line
+                raw = self._take(len(prompt))[:0]
+            else:
+                raw = self._take(self._until(end, timeout))[: -len(end)]
+        else:
+            raw = self._everything(timeout)
+        asked, self._owed = self._owed, ""
         self._hush()
-        return ConnectionLost(f"{self.name}: {error} during {awaited}")
+        try:
+            return raw.decode(self._framing.encoding)
+        except UnicodeDecodeError as error:
+            raise InstrumentError(
+                f"{self.name}: the answer to {_quoted(asked)} is not {self._framing.encoding} "
+                f"text: {_short(raw)}; check line settings and cable, then ask again"
+            ) from error
+
+    def _until(self, end: bytes, timeout: float, awaited: str = "") -> int:
+        """Receive until `end` has come; the length of all up to and including it."""
+        start, give_up = 0, 0.0
+        while (found := self._buffer.find(end, start)) < 0:
+            start = max(0, len(self._buffer) - len(end) + 1)
+            give_up = self._in_time(give_up, timeout, awaited)
+            self._more(timeout, awaited)
+        return found + len(end)
+
+    def _at_least(self, count: int, timeout: float) -> None:
+        give_up = 0.0
+        while len(self._buffer) < count:
+            give_up = self._in_time(give_up, timeout)
+            self._more(timeout)
+
+    def _in_time(self, give_up: float, timeout: float, awaited: str = "") -> float:
+        """When to give up on a reply that trickles in; raises TransportTimeout after that."""
+        now = self.clock.now()
+        give_up = give_up or now + MOST_TIMEOUTS * timeout
+        if now > give_up:
+            raise self._too_late(MOST_TIMEOUTS * timeout, awaited)
+        return give_up
+
+    def _everything(self, timeout: float) -> bytes:
+        """A whole reply, whatever is in it: up to the end of the block, the line, or silence."""
+        if not self._buffer:
+            self._more(timeout)
+        while not self._ends(self._buffer):
+            try:
+                chunk = self._receive(timeout if self._end else QUIET)
+            except ConnectionLost as error:
+                raise self._lost(error) from error
+            if not chunk:
+                if self._end:
+                    raise self._too_late(timeout)
+                break
+            self._buffer += chunk
+        return self._take(len(self._buffer))
 
     def _more(self, timeout: float, awaited: str = "") -> None:
         """Add what arrives to the buffer; raises TransportTimeout if nothing does."""
-        awaited = awaited or (f"the answer to {_quoted(self._owed)}" if self._owed else "an answer")
         try:
             chunk = self._receive(timeout)
         except ConnectionLost as error:
             raise self._lost(error, awaited) from error
         if not chunk:
-            raise self._timed_out(timeout, awaited)
+            raise self._too_late(timeout, awaited)
         self._buffer += chunk
-
-    def _timed_out(self, timeout: float, awaited: str) -> TransportTimeout:
-        self._hush()
-        got = f" (got {_short(self._buffer)})" if self._buffer else ""
-        self._owed = self._owed or "?"
-        return TransportTimeout(
-            f"{self.name}: {awaited} did not come within {timeout:g} s{got}; "
-            "check the instrument, or allow a longer timeout"
-        )
-
-    def _until(self, end: bytes, timeout: float, awaited: str = "") -> int:
-        """Receive until `end` has come; the length of everything up to and including it."""
-        start, give_up = 0, 0.0
-        while (found := self._buffer.find(end, start)) < 0:
-            start = max(0, len(self._buffer) - len(end) + 1)
-            now = self.clock.now()
-            give_up = give_up or now + MOST_TIMEOUTS * timeout
-            if now > give_up:
-                raise self._timed_out(now - give_up + MOST_TIMEOUTS * timeout, awaited or "an end")
-            self._more(timeout, awaited)
-        return found + len(end)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
         return taken
 
-    def _line(self, timeout: float) -> str:
-        """One reply without its end."""
-        end = self._end
-        try:
-            if end:
-                prompt = self.framing.prompt
-                while prompt and not self._buffer:
-                    self._more(timeout)
-                if prompt and self._buffer == prompt:  # a reply without any text
-                    self._buffer.clear()
-                    return self._heard(b"")
-                raw = self._take(self._until(end, timeout))[: -len(end)]
-            else:
-                raw = self._everything(timeout)
-        except TransportTimeout:
-            raise
-        return self._heard(raw)
-
-    def _heard(self, raw: bytes) -> str:
-        asked, self._owed = self._owed, ""
+    def _lost(self, error: ConnectionLost, awaited: str = "") -> ConnectionLost:
+        message = f"{self.name}: {error} instead of {awaited or self._awaited()}"
+        self._broken = True
         self._hush()
-        try:
-            return raw.decode(self.framing.encoding)
-        except UnicodeDecodeError as error:
-            raise InstrumentError(
-                f"{self.name}: the answer to {_quoted(asked)} is not {self.framing.encoding} "
-                f"text: {_short(raw)}; check line settings and cable, then ask again"
-            ) from error
+        return ConnectionLost(f"{message}; check the instrument, then run again")
 
-    def _everything(self, timeout: float) -> bytes:
-        """What has come when the instrument falls silent (or says that it is done)."""
-        if not self._buffer:
-            self._more(timeout)
-        while not self._complete():
-            before = len(self._buffer)
-            pause = timeout if self._end else QUIET
-            try:
-                chunk = self._receive(pause)
-            except ConnectionLost as error:
-                raise self._lost(error, "an answer") from error
-            self._buffer += chunk
-            if len(self._buffer) == before:
-                break
-        return self._take(len(self._buffer))
+    def _too_late(self, timeout: float, awaited: str = "") -> TransportTimeout:
+        got = f" (only {_short(self._buffer)})" if self._buffer else ""
+        message = f"{self.name}: {awaited or self._awaited()} did not come in {timeout:g} s{got}"
+        self._owed = self._owed or "?"
+        self._hush()
+        return TransportTimeout(f"{message}; check the instrument, or allow a longer timeout")
 
-    # ---------------------------------------------------------------- public
+    def _awaited(self) -> str:
+        return f"the answer to {_quoted(self._owed)}" if self._owed else "an answer"
 
-    def query(self, command: str, timeout: float | None = None) -> str:
-        """Send a command and return the reply without its end; one transaction."""
-        framing = self.framing
-        with self.lock:
-            self._speak(command.encode(framing.encoding) + framing.write, command)
-            return self._line(self.timeout if timeout is None else timeout)
+    # ---- blocks and codecs
 
     def read_block(self, timeout: float | None = None) -> bytes:
-        """Read an IEEE 488.2 block (definite "#3123..." or indefinite "#0...") and its end."""
+        """Read an IEEE 488.2 block ("#3123..." or, indefinite, "#0...") and the end behind it."""
         patience = self.timeout if timeout is None else timeout
         with self.lock:
-            asked = self._owed
-            while (size := self._block_size(asked)) is None:
-                self._more(patience)
-            if size == 0:  # indefinite: the end is the end of the message
-                data = self._take(self._until(self._end, patience))[2 : -len(self._end)]
+            self._await_turn()
+            asked = self._awaited()
+            self._at_least(2, patience)
+            if self._buffer.startswith(b"#0"):
+                data = self._everything(patience)[2:].removesuffix(self._end)
             else:
-                while len(self._buffer) < size:
-                    self._more(patience)
-                start = 2 + int(self._buffer[1:2])
-                data = self._take(size)[start : size - len(self._end)]
+                start = self._block_start(asked, patience)
+                size = int(self._buffer[2:start])
+                self._at_least(start + size + len(self._end), patience)
+                data = self._take(start + size)[start:]
+                end = self._take(len(self._end))
+                if end != self._end:
+                    raise InstrumentError(
+                        f"{self.name}: {asked} has {_short(end)} behind its block of {size} bytes; "
+                        "ask again"
+                    )
             self._owed = ""
             self._hush()
             return data
 
-    def _block_size(self, asked: str = "") -> int | None:
-        """Length of the block in the buffer with header and end; 0: indefinite; None: not yet."""
-        head = bytes(self._buffer[:11])
-        if len(head) < 2:
-            return None
-        digits = head[1:2]
-        if head[:1] == b"#" and digits == b"0":
-            return 0
-        if head[:1] != b"#" or not digits.isdigit():
-            raise InstrumentError(
-                f"{self.name}: the answer to {_quoted(asked)} is no data block: {_short(head)}"
-            )
-        count = head[2 : 2 + int(digits)]
-        if len(count) < int(digits):
-            return None
-        if not count.isdigit():
-            raise InstrumentError(
-                f"{self.name}: the answer to {_quoted(asked)} has a bad block header: "
-                f"{_short(head)}"
-            )
-        return 2 + int(digits) + int(count) + len(self._end)
+    def _block_start(self, asked: str, patience: float) -> int:
+        """Length of the header of the block in the buffer."""
+        head = bytes(self._buffer[:2])
+        if head[:1] == b"#" and head[1:].isdigit():
+            start = 2 + int(head[1:])
+            self._at_least(start, patience)
+            if self._buffer[2:start].isdigit():
+                return start
+        raise InstrumentError(
+            f"{self.name}: {asked} is no data block: {_short(self._buffer)}; "
+            "check the data format that the instrument is set to"
+        )
+
+    def receive(self, timeout: float | None = None) -> bytes:
+        """What has come or comes next, at least one byte; for codecs such as HTTP."""
+        with self.lock:
+            if not self._buffer:
+                self._more(self.timeout if timeout is None else timeout)
+            self._owed = ""
+            return self._take(len(self._buffer))
 
     def flush_read_buffer(self) -> None:
         """Discard what has arrived."""
         with self.lock:
-            self._resynchronise()
+            self._discard()
 
-    def receive(self, timeout: float | None = None) -> bytes:
-        """Whatever has come or comes next, at least one byte; for codecs such as HTTP."""
-        with self.lock:
-            if not self._buffer:
-                self._more(self.timeout if timeout is None else timeout)
-            return self._take(len(self._buffer))
+    # ---- what pymeasure calls
 
     def _write(self, command: str, **kwargs: Any) -> None:
         with self.lock:
-            asks = "?" in command or self.framing.prompt
-            data = command.encode(self.framing.encoding) + self.framing.write
+            asks = self._framing.prompt or ("?" in command and "?" in _IN_QUOTES.sub("", command))
+            data = command.encode(self._framing.encoding) + self._framing.write
             self._speak(data, command if asks else "")
             if asks:
                 self._talker = get_ident()
@@ -418,35 +455,49 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
             elif count < 0:
                 data = self._everything(patience)
             else:
-                while len(self._buffer) < count:
-                    self._more(patience)
+                self._at_least(count, patience)
                 data = self._take(count)
             self._owed = ""
-            if data.endswith(self._end) or self._is_end():
-                self._hush()
+            if not self._buffer.strip(self._end) and (self._buffer or data.endswith(self._end)):
+                self._hush()  # in parts: the conversation lasts until the end was read
             return data
 
-    def read_binary_values(
-        self,
-        header_bytes: int = 0,
-        termination_bytes: int | None = None,
-        dtype: Any = np.float32,
-        sep: str = "",
-        **kwargs: Any,
-    ) -> Any:
-        """Read a whole reply as pymeasure does; an IEEE block is recognised by its header."""
-        return super().read_binary_values(header_bytes, termination_bytes, dtype, sep, **kwargs)
-
     def __repr__(self) -> str:
-        return f"<ByteAdapter {self.name} {self.address}>".replace(" >", ">")
+        return f"<ByteAdapter {self.name}{' at ' if self.address else ''}{self.address}>"
+
+
+class _Transaction(AbstractContextManager[None]):
+    """The lock of an adapter, taken between conversations."""
+
+    def __init__(self, adapter: ByteAdapter) -> None:
+        self._adapter = adapter
+
+    def __enter__(self) -> None:
+        self._adapter.lock.acquire()
+        self._adapter._await_turn()
+
+    def __exit__(self, *failure: object) -> None:
+        self._adapter.lock.release()
+
+
+def _unfinished_block(data: bytes | bytearray) -> bool:
+    """Whether `data` is the beginning of a definite block: line ends have no meaning inside."""
+    digits = bytes(data[1:2])
+    if data[:1] != b"#" or not digits.isdigit() or digits == b"0":
+        return False
+    start = 2 + int(digits)
+    count = data[2:start]
+    if len(data) < start:
+        return not count or count.isdigit()
+    return count.isdigit() and len(data) <= start + int(count)
 
 
 def _short(data: bytes | bytearray, most: int = 60) -> str:
-    """Bytes for a message: printable, one line, abbreviated."""
+    """Bytes for a message: printable, on one line, abbreviated."""
     shown = repr(bytes(data[:most]))[1:]
     return shown if len(data) <= most else f"{shown}... ({len(data)} bytes)"
 
 
 def _quoted(command: str, most: int = 60) -> str:
-    shown = command if len(command) <= most else f"{command[:most]}... ({len(command)} characters)"
-    return repr(shown)
+    shown = repr(command[:most])
+    return shown if len(command) <= most else f"{shown}... ({len(command)} characters)"

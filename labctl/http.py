@@ -44,13 +44,12 @@ class HttpClient:
     """Requests to one instrument, one at a time, on a connection that is kept open.
 
     The bytes of a request depend on nothing but its arguments and the address: replay needs that.
+    The adapter's framing should be `Framing(write=b"", read=b"")`.
     """
 
     def __init__(self, adapter: ByteAdapter) -> None:
         self.adapter = adapter
         self.host = adapter.address.partition("://")[2].rstrip("/") or "instrument"
-        self._connection = h11.Connection(h11.CLIENT)
-        self._opened = adapter.reconnects
 
     def get(self, path: str, *, timeout: float | None = None) -> Response:
         return self.request("GET", path, timeout=timeout)
@@ -79,62 +78,55 @@ class HttpClient:
     ) -> Response:
         """Send one request and return the response, whatever its status."""
         asked = f"{self.adapter.name}: {method} {path}"
-        with self.adapter.transaction():
-            for repeated in (method not in REPEATABLE, True):
-                try:
-                    return self._exchange(asked, method, path, body, content_type, timeout)
-                except h11.RemoteProtocolError as error:
-                    self.adapter.close()
-                    raise InstrumentError(
-                        f"{asked} got a malformed reply ({error}); check that it speaks HTTP"
-                    ) from error
-                except TransportTimeout as error:
-                    self.adapter.close()  # a late response must not meet the next request
-                    raise TransportTimeout(
-                        f"{asked} got no complete answer in time; check the instrument, "
-                        "or allow a longer timeout"
-                    ) from error
-                except ConnectionLost:
-                    self.adapter.close()
-                    if repeated:
-                        raise
-        raise AssertionError("the second attempt returns or raises")
-
-    def _exchange(
-        self,
-        asked: str,
-        method: str,
-        path: str,
-        body: bytes,
-        content_type: str,
-        timeout: float | None,
-    ) -> Response:
         fields = [("Host", self.host), ("Accept", "*/*")]
         if body or method == "POST":
             fields.append(("Content-Length", str(len(body))))
         if content_type:
             fields.append(("Content-Type", content_type))
-        # The bytes are formatted by a connection of their own: while they are sent, the adapter
-        # may find the old connection closed and open a new one.
-        connection = h11.Connection(h11.CLIENT)
-        parts = [connection.send(h11.Request(method=method, target=path, headers=fields))]
-        if body:
-            parts.append(connection.send(h11.Data(data=body)))
-        parts.append(connection.send(h11.EndOfMessage()))
-        self.adapter.write_bytes(b"".join(part for part in parts if part))
-        return self._response(connection, asked, timeout)
+        head = h11.Request(method=method, target=path, headers=fields)
+        with self.adapter.transaction():
+            try:
+                return self._exchange(asked, head, body, timeout)
+            except ConnectionLost:
+                self.adapter.close()
+                if method not in REPEATABLE:
+                    raise
+            return self._exchange(asked, head, body, timeout)
 
-    def _response(self, connection: h11.Connection, asked: str, timeout: float | None) -> Response:
+    def _exchange(
+        self, asked: str, head: h11.Request, body: bytes, timeout: float | None
+    ) -> Response:
+        # One parser for each exchange: the adapter may open a new connection before it sends.
+        parser = h11.Connection(h11.CLIENT)
+        parts = [parser.send(head), parser.send(h11.Data(data=body)) if body else b""]
+        parts.append(parser.send(h11.EndOfMessage()))
+        self.adapter.write_bytes(b"".join(part for part in parts if part))
+        try:
+            return self._response(parser, asked, timeout)
+        except h11.RemoteProtocolError as error:
+            self.adapter.close()
+            raise InstrumentError(
+                f"{asked} got a malformed reply ({error}); check that it speaks HTTP"
+            ) from error
+        except TransportTimeout as error:
+            self.adapter.close()  # a late response must not meet the next request
+            patience = self.adapter.timeout if timeout is None else timeout
+            raise TransportTimeout(
+                f"{asked} got no complete answer in {patience:g} s; check the instrument, "
+                "or allow a longer timeout"
+            ) from error
+
+    def _response(self, parser: h11.Connection, asked: str, timeout: float | None) -> Response:
         status, headers, pieces = 0, {}, []
         while True:
-            event = connection.next_event()
+            event = parser.next_event()
             if event is h11.NEED_DATA:
                 try:
-                    connection.receive_data(self.adapter.receive(timeout))
+                    parser.receive_data(self.adapter.receive(timeout))
                 except ConnectionLost:
                     if not status:
                         raise
-                    connection.receive_data(b"")  # a body may end with the connection
+                    parser.receive_data(b"")  # a body may end with the connection
             elif isinstance(event, h11.Response):
                 status = event.status_code
                 headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in event.headers}
@@ -142,6 +134,6 @@ class HttpClient:
                 pieces.append(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 break
-        if connection.our_state is h11.MUST_CLOSE or connection.their_state is h11.CLOSED:
+        if parser.our_state is h11.MUST_CLOSE or parser.their_state is h11.CLOSED:
             self.adapter.close()
         return Response(status, headers, b"".join(pieces), asked)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pymeasure.adapters import Adapter
@@ -13,47 +15,46 @@ from pymeasure.instruments.common_base import DynamicProperty
 
 from labctl.adapter import ByteAdapter, Framing
 from labctl.clock import Clock, RealClock
-from labctl.errors import IdentityMismatch, InstrumentError, RequestError
+from labctl.errors import IdentityMismatch, InstrumentError, RequestError, nearest
 
-#: Most entries that are read from an instrument's error queue.
+#: Most entries that are read from an instrument's error queue at a time.
 MOST_ERRORS = 50
 
-
-def _replies(cls: type) -> dict[str, frozenset[Any] | None]:
-    """Which replies the mapped properties of a class know, by query; None: anything."""
-    known: dict[str, frozenset[Any] | None] = {}
-    for owner in reversed(cls.__mro__):
-        for prop in vars(owner).values():
-            getter = getattr(prop, "fget", None)
-            code = getattr(getter, "__code__", None)
-            if code is None or "map_values" not in code.co_varnames:
-                continue
-            names = code.co_varnames[1 : code.co_argcount]
-            options = dict(zip(names, getter.__defaults__ or (), strict=False))
-            if not options.get("map_values") or options.get("get_command") is None:
-                continue
-            if isinstance(prop, DynamicProperty):  # an instance may change its map
-                known[options["get_command"]] = None
-            elif isinstance(options["values"], dict):
-                known[options["get_command"]] = frozenset(options["values"].values())
-    return known
+#: pymeasure's default `get_process` functions, which leave a value as it is.
+_UNPROCESSED = tuple(
+    inspect.signature(creator).parameters["get_process"].default
+    for creator in (Instrument.control, Instrument.measurement)
+)
 
 
-class Strict:
-    """Replies that make no sense raise InstrumentError instead of being passed on as text."""
+class StrictReplies:
+    """Replies that make no sense raise InstrumentError; pymeasure would pass them on as text."""
 
+    #: Replies that mapped properties know, by query; None: whatever the property makes of it.
     _known: ClassVar[dict[str, frozenset[Any] | None]] = {}
     _settable: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._known = _replies(cls)
-        cls._settable = frozenset(
-            name
-            for owner in cls.__mro__
+        properties = {
+            name: value
+            for owner in reversed(cls.__mro__)
             for name, value in vars(owner).items()
-            if getattr(value, "fset", None) is not None
-        )
+            if isinstance(value, property | DynamicProperty)
+        }
+        cls._settable = frozenset(n for n, p in properties.items() if p.fset is not None)
+        cls._known = {}
+        used: set[str] = set()
+        for prop in properties.values():
+            options = _options(prop)
+            query = options.get("get_command")
+            if query is None:
+                continue
+            if options["map_values"]:
+                cls._known[query] = None if query in used else _mapped(prop, options)
+            elif query in cls._known:
+                cls._known[query] = None
+            used.add(query)
 
     def values(
         self,
@@ -64,28 +65,38 @@ class Strict:
         maxsplit: int = -1,
         **kwargs: Any,
     ) -> list[Any]:
-        """Ask and convert; every element must convert, or be a reply that the property maps."""
-        reply = self.ask(command, **kwargs).strip()  # type: ignore[attr-defined]
+        """Ask and convert as pymeasure does, but refuse what does not convert.
+
+        Texts need `cast=str`, or a property that maps them.
+
+        Raises:
+            InstrumentError: naming instrument, command and answer.
+        """
+        reply: str = self.ask(command, **kwargs).strip()  # type: ignore[attr-defined]
         text = reply if preprocess_reply is None else preprocess_reply(reply)
-        parts = text.split(separator, maxsplit) if separator in text else [text]
-        convert = _flag if cast is bool else cast
+        parts = text.split(separator, maxsplit)
+        known = self._known.get(command, ())
         try:
-            values = [convert(part) for part in parts]
+            if cast is bool:
+                values: list[Any] = [bool(float(part)) for part in parts]
+            else:
+                values = [cast(part) for part in parts]
         except (ValueError, TypeError):
+            if not known and known is not None:
+                wanted = getattr(cast, "__name__", "a value")
+                raise self._nonsense(command, reply, wanted) from None
             values = [part.strip() for part in parts]
-            mapped = self._known.get(command, ())
-            if mapped is None or (mapped and values[0] in mapped):
-                return values
-            raise self._nonsense(command, reply, cast.__name__) from None
-        mapped = self._known.get(command, ())
-        if mapped and values[0] not in mapped:
-            raise self._nonsense(command, reply, f"one of {sorted(map(str, mapped))}")
+        if known and values[0] not in known:
+            wanted = "one of " + ", ".join(sorted(str(value) for value in known))
+            raise self._nonsense(command, reply, wanted)
         return values
 
     def _nonsense(self, command: str, reply: str, wanted: str) -> InstrumentError:
-        shown = reply if len(reply) <= 60 else f"{reply[:60]}... ({len(reply)} characters)"
+        shown = repr(reply[:60])
+        if len(reply) > 60:
+            shown += f"... ({len(reply)} characters)"
         return InstrumentError(
-            f"{self._label()}: {command!r} was answered with {shown!r}, not {wanted}; "
+            f"{self._label()}: {command!r} was answered with {shown}, not with {wanted}; "
             "check the connection and the model, then ask again"
         )
 
@@ -93,28 +104,28 @@ class Strict:
         return str(getattr(self, "name", type(self).__name__))
 
 
-def _flag(text: str) -> bool:
-    return bool(float(text))
+def _options(prop: property | DynamicProperty) -> dict[str, Any]:
+    """What a property was created with; empty if pymeasure's creators did not make it."""
+    getter = inspect.unwrap(prop.fget) if prop.fget is not None else None
+    if not inspect.isfunction(getter):
+        return {}
+    parameters = inspect.signature(getter).parameters
+    if "get_command" not in parameters or "map_values" not in parameters:
+        return {}
+    return {name: parameter.default for name, parameter in parameters.items()}
 
 
-class LabChannel(Strict, Channel):  # type: ignore[misc]
-    """A channel of a LabInstrument, as strict as its parent."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self._settable:
-            with self.parent.transaction():
-                super().__setattr__(name, value)
-        else:
-            super().__setattr__(name, value)
-
-    def ask(self, command: str, query_delay: float | None = None, **kwargs: Any) -> str:
-        return self.parent.ask(self.insert_id(command), query_delay, **kwargs)  # type: ignore[no-any-return]
-
-    def _label(self) -> str:
-        return f"{self.parent.name} channel {self.id}"
+def _mapped(prop: property | DynamicProperty, options: Mapping[str, Any]) -> frozenset[Any] | None:
+    """The replies that a mapped property knows; None if it changes them or its map first."""
+    values = options["values"]
+    if isinstance(prop, DynamicProperty) or options["get_process"] not in _UNPROCESSED:
+        return None
+    if isinstance(values, dict):
+        return frozenset(values.values())
+    return frozenset(range(len(values)))
 
 
-class LabInstrument(Strict, Instrument):  # type: ignore[misc]
+class LabInstrument(StrictReplies, Instrument):  # type: ignore[misc]  # pymeasure has no types
     """One instrument. Sub-classes state how they speak, who they are and what to record.
 
     Args:
@@ -128,27 +139,31 @@ class LabInstrument(Strict, Instrument):  # type: ignore[misc]
     #: Properties that `snapshot` reads.
     SETTINGS: ClassVar[tuple[str, ...]] = ()
 
+    #: Nothing stands between `ask` and the adapter.
+    _direct: ClassVar[bool] = True
+
     def __init__(
-        self, adapter: Adapter | str, name: str = "instrument", includeSCPI: bool = False, **kw: Any
+        self,
+        adapter: Adapter | str,
+        name: str = "instrument",
+        includeSCPI: bool = False,
+        **unknown: Any,
     ) -> None:
-        if kw:
-            raise RequestError(
-                f"{name}: {type(self).__name__} has no setting {', '.join(map(repr, kw))}"
-            )
+        if unknown:
+            names = ", ".join(map(repr, unknown))
+            raise RequestError(f"{name}: {type(self).__name__} has no setting {names}")
         if isinstance(adapter, str):
-            adapter = _dial(adapter, name, type(self).FRAMING)
+            adapter = dial(adapter, name, type(self).FRAMING)
         self.clock: Clock = getattr(adapter, "clock", None) or RealClock()
-        self._exchange = adapter.query if isinstance(adapter, ByteAdapter) else None
+        self._query = adapter.query if isinstance(adapter, ByteAdapter) else None
         super().__init__(adapter, name, includeSCPI=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        #: Nothing stands between `ask` and the adapter.
         cls._direct = all(
-            getattr(cls, n) is getattr(LabInstrument, n) for n in ("write", "read", "wait_for")
+            getattr(cls, method) is getattr(LabInstrument, method)
+            for method in ("write", "read", "wait_for")
         )
-
-    _direct: ClassVar[bool] = True
 
     def ask(self, command: str, query_delay: float | None = None, **kwargs: Any) -> str:
         """Send a command and return the reply, as one transaction.
@@ -158,14 +173,15 @@ class LabInstrument(Strict, Instrument):  # type: ignore[misc]
             query_delay: seconds to wait before reading.
             **kwargs: `timeout` in s, if the instrument needs longer than its framing says.
         """
-        if self._exchange is not None and self._direct and not query_delay:
-            return self._exchange(command, **kwargs)
+        if self._query is not None and self._direct and not query_delay:
+            return self._query(command, **kwargs)
         with self.transaction():
             self.write(command)
             self.wait_for(query_delay)
-            return self.read(**kwargs)  # type: ignore[no-any-return]
+            return str(self.read(**kwargs))
 
     def binary_values(self, command: str, query_delay: float | None = None, **kwargs: Any) -> Any:
+        """Send a command and return the numbers of its binary reply, as one transaction."""
         with self.transaction():
             return super().binary_values(command, query_delay, **kwargs)
 
@@ -174,12 +190,9 @@ class LabInstrument(Strict, Instrument):  # type: ignore[misc]
         if query_delay:
             self.clock.wait(query_delay)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Keep other threads out during several exchanges that belong together."""
-        held = self.adapter.transaction() if self._exchange is not None else nullcontext()
-        with held:
-            yield
+        return self.adapter.transaction() if self._query is not None else nullcontext()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._settable:
@@ -188,24 +201,23 @@ class LabInstrument(Strict, Instrument):  # type: ignore[misc]
         else:
             super().__setattr__(name, value)
 
-    # ---------------------------------------------------------------- who and how
-
     def identify(self) -> str:
         """Who answers: by default the reply to `*IDN?`."""
         return self.ask("*IDN?").strip()
 
-    def check_identity(self) -> str:
-        """Return the identity; raises IdentityMismatch if another instrument answers."""
-        identity = self.identify()
-        if not re.search(self.IDENTITY, identity):
-            raise IdentityMismatch(
-                f"{self.name}: identifies as {identity!r}, expected a match of {self.IDENTITY!r}; "
-                "check the address in the bench file"
-            )
-        return identity
+    def check_identity(self, expected: str | None = None) -> str:
+        """Return the identity of what answers.
+
+        Args:
+            expected: regular expression instead of the driver's own.
+
+        Raises:
+            IdentityMismatch: another instrument answers.
+        """
+        return _check_identity(self.name, self.identify(), expected or self.IDENTITY)
 
     def make_safe(self) -> None:
-        """Bring the instrument to a state that cannot harm sample or instrument; default: none."""
+        """Bring the instrument to a state that harms neither it nor the sample; default: none."""
 
     def snapshot(self) -> dict[str, Any]:
         """The settings worth keeping with a run, by name of the property."""
@@ -216,17 +228,14 @@ class LabInstrument(Strict, Instrument):  # type: ignore[misc]
         self.make_safe()
         super().shutdown()
 
-    # ---------------------------------------------------------------- errors
-
     def check_errors(self) -> list[str]:
         """Read the SCPI error queue until it is empty; returns its entries, oldest first."""
         errors: list[str] = []
         with self.transaction():
             while len(errors) < MOST_ERRORS:
                 entry = self.ask("SYST:ERR?").strip()
-                code = entry.partition(",")[0]
                 try:
-                    number = int(code)
+                    number = int(entry.partition(",")[0])
                 except ValueError:
                     raise self._nonsense("SYST:ERR?", entry, "an error number") from None
                 if number == 0:
@@ -235,7 +244,7 @@ class LabInstrument(Strict, Instrument):  # type: ignore[misc]
         return errors
 
     def check_set_errors(self) -> list[str]:
-        """Raise what the instrument complained about: a refused setting must not pass silently."""
+        """Raise what the instrument complains about: a refused setting must not pass silently."""
         if errors := self.check_errors():
             raise InstrumentError(f"{self.name}: the instrument reports {'; '.join(errors)}")
         return []
@@ -244,7 +253,142 @@ class LabInstrument(Strict, Instrument):  # type: ignore[misc]
         return self.check_set_errors()
 
 
-def _dial(address: str, name: str, framing: Framing) -> ByteAdapter:
+class LabChannel(StrictReplies, Channel):  # type: ignore[misc]
+    """A channel of a LabInstrument, as strict as its parent."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._settable:
+            with self.parent.transaction():
+                super().__setattr__(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def ask(self, command: str, query_delay: float | None = None, **kwargs: Any) -> str:
+        """Send a command with the channel's id and return the reply, as one transaction."""
+        return str(self.parent.ask(self.insert_id(command), query_delay, **kwargs))
+
+    def _label(self) -> str:
+        return f"{self.parent.name} channel {self.id}"
+
+
+class _Adopted(Instrument):  # type: ignore[misc]
+    """What a bench expects of an instrument, underneath a driver that does not know of benches."""
+
+    FRAMING: ClassVar[Framing] = Framing()
+    IDENTITY: ClassVar[str] = ""
+
+    def __init__(
+        self, adapter: ByteAdapter, name: str, includeSCPI: bool | None = None, **visa: Any
+    ) -> None:
+        self.clock: Clock = adapter.clock
+        self.SETTINGS: tuple[str, ...] = ()
+        _reframe(adapter, visa)
+        scpi = {} if includeSCPI is None else {"includeSCPI": includeSCPI}
+        super().__init__(adapter, name, **scpi)
+
+    def ask(self, command: str, query_delay: float | None = None) -> str:
+        with self.transaction():
+            return str(super().ask(command, query_delay))
+
+    def binary_values(self, command: str, query_delay: float | None = None, **kwargs: Any) -> Any:
+        with self.transaction():
+            return super().binary_values(command, query_delay, **kwargs)
+
+    def wait_for(self, query_delay: float | None = None) -> None:
+        if query_delay:
+            self.clock.wait(query_delay)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Keep other threads out during several exchanges that belong together."""
+        held: AbstractContextManager[None] = self.adapter.transaction()
+        return held
+
+    def identify(self) -> str:
+        """The reply to `*IDN?` where the driver knows it, else the driver's name."""
+        try:
+            return str(self.id).strip()
+        except NotImplementedError:
+            return type(self).__name__
+
+    def check_identity(self, expected: str | None = None) -> str:
+        """Return the identity; raises IdentityMismatch if another instrument answers."""
+        return _check_identity(self.name, self.identify(), expected or self.IDENTITY)
+
+    def make_safe(self) -> None:
+        """What the driver itself calls shutting down."""
+        self.shutdown()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The properties that the bench file lists under `snapshot`: reading can have effects."""
+        return {name: getattr(self, name) for name in self.SETTINGS}
+
+
+def adopt(driver: type) -> type:
+    """Make a driver class of pymeasure, or of a user, fit for a bench.
+
+    The sub-class that is returned takes the bench's settings: arguments of the driver's
+    constructor, and `snapshot`, a list of properties to record with each run.
+    """
+    if not (isinstance(driver, type) and issubclass(driver, Instrument)):
+        raise RequestError(f"{driver!r} is no driver: it does not derive from pymeasure Instrument")
+    base: Any = driver
+    accepted = inspect.signature(base.__init__).parameters
+
+    def __init__(
+        self: Any, adapter: ByteAdapter, name: str, snapshot: Any = (), **settings: Any
+    ) -> None:
+        for setting in settings:
+            if setting not in accepted:
+                raise RequestError(
+                    f"{name}: {driver.__name__} has no setting {setting!r}"
+                    f"{nearest(setting, accepted)}"
+                )
+        if "name" in accepted:
+            settings["name"] = name
+        base.__init__(self, adapter, **settings)
+        self.name = name
+        for wanted in snapshot:
+            if not hasattr(driver, wanted):
+                hint = nearest(wanted, dir(driver))
+                raise RequestError(f"{name}: {driver.__name__} has no property {wanted!r}{hint}")
+        self.SETTINGS = tuple(snapshot)
+
+    def check_set_errors(self: Any) -> list[Any]:
+        """Raise what pymeasure would only log."""
+        if errors := base.check_set_errors(self):
+            report = "; ".join(map(str, errors))
+            raise InstrumentError(f"{self.name}: the instrument reports {report}")
+        return []
+
+    members = {"__init__": __init__, "check_set_errors": check_set_errors, "__doc__": base.__doc__}
+    return type(driver.__name__, (driver, _Adopted), {**members, "__module__": driver.__module__})
+
+
+def _reframe(adapter: ByteAdapter, visa: Mapping[str, Any]) -> None:
+    """Take over the line ends that a driver states for VISA, for its kind of connection."""
+    scheme = adapter.address.partition("://")[0]
+    kind = {"serial": "asrl", "tcp": "tcpip"}.get(scheme, "")
+    stated = {**visa, **(visa.get(kind) or {})}
+    changes = {
+        end: stated[f"{end}_termination"].encode()
+        for end in ("read", "write")
+        if isinstance(stated.get(f"{end}_termination"), str)
+    }
+    if changes:
+        adapter.framing = replace(adapter.framing, **changes)
+
+
+def _check_identity(name: str, identity: str, expected: str) -> str:
+    if not re.search(expected, identity):
+        raise IdentityMismatch(
+            f"{name}: identifies as {identity!r}, which does not match {expected!r}; "
+            "check the address in the bench file"
+        )
+    return identity
+
+
+def dial(address: str, name: str, framing: Framing) -> ByteAdapter:
+    """An adapter in real time for an address, or for a VISA resource name."""
     from labctl.transport.opening import open_transport
 
     clock = RealClock()

@@ -6,7 +6,11 @@ from typing import Protocol
 
 
 class Transport(Protocol):
-    """A byte pipe to one instrument. It knows nothing of commands, lines or blocks."""
+    """A byte pipe to one instrument. It knows nothing of commands, lines or blocks.
+
+    It may also have `arrived() -> bytes`, which is `receive(0.0)` at the least possible cost, and
+    `clear()`, which makes instrument and bus forget an answer that is under way.
+    """
 
     def send(self, data: bytes) -> None:
         """Send all of `data`; raises ConnectionLost when the far end is gone."""
@@ -19,7 +23,11 @@ class Transport(Protocol):
 
 
 class Endpoint(Protocol):
-    """One connection to a simulator, as seen by the simulator. There is no I/O inside."""
+    """One connection to a simulator, as seen by the simulator. There is no I/O inside.
+
+    An endpoint that hangs up sets its attribute `closed` to True; what it replied before that is
+    still delivered.
+    """
 
     def feed(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
         """Take bytes that arrive at `now`; return replies as (due time, bytes), in order.

@@ -19,8 +19,7 @@ class Link:
         self._closed = False
 
     def send(self, data: bytes) -> None:
-        if self._closed:
-            raise ConnectionLost("the link to the simulator is closed")
+        self._check()
         self._replies.extend(self._endpoint.feed(data, self._clock.now()))
 
     def receive(self, timeout: float) -> bytes:
@@ -53,6 +52,22 @@ class Link:
             self._clock.move_to(when)  # exact: now + (when - now) may round below when
         else:
             self._clock.wait(when - self._clock.now())
+
+    def arrived(self) -> bytes:
+        """Return what is due of the replies already known, without asking the simulator."""
+        self._check()
+        if not self._replies:
+            return b""
+        now, arrived = self._clock.now(), b""
+        while self._replies and self._replies[0][0] <= now:
+            arrived += self._replies.popleft()[1]
+        return arrived
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ConnectionLost("the link to the simulator is closed")
+        if not self._replies and getattr(self._endpoint, "closed", False):
+            raise ConnectionLost("the simulator closed the connection")
 
     def close(self) -> None:
         self._closed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl
 
 from labctl.clock import Clock
@@ -9,11 +10,12 @@ from labctl.errors import RequestError, nearest
 from labctl.transport import Transport
 
 SCHEMES = ("tcp", "serial", "visa", "http")
+_VISA_SOCKET = re.compile(r"TCPIP\d*::([^:]+|\[.+\])::(\d+)::SOCKET", re.IGNORECASE)
 FORMS = "tcp://HOST:PORT, serial://PORT?baudrate=N, visa://RESOURCE or http://HOST[:PORT]"
 
 
 def open_transport(address: str, clock: Clock) -> Transport:
-    """Open the connection that `address` names.
+    """Open the connection that `address` names; hardware keeps its own time, whatever `clock`.
 
     Raises:
         RequestError: the address is malformed; the message says what is wrong with it.
@@ -34,15 +36,23 @@ def open_transport(address: str, clock: Clock) -> Transport:
             raise RequestError(f"address {address!r} names no serial port; write {FORMS}")
         return SerialTransport(port, dict(parse_qsl(query, keep_blank_values=True)))
     if scheme == "visa":
-        from labctl.transport.visa import VisaTransport
-
-        if not rest:
-            raise RequestError(f"address {address!r} names no VISA resource; write {FORMS}")
-        return VisaTransport(rest, clock)
+        return _open_visa(address, rest)
     raise RequestError(
         f"address {address!r} has the unknown scheme {scheme!r}{nearest(scheme, SCHEMES)}; "
         f"write {FORMS}"
     )
+
+
+def _open_visa(address: str, resource: str) -> Transport:
+    if not resource:
+        raise RequestError(f"address {address!r} names no VISA resource; write {FORMS}")
+    if socket := _VISA_SOCKET.fullmatch(resource):  # a byte stream: no VISA library needed
+        from labctl.transport.tcp import TcpTransport
+
+        return TcpTransport(*host_and_port(f"visa://{socket[1]}:{socket[2]}"))
+    from labctl.transport.visa import VisaTransport
+
+    return VisaTransport(resource)
 
 
 def host_and_port(address: str, default: int | None = None) -> tuple[str, int]:

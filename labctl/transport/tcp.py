@@ -9,13 +9,13 @@ from labctl.errors import ConnectionLost
 
 #: Seconds within which a connection must be made.
 CONNECT_TIMEOUT = 5.0
-#: Seconds within which the far end must take what is sent.
+#: Seconds within which the far end must take some of what is sent.
 SEND_TIMEOUT = 30.0
 CHUNK = 1 << 18
 
 
 class TcpTransport:
-    """A byte pipe over one TCP connection, without delayed small packets."""
+    """A byte pipe over one TCP connection, without delay for small packets."""
 
     def __init__(self, host: str, port: int, *, connect_timeout: float = CONNECT_TIMEOUT) -> None:
         self._where = f"{host}:{port}"
@@ -23,38 +23,65 @@ class TcpTransport:
             self._socket = socket.create_connection((host, port), connect_timeout)
         except OSError as error:
             raise ConnectionLost(
-                f"no connection to {self._where} ({_reason(error)}); "
-                "check that the instrument is on, its address, and that no other program holds it"
+                f"no connection to {self._where} ({_reason(error)}); check that the instrument "
+                "is on, its address, and that no other program holds it"
             ) from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.settimeout(SEND_TIMEOUT)
+        self._socket.setblocking(False)
         self._closed = False
 
     def send(self, data: bytes) -> None:
+        rest = memoryview(data)
         try:
-            self._socket.sendall(data)
+            while rest:
+                try:
+                    rest = rest[self._socket.send(rest) :]
+                except BlockingIOError:
+                    if not _ready(self._socket, SEND_TIMEOUT, writing=True):
+                        raise TimeoutError from None
         except OSError as error:
             raise self._lost(error) from error
 
     def receive(self, timeout: float) -> bytes:
         try:
-            if not select.select((self._socket,), (), (), timeout)[0]:
+            if not _ready(self._socket, timeout):
                 return b""
+        except (OSError, ValueError) as error:  # ValueError: we have closed the socket
+            raise self._lost(error) from error
+        return self.arrived()
+
+    def arrived(self) -> bytes:
+        """Return what has arrived, without waiting."""
+        try:
             data = self._socket.recv(CHUNK)
-        except (OSError, ValueError) as error:  # ValueError: the socket was closed by us
+        except BlockingIOError:
+            return b""
+        except OSError as error:
             raise self._lost(error) from error
         if not data:
             raise ConnectionLost(f"{self._where} closed the connection")
         return data
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._socket.close()
+        self._closed = True
+        self._socket.close()
 
     def _lost(self, error: Exception) -> ConnectionLost:
         why = "closed on our side" if self._closed else _reason(error)
         return ConnectionLost(f"the connection to {self._where} broke ({why})")
+
+
+def _ready(connection: socket.socket, timeout: float, *, writing: bool = False) -> bool:
+    """Wait until the socket can be read (or written); False if it takes longer than `timeout`."""
+    if hasattr(select, "poll"):  # not on Windows; select fails for descriptors above 1023
+        poll = select.poll()
+        poll.register(connection, select.POLLOUT if writing else select.POLLIN)
+        return bool(poll.poll(max(timeout, 0.0) * 1000.0))
+    wanted = (connection,)
+    readable, writable, _ = select.select(
+        () if writing else wanted, wanted if writing else (), (), max(timeout, 0.0)
+    )
+    return bool(readable or writable)
 
 
 def _reason(error: Exception) -> str:

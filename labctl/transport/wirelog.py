@@ -1,0 +1,403 @@
+"""Record every byte between labctl and the instruments, and answer from such a recording.
+
+A transcript is a journal (`wire.jsonl`). Times are seconds of the bench's clock. Entries:
+
+- `{"entry":"stretch","n":0}`: what follows, up to the next such entry, belongs to this stretch;
+- `{"entry":"wire","t":1.5,"i":"laser","d":">","s":"WAV?\\n"}`: bytes sent (`>`) or received (`<`),
+  as text `s`, base64 `b`, or `p`, a list of numbered pieces; `"by":"interlock"` says that it was
+  not the procedure who spoke;
+- the same with `d` = `open`, `close`, `timeout` (nothing came), `refused` and `lost` (it could
+  not be opened, or broke; `s` is the message);
+- `{"entry":"pieces","n":7,"k":[4096,812],"z":...}`: the pieces 7 and 8, of these lengths,
+  compressed together. Large messages are cut where their content says so, hence a message that
+  differs from an earlier one in few places costs few new pieces.
+"""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64decode, b64encode
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labctl.clock import Clock, VirtualClock
+from labctl.errors import ConnectionLost, ReplayMismatch, StorageError
+from labctl.journal import Journal, encode
+from labctl.transport import Transport
+
+#: Longer messages are stored in pieces.
+WHOLE = 1024
+#: Shortest and longest piece; about one place in 2^PIECE_BITS is a cut.
+SHORTEST, LONGEST, PIECE_BITS = 512, 8192, 9
+#: Bytes of different pieces that a log remembers before it starts afresh.
+MEMORY = 64 << 20
+#: Bytes that wait for `flush` at most.
+BUFFER = 1 << 20
+LEVEL = 1  # of zlib
+_PRINTABLE = bytes(range(32, 127)) + b"\t\n\r"
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads neighbouring values
+_CUT = np.uint64(1 << (64 - PIECE_BITS))
+
+
+class WireLog:
+    """Writer of a transcript; several transports share it.
+
+    Args:
+        path: the file; it is created or continued.
+        stretch: number of the stretch of the run that begins now.
+    """
+
+    def __init__(self, path: Path, stretch: int = 0) -> None:
+        self.path = path
+        #: Who speaks: "run", or "interlock" for what a replay leaves out.
+        self.speaker = "run"
+        Journal(path).close()  # mends a tail that a crash tore
+        self._file = path.open("ab", buffering=0)
+        self._lines: list[bytes] = [encode({"entry": "stretch", "n": stretch})]
+        self._waiting = 0
+        self._pieces: dict[bytes, int] = {}
+        self._next = 0
+        self._remembered = 0
+
+    def note(self, t: float, instrument: str, what: str, data: bytes = b"", why: str = "") -> None:
+        """Add one entry; it reaches the file with the next `flush`."""
+        entry: dict[str, Any] = {"entry": "wire", "t": t, "i": instrument, "d": what}
+        if self.speaker != "run":
+            entry["by"] = self.speaker
+        if len(data) > WHOLE:
+            entry["p"] = self._cut(data)
+        elif not data.translate(None, _PRINTABLE):
+            if text := why or data.decode("ascii"):
+                entry["s"] = text
+        else:
+            entry["b"] = b64encode(data).decode("ascii")
+        self._add(encode(entry))
+
+    def flush(self) -> None:
+        """Hand everything to the operating system."""
+        if self._lines:
+            try:
+                self._file.write(b"".join(self._lines))
+            except OSError as error:
+                raise StorageError(
+                    f"{self.path}: cannot write the transcript: {error.strerror}"
+                ) from error
+            self._lines.clear()
+            self._waiting = 0
+
+    def close(self) -> None:
+        """Write what is left and close the file; may be called twice."""
+        if not self._file.closed:
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+
+    def _add(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._waiting += len(line)
+        if self._waiting > BUFFER:
+            self.flush()
+
+    def _cut(self, data: bytes) -> list[int]:
+        """Numbers of the pieces that make up `data`; new ones are stored."""
+        if self._remembered > MEMORY:
+            self._pieces.clear()
+            self._remembered = 0
+        known, numbers, new = self._pieces, [], []
+        start = 0
+        for end in cuts(data):
+            piece = data[start:end]
+            start = end
+            number = known.get(piece)
+            if number is None:
+                number = known[piece] = self._next + len(new)
+                new.append(piece)
+            numbers.append(number)
+        if new:
+            joined = b"".join(new)
+            packed = b64encode(zlib.compress(joined, LEVEL)).decode("ascii")
+            lengths = [len(piece) for piece in new]
+            self._add(encode({"entry": "pieces", "n": self._next, "k": lengths, "z": packed}))
+            self._next += len(new)
+            self._remembered += len(joined)
+        return numbers
+
+
+def cuts(data: bytes) -> list[int]:
+    """Ends of the pieces of `data` (8 bytes or more).
+
+    Whether a place is a cut depends on the eight bytes before it alone, so the same text is cut
+    in the same way wherever it stands.
+    """
+    words = np.ndarray((len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
+    places = np.flatnonzero(words * _MIX < _CUT) + 8
+    ends: list[int] = []
+    start = 0
+    for end in [*places.tolist(), len(data)]:
+        if end - start < SHORTEST and end != len(data):
+            continue
+        while end - start > LONGEST:
+            start += LONGEST
+            ends.append(start)
+        if end > start:
+            ends.append(end)
+            start = end
+    return ends
+
+
+class RecordingTransport:
+    """A transport that notes in a log what passes through it."""
+
+    def __init__(self, inner: Transport, clock: Clock, log: WireLog, instrument: str) -> None:
+        self._inner = inner
+        self._now = clock.now
+        self._note = log.note
+        self._instrument = instrument
+        self._arrived = getattr(inner, "arrived", None) or (lambda: inner.receive(0.0))
+        if clear := getattr(inner, "clear", None):
+            self.clear = clear
+        self._closed = False
+        self._note(self._now(), instrument, "open")
+
+    def send(self, data: bytes) -> None:
+        t = self._now()
+        try:
+            self._inner.send(data)
+        except ConnectionLost as error:
+            self._lost(error)
+            raise
+        self._note(t, self._instrument, ">", data)
+
+    def receive(self, timeout: float) -> bytes:
+        try:
+            data = self._inner.receive(timeout)
+        except ConnectionLost as error:
+            self._lost(error)
+            raise
+        if data:
+            self._note(self._now(), self._instrument, "<", data)
+        elif timeout > 0.0:
+            self._note(self._now(), self._instrument, "timeout")
+        return data
+
+    def arrived(self) -> bytes:
+        try:
+            data: bytes = self._arrived()
+        except ConnectionLost as error:
+            self._lost(error)
+            raise
+        if data:
+            self._note(self._now(), self._instrument, "<", data)
+        return data
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._note(self._now(), self._instrument, "close")
+        self._inner.close()
+
+    def _lost(self, error: ConnectionLost) -> None:
+        self._note(self._now(), self._instrument, "lost", why=str(error))
+
+
+def recording(
+    opened: Callable[[], Transport], clock: Clock, log: WireLog, instrument: str
+) -> Callable[[], Transport]:
+    """A function that opens as `opened` does and records; refused attempts are noted too."""
+
+    def opened_recording() -> Transport:
+        try:
+            inner = opened()
+        except ConnectionLost as error:
+            log.note(clock.now(), instrument, "refused", why=str(error))
+            raise
+        return RecordingTransport(inner, clock, log, instrument)
+
+    return opened_recording
+
+
+Entry = tuple[float, str, bytes | list[int] | str]  # time, direction, bytes or pieces or message
+
+
+class Transcript:
+    """A recorded stretch, from which transports answer.
+
+    Args:
+        path: the transcript.
+        stretch: which stretch of the run.
+
+    Raises:
+        StorageError: the file cannot be read, or what it says of this stretch is damaged.
+    """
+
+    def __init__(self, path: Path, stretch: int = 0) -> None:
+        self.path = path
+        self._entries: dict[str, deque[Entry]] = {}
+        self._pieces: dict[int, bytes] = {}
+        inside = False
+        for entry in Journal.read(path):
+            kind = entry["entry"]
+            if kind == "stretch":
+                inside = entry["n"] == stretch
+                if inside:
+                    self._entries.clear()  # begun again after it broke off before its first row
+            elif inside and kind == "pieces":
+                self._unpack(entry)
+            elif inside and kind == "wire" and entry.get("by", "run") == "run":
+                self._entries.setdefault(entry["i"], deque()).append(_parse(entry))
+
+    def transport(self, instrument: str, clock: Clock) -> ReplayTransport:
+        """Open a connection that answers as `instrument` did after the same connection opened."""
+        entries = self._entries.get(instrument)
+        if entries is None:
+            raise ReplayMismatch(f"{instrument}: the transcript {self.path} does not know it")
+        return ReplayTransport(entries, self.bytes_of, clock, instrument)
+
+    def bytes_of(self, said: bytes | list[int] | str) -> bytes:
+        """The bytes of an entry."""
+        if isinstance(said, bytes):
+            return said
+        if isinstance(said, str):
+            return said.encode("ascii")
+        try:
+            return b"".join([self._pieces[number] for number in said])
+        except KeyError as error:
+            raise StorageError(
+                f"{self.path}: piece {error} is damaged or missing, so this run cannot be "
+                "replayed from its bytes; use replay --mode sim"
+            ) from None
+
+    def _unpack(self, entry: dict[str, Any]) -> None:
+        joined, start = zlib.decompress(b64decode(entry["z"])), 0
+        for number, length in enumerate(entry["k"], entry["n"]):
+            self._pieces[number] = joined[start : start + length]
+            start += length
+
+
+def _parse(entry: dict[str, Any]) -> Entry:
+    said: bytes | list[int] | str
+    if "p" in entry:
+        said = entry["p"]
+    elif "b" in entry:
+        said = b64decode(entry["b"])
+    else:
+        said = entry.get("s", "")
+    return entry["t"], entry["d"], said
+
+
+class ReplayTransport:
+    """Answers from a transcript, if it is sent exactly what was sent when it was recorded.
+
+    Receiving moves a virtual clock to the recorded time.
+    """
+
+    def __init__(
+        self,
+        entries: deque[Entry],
+        bytes_of: Callable[[bytes | list[int] | str], bytes],
+        clock: Clock,
+        instrument: str,
+    ) -> None:
+        self._entries = entries
+        self._bytes_of = bytes_of
+        self._clock = clock
+        self._instrument = instrument
+        self._said = b""  # what is left of an entry of which a part was sent
+        self._closed = False
+        while entries and entries[0][1] == "close":
+            entries.popleft()
+        if not entries or entries[0][1] not in ("open", "refused"):
+            raise self._mismatch("opens a connection")
+        t, what, why = entries.popleft()
+        self._move_to(t)
+        if what == "refused":
+            raise ConnectionLost(str(why))
+
+    def send(self, data: bytes) -> None:
+        while data:
+            expected = self._said or self._expected(data)
+            length = min(len(data), len(expected))
+            if data[:length] != expected[:length]:
+                raise self._differs(expected, data)
+            self._said = expected[length:]
+            data = data[length:]
+
+    def _expected(self, data: bytes) -> bytes:
+        t, what, said = self._take(f"sends {_short(data)}", ">")
+        return self._bytes_of(said)
+
+    def receive(self, timeout: float) -> bytes:
+        if timeout <= 0.0:
+            following = self._entries[0] if self._entries else None
+            if following is None or following[0] > self._clock.now():
+                return b""
+            return self.arrived()
+        if self._said:
+            raise self._mismatch("waits for an answer")
+        t, what, said = self._take("waits for an answer", "<", "timeout")
+        self._move_to(t)
+        return self._bytes_of(said) if what == "<" else b""
+
+    def arrived(self) -> bytes:
+        """What was received before the next bytes were sent."""
+        if self._entries and self._entries[0][1] in ("<", "lost"):
+            t, _, said = self._take("", "<")
+            self._move_to(t)
+            return self._bytes_of(said)
+        return b""
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _take(self, doing: str, *wanted: str) -> Entry:
+        """The next entry, which must be one of `wanted`."""
+        if self._closed:
+            raise ConnectionLost(f"{self._instrument}: the connection is closed")
+        if self._entries and self._entries[0][1] == "lost":
+            t, _, why = self._entries.popleft()
+            self._move_to(t)
+            raise ConnectionLost(str(why))
+        if not self._entries or self._entries[0][1] not in wanted:
+            raise self._mismatch(doing)
+        return self._entries.popleft()
+
+    def _move_to(self, t: float) -> None:
+        if isinstance(self._clock, VirtualClock):
+            self._clock.move_to(t)
+
+    def _mismatch(self, doing: str) -> ReplayMismatch:
+        now = f"{self._clock.now():.6f} s"
+        if self._said:
+            recorded = f"the rest of a message was sent: {_short(self._said)}"
+        elif not self._entries:
+            recorded = "nothing more was recorded"
+        else:
+            t, what, said = self._entries[0]
+            verb = {">": "was sent", "<": "was received"}.get(what, what)
+            shown = f" {_short(self._bytes_of(said))}" if what in "<>" else ""
+            recorded = f"the recording goes on at {t:.6f} s with: {verb}{shown}"
+        return ReplayMismatch(
+            f"{self._instrument}: at {now} the driver {doing}, but {recorded}; "
+            "driver, procedure or settings differ from those of the recording"
+        )
+
+    def _differs(self, expected: bytes, data: bytes) -> ReplayMismatch:
+        pairs = enumerate(zip(expected, data, strict=False))
+        place = next((i for i, (one, two) in pairs if one != two), 0)
+        start = max(0, place - 20)
+        return ReplayMismatch(
+            f"{self._instrument}: at {self._clock.now():.6f} s the driver sent "
+            f"{_short(data[start:])} where {_short(expected[start:])} was recorded "
+            f"(byte {place} of the message); driver, procedure or settings differ from those of "
+            "the recording"
+        )
+
+
+def _short(data: bytes, most: int = 60) -> str:
+    shown = repr(data[:most])[1:]
+    return shown if len(data) <= most else f"{shown}... ({len(data)} bytes)"
