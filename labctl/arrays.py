@@ -7,6 +7,7 @@ the file; it has no end mark, because a stream may end with its file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -23,13 +24,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-#: What a stream can hold; complex values are stored as pairs of their parts.
-KINDS = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)) + (
-    "float16",
-    "float32",
-    "float64",
-    "complex64",
-    "complex128",
+#: What a stream can hold. Complex values are stored as pairs of their parts, bool as uint8.
+KINDS = (
+    "bool",
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+    *("float16", "float32", "float64", "complex64", "complex128"),
 )
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
 
@@ -51,9 +50,8 @@ class Citation:
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Citation:
         """Read the members that `as_entry` wrote; further members are left alone."""
-        return cls(
-            *(int(entry[k]) for k in ("batch", "start", "end")), entry["crc"], int(entry["length"])
-        )
+        batch, start, end, length = (int(entry[k]) for k in ("batch", "start", "end", "length"))
+        return cls(batch, start, end, str(entry["crc"]), length)
 
 
 class ArrayStream:
@@ -72,8 +70,8 @@ class ArrayStream:
         self.fields = dict(fields)
         self._schema = _schema(self.fields)
         header: bytes = self._schema.serialize().to_pybytes()
-        self._end = keep.end if keep else len(header)
-        self._batch = keep.batch + 1 if keep else 0
+        self.origin = (0, len(header))  #: where the first batch goes
+        self._batch, self._end = (keep.batch + 1, keep.end) if keep else self.origin
         self._ragged_end = False
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         try:
@@ -92,6 +90,11 @@ class ArrayStream:
         except OSError as exc:
             raise StorageError(f"{self.path}: cannot be written: {exc.strerror}") from exc
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """Number and start byte of the next batch, as `rewind` takes them."""
+        return self._batch, self._end
+
     def append(self, *columns: NDArray[Any]) -> Citation:
         """Write one batch of equally long one-dimensional columns, in the order of `fields`.
 
@@ -106,11 +109,8 @@ class ArrayStream:
             while written < len(data):
                 written += os.write(self._fd, data[written:])
         except BaseException as exc:
-            self._ragged_end = True
-            try:
+            with contextlib.suppress(StorageError):
                 self.rewind(self._batch, self._end)
-            except StorageError:
-                pass  # cut before the next append instead
             if isinstance(exc, OSError):
                 raise StorageError(f"{self.path}: cannot be written: {exc.strerror}") from exc
             raise
@@ -121,11 +121,12 @@ class ArrayStream:
 
     def rewind(self, batch: int, end: int) -> None:
         """Cut off batch number `batch`, which starts at byte `end`, and what follows it."""
+        self._batch, self._end, self._ragged_end = batch, end, True
         try:
             os.ftruncate(self._fd, end)
-        except OSError as exc:
+        except OSError as exc:  # tried again before the next append
             raise StorageError(f"{self.path}: cannot be shortened: {exc.strerror}") from exc
-        self._batch, self._end, self._ragged_end = batch, end, False
+        self._ragged_end = False
 
     def sync(self) -> None:
         """Wait until the disk itself has everything."""
@@ -266,15 +267,19 @@ def _schema(fields: Mapping[str, str]) -> pa.Schema:
         if name.startswith("complex"):
             part = pa.float32() if name == "complex64" else pa.float64()
             return pa.list_(pa.field("part", part, nullable=False), 2)
-        return pa.from_numpy_dtype(np.dtype(name))
+        return pa.uint8() if name == "bool" else pa.from_numpy_dtype(np.dtype(name))
 
-    return pa.schema([pa.field(n, kind(k), nullable=False, metadata={"dtype": k}) for n, k in fields.items()])
+    return pa.schema(
+        [pa.field(n, kind(k), nullable=False, metadata={"dtype": k}) for n, k in fields.items()]
+    )
 
 
 def _to_arrow(array: NDArray[Any], kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
-    array = np.ascontiguousarray(array)
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    if array.dtype == bool:
+        array = array.view(np.uint8)
     if array.dtype.kind != "c":
         return pa.array(array, type=kind)
     parts = array.view(array.real.dtype)
@@ -285,4 +290,4 @@ def _from_arrow(column: pa.Array, kind: str) -> NDArray[Any]:
     if kind.startswith("complex"):
         parts = column.flatten().to_numpy(zero_copy_only=True)
         return parts.view(kind)  # type: ignore[no-any-return]
-    return column.to_numpy(zero_copy_only=True)  # type: ignore[no-any-return]
+    return column.to_numpy(zero_copy_only=True).view(kind)  # type: ignore[no-any-return]

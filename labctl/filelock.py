@@ -77,12 +77,14 @@ class FileLock:
 
 def is_locked(path: Path) -> bool:
     """Tell whether somebody holds the lock now; takes it for a moment to find out."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
     try:
-        free = lock.acquire()
-    except OSError:  # no permission to open it for writing: the holder cannot be seen
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:  # nobody ever locked it, or it is not ours to see
         return False
-    lock.release()
-    return not free
+    try:
+        _take(descriptor)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

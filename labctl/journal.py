@@ -1,36 +1,22 @@
 """Append-only journals: one JSON object per line, each line with a CRC-32 of its own bytes.
 
-Any JSON-lines tool can read a journal. The last member of a line is `"crc":"xxxxxxxx"`, the
-CRC-32 of the bytes of the line before `,"crc"`. What JSON cannot say has an encoding of its own:
-`{"$float":"nan"}`, `"inf"`, `"-inf"`; `{"$int":"0x..."}` beyond 64 bits; `{"$utf8":"..."}` (hex)
-for text that is not valid Unicode; `{"$object":{...}}` around an object with keys in `$`.
+Any JSON-lines tool can read a journal; `labctl.jsonline` says how a line is made.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import math
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
-
-import numpy as np
-import orjson
 
 from labctl.errors import StorageError
 from labctl.filelock import FileLock
-
-#: Bytes of `,"crc":"xxxxxxxx"}` and a newline.
-_SUFFIX = 19
-_CRC = re.compile(rb',"crc":"([0-9a-f]{8})"\}')
-_START = re.compile(rb'\{"')
-#: Starts tried in one damaged line before giving it up.
-_TRIES = 1000
+from labctl.jsonline import decode, encode, salvage
 
 
 @dataclass(frozen=True)
@@ -94,16 +80,23 @@ class Journal:
             raise _storage_error(self.path, exc) from exc
         if written != len(line):
             self._write_rest(line, written)
-        if durable or self.durable_every is not None:
-            self._sync(durable)
+        if durable or self.sync_due():
+            self._sync()
+
+    def sync_due(self) -> bool:
+        """Tell whether the next append will flush to the disk itself."""
+        every = self.durable_every
+        return every is not None and time.monotonic() - self._synced >= every
 
     def close(self) -> None:
         """Close the file; doing so twice is harmless."""
         if self._fd >= 0:
-            if self.durable_every is not None:
-                self._sync(True)
-            os.close(self._fd)
-            self._fd = -1
+            descriptor, self._fd = self._fd, -1
+            try:
+                if self.durable_every is not None:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def __enter__(self) -> Journal:
         return self
@@ -113,22 +106,18 @@ class Journal:
 
     @classmethod
     def read(cls, path: Path | str) -> Iterator[dict[str, Any]]:
-        """Yield the intact entries in order; what is torn or damaged is passed over."""
-        for item in scan(Path(path)):
-            if not isinstance(item, Damage):
-                yield item
+        """Yield the intact entries in order; what is torn or damaged is passed over.
+
+        Raises:
+            StorageError: there is no such file, or it cannot be read.
+        """
+        return _existing(path).follow(final=True)
 
     @classmethod
     def read_all(cls, path: Path | str) -> tuple[list[dict[str, Any]], list[Damage]]:
         """Return every intact entry, and every damaged place by name."""
-        entries: list[dict[str, Any]] = []
-        damage: list[Damage] = []
-        for item in scan(Path(path)):
-            if isinstance(item, Damage):
-                damage.append(item)
-            else:
-                entries.append(item)
-        return entries, damage
+        follower = _existing(path)
+        return follower.poll(final=True), follower.damage
 
     def _write_rest(self, line: bytes, written: int) -> None:
         """Finish a write that the system cut short, or take all of it back."""
@@ -136,24 +125,20 @@ class Journal:
             while written < len(line):
                 written += os.write(self._fd, line[written:])
         except BaseException as exc:
-            self._half_line = True
-            try:
+            self._half_line = True  # if this fails too, the next append or opening cuts it
+            with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
                 self._half_line = False
-            except OSError:
-                pass  # the next append, or the next opening, cuts it
             if isinstance(exc, OSError):
                 raise _storage_error(self.path, exc) from exc
             raise
 
-    def _sync(self, now: bool) -> None:
-        moment = time.monotonic()
-        if now or (self.durable_every is not None and moment - self._synced >= self.durable_every):
-            try:
-                os.fsync(self._fd)
-            except OSError as exc:
-                raise _storage_error(self.path, exc) from exc
-            self._synced = moment
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._fd)
+        except OSError as exc:
+            raise _storage_error(self.path, exc) from exc
+        self._synced = time.monotonic()
 
     def _mend_tail(self) -> None:
         """Make the file end with a whole line: complete an intact one, cut a torn one."""
@@ -161,7 +146,7 @@ class Journal:
         start, tail = _tail(self._fd, size)
         if not tail:
             return
-        keep = max((end for _, end, _ in _salvage(tail)), default=0)
+        keep = max((end for _, end, _ in salvage(tail)), default=0)
         try:
             if cut := tail[keep:]:
                 evidence = self.path.with_name(f"{self.path.name}.torn-{start + keep}")
@@ -197,112 +182,77 @@ def append_shared(path: Path | str, entry: Mapping[str, Any]) -> None:
         lock.release()
 
 
+def _existing(path: Path | str) -> Follower:
+    if not Path(path).is_file():
+        raise StorageError(f"{path}: there is no such journal")
+    return Follower(path)
+
+
 class Follower:
-    """Reads what was appended to a journal since the last look; never blocks, never writes."""
+    """Reads a journal from its start and then what was added since; never blocks, never writes.
 
-    def __init__(self, path: Path | str) -> None:
+    Args:
+        path: the journal; it may not exist yet.
+        skip: lines that begin with these bytes are only counted, in `skipped`, not looked at.
+    """
+
+    def __init__(self, path: Path | str, *, skip: bytes = b"") -> None:
         self.path = Path(path)
-        self.offset = 0
+        self.skip = skip
+        self.skipped = 0
+        self.offset = 0  #: bytes read so far
+        self.lines = 0
+        self.damage: list[Damage] = []
 
-    def poll(self) -> list[dict[str, Any]]:
-        """Return the entries of the lines completed since the last call."""
+    def poll(self, *, final: bool = False) -> list[dict[str, Any]]:
+        """Return the intact entries added since the last call; see `follow`."""
+        return list(self.follow(final=final))
+
+    def follow(self, *, final: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield the intact entries added since the last call; what is not goes to `damage`.
+
+        A last line without its newline is left for the next call, unless `final` says that
+        nobody is writing.
+        """
         try:
             if self.path.stat().st_size <= self.offset:
-                return []
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                data = file.read()
+                return
+            file = self.path.open("rb")
         except FileNotFoundError:
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self.offset += len(whole)
-        return [
-            entry for line in whole.splitlines(keepends=True) for _, _, entry in _salvage(line)
-        ]
+            return
+        except OSError as exc:
+            raise StorageError(f"{self.path}: cannot be read: {exc.strerror}") from exc
+        skip = self.skip
+        with file:
+            file.seek(self.offset)
+            for line in file:
+                whole = line.endswith(b"\n")
+                if not whole and not final:
+                    return
+                offset = self.offset
+                self.offset += len(line)
+                self.lines += 1
+                if skip and line.startswith(skip):
+                    self.skipped += 1
+                elif (entry := decode(line)) is not None:
+                    yield entry
+                else:
+                    yield from self._examine(offset, line)
 
-
-def encode(entry: Mapping[str, Any]) -> bytes:
-    """Return the line of an entry, checksum and newline included.
-
-    Raises:
-        TypeError: a key is not text, or a value has no JSON form.
-        ValueError: the entry is empty or has a member "crc".
-    """
-    if not entry or "crc" in entry:
-        raise ValueError('an entry needs at least one member, and "crc" is taken')
-    try:
-        data = orjson.dumps(entry, default=_default)
-    except TypeError:
-        data = b"null"  # find out below what is unusual about it
-    if b"null" in data or b'"$' in data:
-        data = orjson.dumps(_plain(entry, top=True), default=_default)
-    body = data[:-1]
-    return b'%b,"crc":"%08x"}\n' % (body, crc32(body))
-
-
-def decode(line: bytes) -> dict[str, Any] | None:
-    """Return the entry of one whole line, newline included, or None if it is damaged."""
-    body = line[:-_SUFFIX]
-    if line[-_SUFFIX:] != b',"crc":"%08x"}\n' % crc32(body):
-        return None
-    try:
-        entry = orjson.loads(body + b"}")
-        if b'"$' in body:
-            entry = _restore(entry)
-    except (ValueError, TypeError, AttributeError):
-        return None
-    return entry if isinstance(entry, dict) else None
-
-
-def scan(path: Path) -> Iterator[dict[str, Any] | Damage]:
-    """Yield intact entries and damaged places in the order of the file."""
-    try:
-        file = path.open("rb")
-    except OSError as exc:
-        raise StorageError(f"{path}: cannot be read: {exc.strerror}") from exc
-    offset = 0
-    with file:
-        for number, line in enumerate(file, 1):
-            entry = decode(line)
-            if entry is not None:
-                yield entry
-            else:
-                yield from _examine(path, number, offset, line)
-            offset += len(line)
-
-
-def _examine(path: Path, number: int, offset: int, line: bytes) -> Iterator[dict[str, Any] | Damage]:
-    """Yield what can be saved out of a line that is not intact as a whole, and its damage."""
-    saved = _salvage(line)
-    yield from (entry for _, _, entry in saved)
-    rest = len(line) - sum(end - start for start, end, _ in saved)
-    if not line.endswith(b"\n"):
-        if rest:
+    def _examine(self, offset: int, line: bytes) -> Iterator[dict[str, Any]]:
+        """Yield what can be saved out of a line that is not intact as a whole; note the rest."""
+        saved = salvage(line)
+        torn = not line.endswith(b"\n")
+        rest = len(line) - sum(end - start for start, end, _ in saved) - (not torn)
+        if torn:
             what = f"{rest} bytes of an unfinished write at the end"
-            yield Damage(path, number, offset, what, torn=True)
-    elif saved:
-        what = f"{rest - 1} bytes do not belong here ({len(saved)} intact entries beside them)"
-        yield Damage(path, number, offset, what)
-    else:
-        yield Damage(path, number, offset, f"checksum does not match, {len(line)} bytes lost")
-
-
-def _salvage(line: bytes) -> list[tuple[int, int, dict[str, Any]]]:
-    """Return (start, end, entry) of the intact entries inside a line, wherever they start."""
-    found = []
-    position = 0
-    tries = _TRIES
-    for match in _CRC.finditer(line):
-        for start in _START.finditer(line, position, match.start()):
-            tries -= 1
-            if tries < 0:
-                return found
-            entry = decode(line[start.start() : match.end()] + b"\n")
-            if entry is not None:
-                found.append((start.start(), match.end(), entry))
-                position = match.end()
-                break
-    return found
+        elif saved:
+            what = f"{rest} bytes do not belong here; {len(saved)} intact entries saved from it"
+        else:
+            what = f"checksum does not match, {rest} bytes lost"
+        if rest:
+            self.damage.append(Damage(self.path, self.lines, offset, what, torn))
+        yield from (entry for _, _, entry in saved)
 
 
 def _tail(descriptor: int, size: int) -> tuple[int, bytes]:
@@ -321,63 +271,8 @@ def _tail(descriptor: int, size: int) -> tuple[int, bytes]:
     return 0, tail
 
 
-def _default(value: Any) -> Any:
-    """Turn what orjson does not know into what it knows; floats keep every bit."""
-    if isinstance(value, np.generic | np.ndarray):
-        if value.dtype.kind in "biuU" or (value.dtype.kind == "f" and value.dtype.itemsize <= 8):
-            plain = value.tolist()
-            return _plain(plain) if isinstance(plain, float) else plain
-    elif isinstance(value, float):
-        return _plain(float(value))
-    elif isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} {value!r:.60} has no JSON form")
-
-
-def _plain(value: Any, top: bool = False) -> Any:
-    """Return the value with everything JSON cannot say in its `$` encoding."""
-    if isinstance(value, np.generic | np.ndarray):
-        value = _default(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else {"$float": repr(float(value))}
-    if isinstance(value, int):
-        return value if -(2**63) <= value < 2**64 else {"$int": hex(value)}
-    if isinstance(value, str):
-        if value.isascii():
-            return value
-        raw = value.encode("utf-8", "surrogatepass")
-        return value if raw == value.encode("utf-8", "replace") else {"$utf8": raw.hex()}
-    if isinstance(value, Mapping):
-        if wrong := [key for key in value if not isinstance(key, str)]:
-            raise TypeError(f"key {wrong[0]!r} is not text")
-        plain = {key: _plain(inner) for key, inner in value.items()}
-        return {"$object": plain} if not top and any(key[:1] == "$" for key in plain) else plain
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
-
-
-def _restore(value: Any, top: bool = True) -> Any:
-    """Undo `_plain`."""
-    if isinstance(value, list):
-        return [_restore(inner, top=False) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    if len(value) == 1 and not top:
-        ((key, inner),) = value.items()
-        if key == "$float":
-            return float(inner)
-        if key == "$int":
-            return int(inner, 16)
-        if key == "$utf8":
-            return bytes.fromhex(inner).decode("utf-8", "surrogatepass")
-        if key == "$object":
-            return {name: _restore(item, top=False) for name, item in inner.items()}
-    return {key: _restore(inner, top=False) for key, inner in value.items()}
-
-
 def _storage_error(path: Path, exc: OSError) -> StorageError:
     """Return the one-line error of a failed write."""
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+    if exc.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return StorageError(f"{path}: disk full; what was written before is safe, free some space")
     return StorageError(f"{path}: cannot be written: {exc.strerror or exc}")

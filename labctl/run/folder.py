@@ -1,52 +1,50 @@
 """The run folder: what one measurement leaves on disk, and the only way to write or read it.
 
-`run.jsonl` is the truth. Arrays lie in Arrow streams that it cites; everything else is a cache.
+`run.jsonl` is the truth: a journal of `start`, `opened` (one per stretch), `row`, `note`,
+`paused`, `resumed`, `derived`, `results` and `stop`. Rows cite their arrays in `arrays/`;
+`rows.arrow` is a cache. One process writes at a time, held by a lock.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.arrays import ArrayReader, ArrayStream, Citation, exactly, file_names, kind_of
 from labctl.errors import RequestError, RunLocked, StorageError
-from labctl.filelock import FileLock, is_locked
+from labctl.filelock import FileLock
 from labctl.journal import Journal
+from labctl.run import traces
 from labctl.run.locate import default_runs_dir, find_run, new_folder
+from labctl.run.reading import RunReader
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["RunFolder", "default_runs_dir", "find_run"]
 
+#: What a run can stop with. Others are seen from outside: running, paused, interrupted.
 STATUSES = ("finished", "failed", "aborted", "paused")
 
 
-class RunFolder:
+class RunFolder(RunReader):
     """One run on disk: made by `create`, continued by `resume`, read by `open`."""
 
-    def __init__(self, path: Path, lock: FileLock | None, durable_every: float | None) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, lock: FileLock | None = None, durable_every: float | None = None
+    ) -> None:
+        super().__init__(path)
         self._lock = lock
-        self._journal = Journal(path / "run.jsonl", durable_every=durable_every) if lock else None
-        self._streams: dict[str, ArrayStream] = {}
-        self._readers: dict[str, ArrayReader] = {}
-        self._entries, self._damage = (
-            Journal.read_all(path / "run.jsonl")
-            if (path / "run.jsonl").exists()
-            else ([], [])
-        )
-        self._load()
+        self._journal = Journal(self._file, durable_every=durable_every) if lock else None
+        self._trace_writer = traces.TraceWriter(path)
 
-    def _load(self) -> None:
-        self._rows = [e for e in self._entries if e["entry"] == "row"]
-        self.events = [e for e in self._entries if e["entry"] != "row"]
-        starts = [e for e in self.events if e["entry"] == "start"]
-        self.start: dict[str, Any] = starts[0] if starts else {}
-        self._columns = self.start.get("columns", [])
-        self._files = file_names(self._columns)
+    @property
+    def writing(self) -> bool:
+        """Whether this very object writes to the run."""
+        return self._journal is not None
 
     @classmethod
     def create(
@@ -57,109 +55,143 @@ class RunFolder:
         *,
         durable_every: float | None = None,
     ) -> RunFolder:
-        path = new_folder(Path(runs_dir), procedure_name)
-        run = cls._locked(path, durable_every)
-        run._append("start", {"procedure": procedure_name, **start_entry})
-        run._load()
+        """Make a new numbered folder and write its `start` entry.
+
+        Args:
+            runs_dir: made if it does not exist.
+            procedure_name: command name, such as "covariance-sweep".
+            start_entry: all that is needed to understand or repeat the run.
+            durable_every: s between flushes to the disk itself; None leaves them to the system.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        run = cls._locked(new_folder(Path(runs_dir), procedure_name), durable_every)
+        try:
+            run.record("start", {"procedure": procedure_name, **start_entry})
+        except BaseException:
+            run.close()
+            raise
         return run
 
     @classmethod
     def open(cls, path: Path | str) -> RunFolder:
-        path = Path(path)
-        if not (path / "run.jsonl").exists():
-            raise RequestError(f"{path}: not a run folder (no run.jsonl)")
-        return cls(path, None, None)
+        """Open a run for reading; it may be one that is being written.
+
+        Raises:
+            RequestError: this is no run folder.
+        """
+        return cls(_existing(path))
 
     @classmethod
-    def resume(
-        cls,
-        path: Path | str,
-        start_entry: Mapping[str, Any] | None = None,
-        *,
-        durable_every: float | None = None,
-    ) -> RunFolder:
-        run = cls._locked(Path(path), durable_every)
-        run._append("start", {"resumed": True, **(start_entry or {})})
+    def resume(cls, path: Path | str, *, durable_every: float | None = None) -> RunFolder:
+        """Open a run to append to it; what a crash left half-written is cut off.
+
+        Raises:
+            RequestError: this is no run folder.
+            RunLocked: another process writes to it.
+        """
+        run = cls._locked(_existing(path), durable_every)
+        try:
+            source = run._source()
+            run._trace_writer.mend(source.citations(i) for i in range(source.count()))
+        except BaseException:
+            run.close()
+            raise
         return run
 
     @classmethod
     def _locked(cls, path: Path, durable_every: float | None) -> RunFolder:
         lock = FileLock(path / "writer.lock")
-        if not lock.acquire(patience=0.1):
-            raise RunLocked(f"{path}: {lock.holder()} writes to this run; wait or abort it")
-        lock.sign()
-        return cls(path, lock, durable_every)
+        try:
+            if not lock.acquire(patience=0.1):
+                raise RunLocked(f"{path}: {lock.holder()} writes to this run; wait or abort it")
+            lock.sign()
+            return cls(path, lock, durable_every)
+        except OSError as exc:
+            lock.release()
+            raise StorageError(f"{path}: cannot be written: {exc.strerror}") from exc
+        except BaseException:
+            lock.release()
+            raise
 
-    def _append(self, kind: str, members: Mapping[str, Any], durable: bool = False) -> None:
-        if self._journal is None:
-            raise StorageError(f"{self.path}: opened for reading only")
-        entry = {"entry": kind, "time": datetime.now(UTC).isoformat(), **members}
-        self._journal.append(entry, durable=durable)
-        self.events.append(entry)
+    # -- writing ------------------------------------------------------------------------------
 
     def emit(self, row: Mapping[str, Any], t: float) -> None:
-        """Store one row measured at `t` seconds of the bench clock."""
-        assert self._journal is not None
-        scalars: dict[str, Any] = {}
-        arrays: dict[str, Any] = {}
-        for name, value in row.items():
+        """Store one row measured at `t` seconds of the bench clock; arrays go to their streams.
+
+        Raises:
+            StorageError: the disk is full or broken, or a value cannot be stored. Nothing of the
+                row is left behind then, and the run can go on once the cause is gone.
+        """
+        journal = self._journal
+        if journal is None:
+            raise self._read_only()
+        for value in row.values():
             if isinstance(value, np.ndarray) and value.ndim:
-                arrays[name] = self._store(name, value)
-            else:
-                scalars[name] = value
-        entry = {"entry": "row", "t": t, "row": scalars}
-        if arrays:
-            entry["arrays"] = arrays
-        self._journal.append(entry)
-        self._rows.append(entry)
+                break
+        else:
+            journal.append({"entry": "row", "t": t, "row": row})
+            return
+        with self._trace_writer.all_or_nothing():
+            rest, cited = self._trace_writer.append(row, sync=journal.sync_due())
+            journal.append({"entry": "row", "t": t, "row": rest, "arrays": cited})
 
-    def _store(self, name: str, value: np.ndarray[Any, Any]) -> dict[str, Any]:
-        stream = self._streams.get(name)
-        if stream is None:
-            keep = None
-            kind = kind_of(value, name)
-            for e in self._rows:
-                if name in e.get("arrays", {}):
-                    keep = Citation.from_entry(e["arrays"][name])
-                    kind = e["arrays"][name]["type"]
-            (self.path / "arrays").mkdir(exist_ok=True)
-            stream = ArrayStream(self._array_path(name), {"value": kind}, keep=keep)
-            self._streams[name] = stream
-        kind = stream.fields["value"]
-        citation = stream.append(exactly(value.reshape(-1), kind, name)).as_entry()
-        return {**citation, "type": kind, "shape": list(value.shape)}
+    def record(self, kind: str, members: Mapping[str, Any], *, durable: bool = False) -> None:
+        """Append any entry other than a row; the wall-clock time is added to it."""
+        if self._journal is None:
+            raise self._read_only()
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        entry = {**members, "entry": kind, "time": now}
+        self._journal.append({"entry": kind, **entry}, durable=durable)
 
-    def _array_path(self, name: str) -> Path:
-        return self.path / "arrays" / f"{self._files.get(name) or file_names([name])[name]}.arrows"
+    def opened(self, members: Mapping[str, Any]) -> None:
+        """Record that a stretch of measuring begins: identities, settings, seed, time."""
+        self.record("opened", members)
 
-    def note(self, text: str) -> None:
-        self._append("note", {"text": text})
+    def note(self, text: str, level: str = "note") -> None:
+        """Record a remark."""
+        self.record("note", {"text": text, "level": level})
 
     def paused(self, reason: str = "") -> None:
-        self._append("paused", {"reason": reason})
+        """Record that the run stands still."""
+        self.record("paused", {"reason": reason})
 
-    def resumed(self) -> None:
-        self._append("resumed", {})
+    def resumed(self, reason: str = "") -> None:
+        """Record that the run goes on after a pause."""
+        self.record("resumed", {"reason": reason})
 
     def results(self, values: Mapping[str, Any]) -> None:
-        self._append("results", {"results": values})
+        """Record the results; the last such entry counts."""
+        self.record("results", {"results": values})
+
+    def save_derived(self, name: str, array: NDArray[Any]) -> None:
+        """Store an array of the analysis in `derived/`; a later one of this name replaces it."""
+        if self._journal is None:
+            raise self._read_only()
+        known = [str(e["name"]) for e in self.events if e["entry"] == "derived"]
+        self.record("derived", traces.save_derived(self.path, name, array, known))
 
     def stop(self, status: str, reason: str = "") -> None:
+        """Record how this stretch ended: finished, failed, aborted or paused, and why."""
         if status not in STATUSES:
-            raise StorageError(f"{status!r} is no status a run can stop with {STATUSES}")
-        self._append("stop", {"status": status, "reason": reason}, durable=True)
-        self.close()
+            raise ValueError(f"a run stops with one of {', '.join(STATUSES)}, not {status!r}")
+        self._trace_writer.sync()
+        self.record("stop", {"status": status, "reason": reason}, durable=True)
 
     def close(self) -> None:
-        for stream in self._streams.values():
-            stream.close()
-        self._streams.clear()
-        if self._journal:
+        """Free the folder for other writers; after a `stop`, build the cache first."""
+        if self._journal is None:
+            return
+        try:
             self._journal.close()
+            if self.stop_entry is not None:
+                self._build_cache()
+        finally:
             self._journal = None
-        if self._lock:
-            self._lock.release()
-            self._lock = None
+            self._trace_writer.close()
+            if self._lock is not None:
+                self._lock.release()
 
     def __enter__(self) -> RunFolder:
         return self
@@ -167,48 +199,12 @@ class RunFolder:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    @property
-    def number(self) -> int:
-        return int(self.path.name.split("-")[0])
+    def _read_only(self) -> StorageError:
+        return StorageError(f"{self.path}: this run is open for reading only")
 
-    @property
-    def status(self) -> str:
-        last = [e for e in self.events if e["entry"] in ("start", "stop", "paused", "resumed")]
-        if last and last[-1]["entry"] == "stop":
-            return str(last[-1]["status"])
-        if self._lock or is_locked(self.path / "writer.lock"):
-            return "paused" if last and last[-1]["entry"] == "paused" else "running"
-        return "interrupted"
 
-    @property
-    def result_values(self) -> dict[str, Any]:
-        found = [e["results"] for e in self.events if e["entry"] == "results"]
-        return found[-1] if found else {}
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return [
-            {**e["row"], **{n: self._read(n, c) for n, c in e.get("arrays", {}).items()}}
-            for e in self._rows
-        ]
-
-    def _read(self, name: str, cited: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-        if name not in self._readers:
-            self._readers[name] = ArrayReader(self._array_path(name), {"value": cited["type"]})
-        flat = self._readers[name].read(Citation.from_entry(cited))[0]
-        return flat.reshape(cited["shape"])
-
-    def columns(self) -> dict[str, np.ndarray[Any, Any]]:
-        names = dict.fromkeys(n for e in self._rows for n in e["row"])
-        return {n: np.array([e["row"].get(n) for e in self._rows]) for n in names}
-
-    def trace(self, name: str, i: int) -> np.ndarray[Any, Any]:
-        return self._read(name, self._rows[i]["arrays"][name])
-
-    @property
-    def points_done(self) -> set[int]:
-        return {int(e["row"]["index"]) for e in self._rows if "index" in e["row"]}
-
-    @property
-    def damage(self) -> list[str]:
-        return [str(d) for d in self._damage]
+def _existing(path: Path | str) -> Path:
+    path = Path(path)
+    if not (path / "run.jsonl").is_file():
+        raise RequestError(f"{path}: is not a run folder (it has no run.jsonl)")
+    return path

@@ -47,6 +47,12 @@ def new_folder(runs_dir: Path, procedure_name: str) -> Path:
         raise StorageError(f"{runs_dir}: cannot make a run folder: {exc.strerror}") from exc
 
 
+def folder_number(name: str) -> int:
+    """Return the number in a folder's name, 0 if it has none."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else 0
+
+
 def numbered(runs_dir: Path) -> Iterator[tuple[int, Path]]:
     """Yield number and path of each run folder, in no particular order."""
     try:
