@@ -256,9 +256,9 @@ class Bench:
             inner = self._real_opener(entry)
         if self._record is None:
             return inner
-        from labctl.transport.wirelog import RecordingTransport
+        from labctl.transport.wirelog import recording
 
-        return lambda: RecordingTransport(inner(), self.clock, self._record, entry.name)
+        return recording(inner, self.clock, self._record, entry.name)
 
     def _link_opener(self, entry: InstrumentEntry, seed: int) -> Any:
         from labctl.transport.link import Link

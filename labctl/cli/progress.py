@@ -143,15 +143,15 @@ def summary(folder: Any, outcome: Any, seconds: float) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    if folder.result_values:
+    if folder.result:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in ("result", "value", "meaning"):
             table.add_column(column)
-        for name, result in folder.result_values.items():
+        for name, result in folder.result.items():
             table.add_row(name, measured(result), result.get("meaning", ""))
         console.print(table)
     clock = ""
-    if folder.start.get("mode") == "sim" and len(folder.times):
-        clock = f", {folder.times[-1]:.0f} s of bench time"
+    if folder.start.get("mode") == "sim":
+        clock = f", {folder.last_time:.0f} s of bench time"
     console.print(f"{outcome.status}: {len(folder.points_done)} rows in {seconds:.1f} s{clock}")
     console.print(f"data: {outcome.path}", soft_wrap=True)

@@ -55,7 +55,7 @@ def run_document(folder: Any, outcome: Any) -> dict[str, Any]:
         "status": outcome.status,
         "reason": outcome.reason,
         "rows": len(folder.points_done),
-        "results": folder.result_values,
+        "results": folder.result,
     }
 
 

@@ -12,11 +12,12 @@ from labctl.errors import RequestError
 
 
 def runs(arguments: Any) -> int:
-    from labctl.run.catalogue import Catalogue
+    from labctl.run.catalogue import list_runs
 
-    found = Catalogue(runs_dir(arguments)).list_runs(
-        procedure=arguments.procedure, since=arguments.since, search=arguments.search
-    )
+    found = list_runs(
+        runs_dir(arguments), procedure=arguments.procedure, since=arguments.since,
+        search=arguments.search,
+    )  # fmt: skip
     if arguments.json:
         print_json(
             [
@@ -66,8 +67,8 @@ def show(arguments: Any) -> int:
         "stopped": stop.get("time"),
         "rows": len(folder.points_done),
         "points": start.get("points"),
-        "parameters": {name: entry["value"] for name, entry in start["parameters"].items()},
-        "units": {name: entry["unit"] for name, entry in start["parameters"].items()},
+        "parameters": start["parameters"],
+        "units": start["units"],
         "bench": (start["bench"] or {}).get("name"),
         "mode": start["mode"],
         "world": start["world"],
@@ -76,7 +77,7 @@ def show(arguments: Any) -> int:
         "commit": start["commit"],
         "identities": opened[-1]["identities"] if opened else {},
         "settings": opened[-1]["settings"] if opened else {},
-        "results": folder.result_values,
+        "results": folder.result,
         "notes": folder.notes,
         "damage": folder.damage,
     }
@@ -109,7 +110,7 @@ def _print(document: dict[str, Any]) -> None:
          for n, i in document["identities"].items()],
     )  # fmt: skip
     for note in document["notes"]:
-        print(f"note: {note['text'] if isinstance(note, dict) else note}")
+        print(f"note: {note}")
     for damage in document["damage"]:
         print(f"DAMAGE: {damage}")
 

@@ -27,7 +27,7 @@ def run(
         LabError: whatever ended the run early.
     """
     from labctl.run import runner
-    from labctl.run.catalogue import Catalogue
+    from labctl.run.catalogue import list_runs
     from labctl.run.folder import RunFolder
 
     request = runner.Request(procedure.name())
@@ -35,7 +35,7 @@ def run(
     runner.check_instruments(procedure, bench.file)
     entry = runner.start_entry(request, checked)
     folder = None
-    for known in Catalogue(runs_dir).list_runs(procedure=procedure.name()):
+    for known in list_runs(runs_dir, procedure=procedure.name()):
         if known.status not in ("finished", "running", "paused"):
             start = RunFolder.open(known.path).start
             if start["parameters"] == entry["parameters"]:

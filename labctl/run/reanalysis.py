@@ -27,18 +27,25 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
     procedure.set(**changes)
     entry = {
         **source.start,
-        "parameters": runner.describe_parameters(procedure),
+        **runner.describe_parameters(procedure),
         "analysis_of": str(source.path.resolve()),
         **provenance.collect(type(procedure)),
     }
     folder = RunFolder.create(runs_dir, source.start["procedure"], entry)
     try:
         folder.note(f"analysis of {source.path.name}; rows and traces are copies")
-        for row, t in zip(source.rows, source.times, strict=True):
-            folder.emit(row, float(t))
+        for number, (row, t) in enumerate(zip(source.rows, source.times, strict=True)):
+            traces = {
+                name: source.trace(name, number)
+                for name in source.trace_names
+                if source.has_trace(name, number)
+            }
+            folder.emit({**row, **traces}, float(t))
         runner.analyse(procedure, folder)
         folder.stop("finished", "")
     except BaseException as error:
         folder.stop("failed", f"the analysis failed: {error}")
         raise
+    finally:
+        folder.close()
     return folder.path

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from labctl.errors import ReplayMismatch, RequestError
-from labctl.journal import Journal
 from labctl.run.folder import RunFolder
 from labctl.run.runner import FORMAT, Listener, Stretch, rebuild
 
@@ -56,7 +55,7 @@ def replay(path: Path, mode: str = "wire", listener: Listener | None = None) -> 
 def _replay(recorded: RunFolder, mode: str, place: Path, listener: Listener | None) -> Comparison:
     repeated: RunFolder | None = None
     complaint = ""
-    counts = rows_per_stretch(recorded.path)
+    counts = [recorded.rows_in_stretch(n) for n in range(recorded.stretches)]
     for number, expected in enumerate(counts):
         final = number == len(counts) - 1 and recorded.status == "finished"
         start = {**recorded.start, "replay_of": str(recorded.path)}
@@ -78,17 +77,6 @@ def _replay(recorded: RunFolder, mode: str, place: Path, listener: Listener | No
     if complaint and (not difference or difference.endswith("missing")):
         difference = complaint
     return Comparison(mode, len(recorded.rows), compared, difference)
-
-
-def rows_per_stretch(path: Path) -> list[int]:
-    """How many rows each stretch of a run recorded."""
-    counts: list[int] = []
-    for entry in Journal.read(path / "run.jsonl"):
-        if entry["entry"] == "start":
-            counts.append(0)
-        elif entry["entry"] == "row":
-            counts[-1] += 1
-    return counts
 
 
 def _stretch(

@@ -128,14 +128,13 @@ def check_instruments(procedure: Any, file: BenchFile) -> None:
 def start_entry(request: Request, checked: Checked) -> dict[str, Any]:
     """The first journal entry: all that is needed to understand or repeat the run."""
     procedure, file = checked.procedure, checked.file
-    traces = list(getattr(procedure, "TRACES", ()))
     return {
         "format": FORMAT,
-        "procedure_path": f"{type(procedure).__module__}.{type(procedure).__qualname__}",
+        "class": f"{type(procedure).__module__}:{type(procedure).__qualname__}",
         "title": request.title,
-        "parameters": describe_parameters(procedure),
-        "columns": [*procedure.DATA_COLUMNS, *traces],
-        "traces": traces,
+        **describe_parameters(procedure),
+        "columns": list(procedure.DATA_COLUMNS),
+        "traces": list(getattr(procedure, "TRACES", ())),
         "bench": {"name": file.name, "path": str(file.path), "text": file.text} if file else None,
         "mode": checked.mode,
         "world": dict(checked.world),
@@ -146,15 +145,12 @@ def start_entry(request: Request, checked: Checked) -> dict[str, Any]:
 
 
 def describe_parameters(procedure: Any) -> dict[str, dict[str, Any]]:
-    """Value, unit and label of each parameter, as the start entry keeps them."""
-    values = procedure.parameter_values()
+    """Values, units and labels of the parameters, as the start entry keeps them."""
+    objects = procedure._parameters.items()
     return {
-        name: {
-            "value": values[name],
-            "unit": getattr(parameter, "units", None) or "",
-            "label": parameter.name,
-        }
-        for name, parameter in procedure._parameters.items()
+        "parameters": procedure.parameter_values(),
+        "units": {name: getattr(p, "units", None) or "" for name, p in objects},
+        "labels": {name: p.name for name, p in objects},
     }
 
 
@@ -186,10 +182,8 @@ def rebuild(start: Mapping[str, Any]) -> tuple[Any, BenchFile | None]:
     """The procedure and the bench of a recorded run, from its start entry alone."""
     bench = start["bench"]
     file = benchfile.parse(bench["text"], Path(bench["path"])) if bench else None
-    module, _, name = start["procedure_path"].rpartition(".")
-    cls = loading.load_procedure(f"{module}:{name}")
-    values = {name: entry["value"] for name, entry in start["parameters"].items()}
-    return loading.build(cls, values), file
+    cls = loading.load_procedure(start["class"])
+    return loading.build(cls, start["parameters"]), file
 
 
 def stretch_seed(seed: int, stretch: int) -> int:
@@ -226,7 +220,7 @@ class Stretch:
         self.listener = listener
         self.replay = replay
         self.stop_after = stop_after
-        self.number = len(folder.starts) - 1
+        self.number = folder.stretches
         self.seed = stretch_seed(seed, self.number)
         self._log: Any = None
         self._record = record and file is not None
@@ -276,7 +270,7 @@ class Stretch:
 
     def _unexpected(self, where: str, failure: BaseException) -> str:
         """One line for people; the traceback goes into the journal."""
-        self.folder.append("traceback", {"text": "".join(traceback.format_exception(failure))})
+        self.folder.note("".join(traceback.format_exception(failure)), level="traceback")
         frame = traceback.extract_tb(failure.__traceback__)[-1:]
         place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
         return f"{where}{type(failure).__name__}: {failure}{place}".replace("\n", " ")
@@ -296,20 +290,19 @@ class Stretch:
                 record=self._log,
                 replay=self.replay,
                 only=tuple(needed) if needed is not None else None,
-                start=last_time(self.folder),
+                start=self.folder.last_time,
             )
         settings: Mapping[str, Any] = {}
         if self._bench is not None:
             self._clock = control._clock = self._bench.clock
             settings = self._bench.snapshot()
-        self.folder.append(
-            "opened",
+        self.folder.opened(
             {
                 "t": self._clock.now(),
                 "seed": self.seed,
                 "identities": self._bench.identities if self._bench else {},
                 "settings": settings,
-            },
+            }
         )
 
     def _measure(self, control: Control) -> None:
@@ -374,7 +367,7 @@ class Stretch:
         if paused:
             self.folder.paused(reason)
         else:
-            self.folder.resumed()
+            self.folder.resumed(reason)
         self.tell("paused" if paused else "resumed", reason)
 
     def _shutdown(self) -> None:
@@ -403,7 +396,10 @@ class Stretch:
             if self._log is not None:
                 self._log.close()
         finally:
-            self.folder.stop(status, reason)
+            try:
+                self.folder.stop(status, reason)
+            finally:
+                self.folder.close()
         self.tell("stop", (status, reason))
 
 
@@ -423,16 +419,9 @@ def run_data(procedure: Any, folder: RunFolder) -> RunData:
 
     results = {
         name: (result["value"], result["uncertainty"], result["unit"])
-        for name, result in folder.result_values.items()
+        for name, result in folder.result.items()
     }
-    derived = {name: folder.derived(name) for name in folder.derived_names}
-    return RunData(columns, procedure.parameter_values(), results, derived, read_trace)
-
-
-def last_time(folder: RunFolder) -> float:
-    """Bench time (s) of the last row: where a resumed run's virtual clock starts."""
-    times = folder.times
-    return float(times[-1]) if len(times) else 0.0
+    return RunData(columns, procedure.parameter_values(), results, folder.derived(), read_trace)
 
 
 def analyse(procedure: Any, folder: RunFolder) -> dict[str, Any]:
