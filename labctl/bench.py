@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,9 @@ def resolve_mode(file: BenchFile, asked: str | None) -> str:
 def load_target(target: str, what: str, file: BenchFile, table: str) -> Any:
     """Import "package.module:Class"; a fault names file, line and what is missing."""
     module_name, _, attribute = target.partition(":")
+    for folder in (str(file.path.resolve().parent), str(Path.cwd())):
+        if folder not in sys.path:  # laboratories keep drivers beside their bench file
+            sys.path.append(folder)
     check = benchfile.Checker(file.text, file.path)
     key = what if table != "world" else "class"
     try:

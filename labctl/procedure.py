@@ -148,6 +148,42 @@ class LabProcedure(Procedure):  # type: ignore[misc]
         self.emit("show", (name, value, unit))
 
 
+def standalone(cls: type[LabProcedure], bench: str, mode: str | None = None) -> type[LabProcedure]:
+    """`cls` as a plain pymeasure procedure that opens its bench itself.
+
+    For pymeasure's own windows and workers, which know no bench. Array columns, for which their
+    files have no place, are left out.
+    """
+    from labctl.bench import Bench
+
+    class Standalone(cls):  # type: ignore[misc,valid-type]
+        def startup(self) -> None:
+            self.bench = Bench.open(bench, mode, only=self.INSTRUMENTS)
+            self.bench.arm()
+            self.rng = np.random.default_rng(0)
+            publish = self.emit
+
+            def emit(topic: str, record: Any) -> None:
+                if topic == "results":
+                    record = {name: record.get(name) for name in self.DATA_COLUMNS}
+                publish(topic, record)
+
+            self.emit = emit
+            super().startup()
+
+        def shutdown(self) -> None:
+            try:
+                super().shutdown()
+            finally:
+                try:
+                    self.bench.make_safe()
+                finally:
+                    self.bench.close()
+
+    Standalone.__name__, Standalone.__qualname__ = cls.__name__, cls.__qualname__
+    return Standalone
+
+
 def parameter_table(procedure: Procedure) -> dict[str, dict[str, Any]]:
     """Each parameter's label, type, unit, limits, choices, default and meaning, for people."""
     table = {}
@@ -155,7 +191,9 @@ def parameter_table(procedure: Procedure) -> dict[str, dict[str, Any]]:
         kind = type(parameter).__name__.removesuffix("Parameter").lower()
         entry = {
             "label": parameter.name,
-            "type": {"list": "choice", "float": "number", "parameter": "text", "": "text"}.get(kind, kind),
+            "type": {"list": "choice", "float": "number", "parameter": "text", "": "text"}.get(
+                kind, kind
+            ),
             "unit": getattr(parameter, "units", None) or "",
             "default": parameter.default,
             "meaning": parameter.description or "",

@@ -113,7 +113,7 @@ class Rich:
 
 def points_of(stretch: Any) -> tuple[int, int]:
     """Total points of a run (0 if unknown) and how many were there before this stretch."""
-    return int(stretch.folder.start.get("points") or 0), len(stretch.folder.points_done)
+    return int(stretch.folder.start.get("points") or 0), len(stretch.folder.rows)
 
 
 def watcher(quiet: bool) -> Any:
@@ -153,5 +153,5 @@ def summary(folder: Any, outcome: Any, seconds: float) -> None:
     clock = ""
     if folder.start.get("mode") == "sim":
         clock = f", {folder.last_time:.0f} s of bench time"
-    console.print(f"{outcome.status}: {len(folder.points_done)} rows in {seconds:.1f} s{clock}")
+    console.print(f"{outcome.status}: {len(folder.rows)} rows in {seconds:.1f} s{clock}")
     console.print(f"data: {outcome.path}", soft_wrap=True)

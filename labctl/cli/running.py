@@ -54,7 +54,7 @@ def run_document(folder: Any, outcome: Any) -> dict[str, Any]:
         "procedure": folder.start["procedure"],
         "status": outcome.status,
         "reason": outcome.reason,
-        "rows": len(folder.points_done),
+        "rows": len(folder.rows),
         "results": folder.result,
     }
 

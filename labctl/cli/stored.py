@@ -65,7 +65,7 @@ def show(arguments: Any) -> int:
         "reason": stop.get("reason", ""),
         "started": start.get("time"),
         "stopped": stop.get("time"),
-        "rows": len(folder.points_done),
+        "rows": len(folder.rows),
         "points": start.get("points"),
         "parameters": start["parameters"],
         "units": start["units"],

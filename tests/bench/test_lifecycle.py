@@ -13,6 +13,7 @@ import toybench
 
 from labctl.bench import Bench, find_bench
 from labctl.errors import InterlockTripped, RequestError
+from labctl.procedure import standalone
 from labctl.run import control, replay, run, runner
 from labctl.run.folder import RunFolder
 
@@ -124,6 +125,7 @@ def test_a_broken_procedure_fails_in_one_line_and_leaves_the_bench_safe(bench_fi
 
 def test_resume_measures_only_what_is_missing(bench_file, tmp_path, monkeypatch):
     outcome, before = started(bench_file, tmp_path, parameters={"fail_at": 3})
+    kept = list(before.rows)
     monkeypatch.setattr(
         toybench.Watch, "measure_point", _without_failure(toybench.Watch.measure_point)
     )
@@ -131,7 +133,7 @@ def test_resume_measures_only_what_is_missing(bench_file, tmp_path, monkeypatch)
     folder = RunFolder.open(outcome.path)
     assert resumed.status == folder.status == "finished"
     assert [row["index"] for row in folder.rows] == list(range(10))
-    assert list(folder.rows)[:3] == list(before.rows)
+    assert list(folder.rows)[:3] == kept
     assert (folder.times[1:] > folder.times[:-1]).all()  # bench time goes on where it stopped
     draws = folder.columns()["draw"]
     assert len(set(draws)) == 10  # no random number twice
@@ -265,14 +267,7 @@ def test_a_plain_pymeasure_driver_works_on_the_bench(bench_file):
 def test_a_lab_procedure_runs_in_pymeasures_own_worker(bench_file, tmp_path):
     from pymeasure.experiment import Procedure, Results, Worker
 
-    procedure = toybench.Watch(steps=3)
-    procedure.bench = Bench.open(bench_file)
-    import numpy as np
-
-    procedure.rng = np.random.default_rng(1)
-    procedure.measure_point = lambda point: {
-        "temperature (K)": procedure.thermometer.temperature, "draw": 0.5,
-    }  # fmt: skip
+    procedure = standalone(toybench.Watch, bench_file)(steps=3)
     results = Results(procedure, str(tmp_path / "rows.csv"))
     worker = Worker(results)
     worker.start()
