@@ -40,6 +40,8 @@ STOP_EVERY = 0.1
 
 #: Clients of all ports together; more would exhaust the process's files.
 CLIENT_LIMIT = 200
+#: Clients taken at a time; one that calls again and again must not keep the others waiting.
+ACCEPTS = 16
 #: Simulated seconds for which replies still go to a client that has finished sending.
 LINGER = 1.0
 
@@ -212,7 +214,7 @@ class Server:
         listener.setblocking(False)
 
         def on_event(_: int) -> None:
-            while True:
+            for _ in range(ACCEPTS):
                 try:
                     accepted = listener.accept()[0]
                 except OSError:  # none waits any more
@@ -242,14 +244,15 @@ class Server:
         accepted: socket.socket,
     ) -> None:
         """Serve a new client, unless the instrument has no connection left for it."""
+        key = (accepted.getpeername()[1], listener.getsockname()[1])
+        announced = self._time_port.claim(key)
         taken = self._open.get(port, 0)
         if (limit and taken >= limit) or sum(self._open.values()) >= CLIENT_LIMIT:
             accepted.close()
             return
-        key = (accepted.getpeername()[1], listener.getsockname()[1])
         stream = SocketStream(accepted)
 
-        if self._time_port.expects(key) and isinstance(self._clock, VirtualClock):
+        if announced and isinstance(self._clock, VirtualClock):
 
             def gone_stepped(_: SteppedConnection) -> None:
                 self._open[port] -= 1
@@ -296,8 +299,7 @@ class Server:
         """Real seconds until something is due; None if only an event can bring work."""
         if not self._pace or not self._connections:
             return None
-        due = min(connection.next_due() for connection in self._connections)
-        soonest = max(0.0, (due - self._clock.now()) / self._pace)
+        soonest = max(0.0, (self._next_due() - self._clock.now()) / self._pace)
         return min(soonest, max(0.0, self._next_poll - time.monotonic()))
 
     def _take_in(self) -> None:
@@ -307,11 +309,15 @@ class Server:
         for connection in tuple(self._connections):
             connection.wire.take_in()
 
-    def _give_out(self) -> None:
-        """After time was moved: send free clients what is due by now."""
+    def _give_out(self) -> float:
+        """After time was moved: send free clients what is due by now; when the next is due."""
         for connection in tuple(self._connections):
             connection.poll()
             connection.pump()
+        return self._next_due()
+
+    def _next_due(self) -> float:
+        return min((connection.next_due() for connection in self._connections), default=math.inf)
 
     def _wake_up(self, _: int) -> None:
         with contextlib.suppress(OSError):

@@ -22,6 +22,8 @@ SERIAL_OUTPUT_LIMIT = 4096
 #: Bytes or replies waiting above which a client is not read until it has taken some.
 BUSY_BYTES = 1 << 20
 BUSY_REPLIES = 1000
+#: How often in a row a simulator may ask to be fed again at once.
+MOST_TURNS = 1000
 #: Bytes that a stepped client may send without naming them.
 HELD_LIMIT = 256 << 20
 
@@ -78,8 +80,14 @@ class FreeConnection:
     def pump(self) -> None:
         """Send what is due."""
         now = self._clock.now()
-        while self._due and self._due[0][0] <= now and self.wire.open:
-            self.wire.write(self._due.popleft()[1])
+        turns = 0
+        while self._due and self._due[0][0] <= now and self.wire.open and turns < MOST_TURNS:
+            reply = self._due.popleft()[1]
+            if reply:
+                self.wire.write(reply)
+            else:  # the instrument was busy until now and goes on with what it has received
+                turns += 1
+                self._give(b"")
         if self._ending and not self._due and not self.wire.waiting:
             self.wire.close()
         elif not self._ending:
@@ -87,6 +95,11 @@ class FreeConnection:
             self.wire.listen(not busy)
 
     def _feed(self, data: bytes) -> None:
+        self._give(data)
+        self.pump()
+
+    def _give(self, data: bytes) -> None:
+        """Hand bytes to the simulator and note its replies."""
         try:
             self._due.extend(self._endpoint.feed(data, self._clock.now()))
         except Exception:  # a fault of one simulator must not take the others down
@@ -96,11 +109,10 @@ class FreeConnection:
                 self._endpoint = self._connect()
             else:
                 self.wire.close()
-            return
-        if getattr(self._endpoint, "closed", False):
-            self._ending = True
-            self.wire.listen(False)
-        self.pump()
+        else:
+            if getattr(self._endpoint, "closed", False):
+                self._ending = True
+                self.wire.listen(False)
 
     def _end(self) -> None:
         """The client has finished sending (it may still want its replies), or is gone."""

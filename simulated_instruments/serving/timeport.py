@@ -44,7 +44,7 @@ class TimePort:
         clock: the server's; a `VirtualClock` if clients may move it.
         pace: of the server.
         before_move: takes in what free clients have sent, so that it counts as sent before.
-        after_move: sends what is due to free clients.
+        after_move: sends what is due to free clients; returns when the next reply to one is due.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TimePort:
         clock: Now,
         pace: float,
         before_move: Callable[[], None],
-        after_move: Callable[[], None],
+        after_move: Callable[[], float],
     ) -> None:
         self._clock = clock
         self._pace = pace
@@ -67,13 +67,12 @@ class TimePort:
         """Serve a new client of the time port."""
         self.askers.add(_Asker(selector, stream, self))
 
-    def expects(self, key: Key) -> bool:
+    def claim(self, key: Key) -> bool:
         """Whether the connection that just arrived was announced as a stepped one."""
-        return key in self._expected
+        return self._expected.pop(key, None) is not None
 
     def add(self, key: Key, connection: SteppedConnection) -> None:
-        """Take an announced connection."""
-        del self._expected[key]
+        """Take a stepped connection."""
         self._stepped[key] = connection
 
     def remove(self, key: Key) -> None:
@@ -135,7 +134,7 @@ class TimePort:
                 when = float(question["to"])
                 if not math.isfinite(when):
                     raise ValueError(f"cannot move to {when}")
-                self._moved(lambda: clock.move_to(when))
+                self._move(clock, when)
                 return {}
             case "receive":
                 client, server = question["connection"]
@@ -147,13 +146,18 @@ class TimePort:
                 timeout = float(question["timeout"])
                 if not 0 <= timeout < math.inf:
                     raise ValueError(f"cannot wait for {timeout} s")
-                self._moved(lambda: connection.receive(timeout))
+                self._before_move()
+                connection.receive(timeout)
+                self._after_move()
                 return {"expect": connection.promised}
         return {"error": f"cannot do {verb!r}"}
 
-    def _moved(self, move: Callable[[], None]) -> None:
+    def _move(self, clock: VirtualClock, when: float) -> None:
+        """Move time, stopping at what free clients are owed on the way."""
         self._before_move()
-        move()
+        while clock.now() < (due := self._after_move()) <= when:
+            clock.move_to(due)
+        clock.move_to(when)
         self._after_move()
 
     def _consume(self, sent: list[Any]) -> bool:
