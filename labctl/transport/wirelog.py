@@ -1,9 +1,9 @@
-"""Record every byte between labctl and the instruments, and answer from such a recording.
+r"""Record every byte between labctl and the instruments, and answer from such a recording.
 
 A transcript is a journal (`wire.jsonl`). Times are seconds of the bench's clock. Entries:
 
 - `{"entry":"stretch","n":0}`: what follows, up to the next such entry, belongs to this stretch;
-- `{"entry":"wire","t":1.5,"i":"laser","d":">","s":"WAV?\\n"}`: bytes sent (`>`) or received (`<`),
+- `{"entry":"wire","t":1.5,"i":"laser","d":">","s":"WAV?\n"}`: bytes sent (`>`) or received (`<`),
   as text `s`, base64 `b`, or `p`, a list of numbered pieces; `"by":"interlock"` says that it was
   not the procedure who spoke;
 - the same with `d` = `open`, `close`, `timeout` (nothing came), `refused` and `lost` (it could
@@ -26,7 +26,8 @@ import numpy as np
 
 from labctl.clock import Clock, VirtualClock
 from labctl.errors import ConnectionLost, ReplayMismatch, StorageError
-from labctl.journal import Journal, encode
+from labctl.journal import Journal
+from labctl.jsonline import encode
 from labctl.transport import Transport
 
 #: Longer messages are stored in pieces.
@@ -108,8 +109,9 @@ class WireLog:
         if self._remembered > MEMORY:
             self._pieces.clear()
             self._remembered = 0
-        known, numbers, new = self._pieces, [], []
-        start = 0
+        known, start = self._pieces, 0
+        numbers: list[int] = []
+        new: list[bytes] = []
         for end in cuts(data):
             piece = data[start:end]
             start = end
@@ -320,16 +322,12 @@ class ReplayTransport:
 
     def send(self, data: bytes) -> None:
         while data:
-            expected = self._said or self._expected(data)
+            expected = self._said or self._bytes_of(self._take(f"sends {_short(data)}", ">")[2])
             length = min(len(data), len(expected))
             if data[:length] != expected[:length]:
                 raise self._differs(expected, data)
             self._said = expected[length:]
             data = data[length:]
-
-    def _expected(self, data: bytes) -> bytes:
-        t, what, said = self._take(f"sends {_short(data)}", ">")
-        return self._bytes_of(said)
 
     def receive(self, timeout: float) -> bytes:
         if timeout <= 0.0:
