@@ -121,6 +121,7 @@ class Controller:
     setpoint: float = 0.0  # V
     low: float = -1.0  # V, smallest output
     high: float = 1.0  # V
+    drive: Callable[[Any], Any] | None = None  # voltage added to the output, a function of times
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,6 @@ class PhaseLoop:
         self.full_amplitude = full_amplitude
         self.offset = offset
         self.error_amplitude = error_amplitude
-        #: Voltage added to the controller's, a function of times; set it with `set_drive`.
-        self.drive: Callable[[Any], Any] | None = None
         self._seed_of = seed_of
         start = np.random.default_rng(seed_of("phase")).uniform(-math.pi, math.pi)
         self._start = float(start)
@@ -209,18 +208,12 @@ class PhaseLoop:
     # ---------------------------------------------------------------- for the FPGA
 
     def set_controller(self, now: float, controller: Controller) -> None:
-        """Use other gains, setpoint or limits from `now` (s) on; call `advance` first."""
+        """Use other settings from `now` (s) on; call `advance` first."""
         self._enter(now, controller, self.integral(now))
 
     def set_integral(self, now: float, volts: float) -> None:
         """Set the integrator, from which the loop then captures anew."""
         self._enter(now, self._segments[-1].controller, volts)
-
-    def set_drive(self, now: float, drive: Callable[[Any], Any] | None) -> None:
-        """Add a voltage, a function of times, to the controller's output from `now` (s) on."""
-        controller, volts = self._segments[-1].controller, self.integral(now)
-        self.drive = drive
-        self._enter(now, controller, volts)
 
     def integral(self, t: float) -> float:
         """The controller's output without its proportional part, in V."""
@@ -324,16 +317,17 @@ class PhaseLoop:
     def _modulator(self, segment: _Segment, times: Any) -> Any:
         """Volts on the modulator while the loop is open."""
         volts = self._output(segment, times)
-        if self.drive is None:
+        drive = segment.controller.drive
+        if drive is None:
             return volts
-        return np.minimum(np.maximum(volts + self.drive(times), -1.0), 1.0)
+        return np.minimum(np.maximum(volts + drive(times), -1.0), 1.0)
 
     def _output(self, segment: _Segment, times: Any) -> Any:
         limits = segment.controller
         if segment.locked:
             volts = (self._phase(segment, times) - self._free(times)) / self.gain
-            if self.drive is not None:
-                volts = volts - self.drive(times)
+            if limits.drive is not None:
+                volts = volts - limits.drive(times)
         elif segment.rate or segment.walk:
             path = self._walk.at(times) - self._walk.at(segment.start)
             volts = segment.volts + segment.rate * (times - segment.start) + segment.walk * path
