@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,18 +24,19 @@ class Reconstruction:
 
     Attributes:
         covariance: (2N, 2N), vacuum = 1; elements no setting depends on are 0.
-        error: standard errors of the elements, NaN where nothing was measured.
         measured: which elements were measured.
+        error: standard errors of the elements, NaN where nothing was measured.
     """
 
-    def __init__(
-        self, covariance: Array, error: Array, index: NDArray[np.int64], solver: Any
-    ) -> None:
+    def __init__(self, covariance: Array, index: NDArray[np.int64], solver: Any) -> None:
         self.covariance = covariance
-        self.error = error
         self.measured: NDArray[np.bool_] = index >= 0
         self._index = index
         self._solver = solver
+
+    @cached_property
+    def error(self) -> Array:
+        return np.where(self.measured, self._solver.errors()[self._index], np.nan)
 
     def __iter__(self) -> Iterator[Array]:
         return iter((self.covariance, self.error))
@@ -131,10 +133,8 @@ def covariance_from_variances(
     index = np.full((size, size), -1, dtype=np.int64)
     index[code // size, code % size] = np.arange(len(code))
     index = np.maximum(index, index.T)
-    measured = index >= 0
-    covariance = np.where(measured, elements[index], 0.0)
-    error = np.where(measured, solver.errors()[index], np.nan)
-    return Reconstruction(covariance, error, index, solver)
+    covariance = np.where(index >= 0, elements[index], 0.0)
+    return Reconstruction(covariance, index, solver)
 
 
 def align_phases(
@@ -213,7 +213,13 @@ class _Normal:
         self.shape: tuple[int, int] = (design.shape[1], design.shape[1])
         self._scale = scale
         try:
-            self._factor = splu((design.T @ design).tocsc())
+            # Symmetric and positive: without row pivoting the factors stay sparse.
+            self._factor = splu(
+                (design.T @ design).tocsc(),
+                permc_spec="MMD_AT_PLUS_A",
+                diag_pivot_thresh=0.0,
+                options={"SymmetricMode": True},
+            )
             pivots = np.abs(self._factor.U.diagonal())
         except RuntimeError:  # exactly singular
             pivots = np.zeros(1)

@@ -1,0 +1,185 @@
+"""From the rows of a covariance sweep to its results; works on stored data alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labctl.analysis.gaussian import (
+    Certificate,
+    Reconstruction,
+    align_phases,
+    bipartitions,
+    certify_inseparability,
+    covariance_from_variances,
+    displacement_qfi_gradients,
+    nearest_physical,
+    nullifier_direction,
+    ppt_gradient,
+    ppt_values,
+    quadrature_direction,
+    reduced,
+)
+from labctl.errors import RequestError
+from labctl.procedure import RunData
+from procedures.homodyne import dark_power, db_error, noise_over_shot, to_db
+
+#: Sets of modes, consecutive in the order -6, 6, -7, 7, ..., for which all bipartitions are shown.
+SETS, SET_SIZE = 6, 12
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a covariance sweep was meant to measure."""
+
+    modes: tuple[int, ...]  # ascending
+    connected: tuple[tuple[int, int], ...]  # pairs of mode numbers that the pumps connect
+    sums: tuple[int, ...]
+    weight: float  # of the neighbours in a nullifier
+    settings: int
+
+    def place(self, mode: int) -> int:
+        return self.modes.index(mode)
+
+    def partners(self, mode: int) -> list[int | None]:
+        """Mode numbers -mode + s for each sum s, None where that is not measured."""
+        return [s - mode if s - mode in self.modes and s != 2 * mode else None for s in self.sums]
+
+
+def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
+    """All results and derived arrays of a covariance sweep."""
+    measured, angles = reconstruct(data, sweep)
+    state = nearest_physical(measured.covariance)
+    results: dict[str, Any] = {
+        "modes": len(sweep.modes),
+        "settings": sweep.settings,
+        **squeezing(measured, sweep),
+        **inseparability(measured, state, sweep),
+    }
+    gradient, bound_gradient = displacement_qfi_gradients(state)
+    for name, slope in (("qfi", gradient), ("qfi_bound", bound_gradient)):
+        # Both are homogeneous of degree -1 in V, so their value is -sum(slope * V).
+        results[name] = (-float(np.sum(slope * state)), float(measured.uncertainty(slope)))
+    return results | {
+        "mode_numbers": np.array(sweep.modes),
+        "covariance": measured.covariance,
+        "covariance_error": measured.error,
+        "covariance_physical": state,
+        "phase_rotation": angles,
+    }
+
+
+def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray]:
+    """Covariance matrix with aligned phases, and the angle by which each mode was rotated."""
+    kinds = np.asarray(data["kind"])
+    light = kinds != "dark"
+    if light.sum() < sweep.settings or light.all():
+        raise RequestError(
+            f"the sweep has {len(kinds)} of {sweep.settings + 1} points; resume it first"
+        )
+    signal, shot = data["signal (mW)"], data["shot (mW)"]
+    signal_error, shot_error = data["signal error (mW)"], data["shot error (mW)"]
+    dark, dark_error = dark_power(kinds, (signal, shot), (signal_error, shot_error))
+    variance, error = noise_over_shot(
+        signal[light], signal_error[light], shot[light], shot_error[light], dark, dark_error
+    )
+    first = np.array([sweep.place(int(k)) for k in data["mode i"][light]])
+    second = np.array([sweep.place(int(k)) for k in data["mode j"][light]])
+    alone = first == second
+    # The shot noise of single lines tells how strong each line of the local oscillator is.
+    power = np.bincount(first[alone], (shot[light] - dark)[alone]) / np.bincount(first[alone])
+    amplitude = np.sqrt(power / power.mean())
+    rows = np.arange(len(first))
+    weights = np.zeros((len(first), len(sweep.modes)))
+    phases = np.zeros_like(weights)
+    for place, angle in ((first, "angle i (rad)"), (second, "angle j (rad)")):
+        weights[rows, place] = amplitude[place]
+        phases[rows, place] = data[angle][light]
+    raw = covariance_from_variances(quadrature_direction(weights, phases), variance, error)
+    pairs = [(sweep.place(i), sweep.place(j)) for i, j in sweep.connected]
+    _, angles = align_phases(raw.covariance, pairs)
+    turned = quadrature_direction(weights, phases + np.where(weights > 0, angles, 0.0))
+    return covariance_from_variances(turned, variance, error), angles
+
+
+def squeezing(measured: Reconstruction, sweep: Sweep) -> dict[str, Any]:
+    """Squeezing (dB below shot noise) of all nullifiers and pairs, and the best of each."""
+    modes = len(sweep.modes)
+    cov = measured.covariance
+    nullifiers, pairs = [], []
+    for place, mode in enumerate(sweep.modes):
+        partners = [None if k is None else sweep.place(k) for k in sweep.partners(mode)]
+        known = [partner for partner in partners if partner is not None]
+        nullifiers.append(nullifier_direction(modes, place, known, sweep.weight))
+        for partner in partners:
+            alone = np.zeros(2 * modes)
+            if partner is not None:
+                alone = nullifier_direction(modes, place, [partner], 1.0)
+            pairs.append(alone)
+    out: dict[str, Any] = {}
+    for name, directions in (("nullifier", np.array(nullifiers)), ("two_mode", np.array(pairs))):
+        variance = np.einsum("ki,ij,kj->k", directions, cov, directions)
+        outer = directions[:, :, None] * directions[:, None, :]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = db_error(variance, measured.uncertainty(outer))
+            table = np.stack([-to_db(variance), error], axis=-1)
+        table[~directions.any(axis=1)] = np.nan  # no such partner
+        there = table[np.isfinite(table[:, 0])]
+        best = int(np.argmax(there[:, 0]))
+        bias = selection_bias(there[:, 0], there[:, 1])
+        out[name] = (float(there[best, 0]) - bias, float(there[best, 1]))
+        out[f"{name}_bias"] = bias
+        shape = (modes, -1, 2) if name == "two_mode" else (modes, 2)
+        out[f"{name}_db"] = table.reshape(shape)
+    return out
+
+
+def inseparability(measured: Reconstruction, state: np.ndarray, sweep: Sweep) -> dict[str, Any]:
+    """PPT values of the sets of twelve, and the certificate for all modes."""
+    order = sorted(sweep.modes, key=lambda k: (abs(k), k))
+    starts = np.rint(np.linspace(0, len(order) - SET_SIZE, SETS)).astype(int)
+    sets = np.array([order[start : start + SET_SIZE] for start in starts])
+    places = np.array([[sweep.place(k) for k in members] for members in sets])
+    values = np.array([ppt_values(reduced(state, members.tolist())) for members in places])
+    worst, row = np.unravel_index(int(np.argmax(values)), values.shape)
+    members = places[worst].tolist()
+    slope = ppt_gradient(reduced(state, members), bipartitions(SET_SIZE)[row])
+    found = certify_inseparability(measured.covariance, measured)
+    tree = [
+        (*(sweep.modes[place] for place in subset), value, error)
+        for subset, value, error in zip(found.subsets, found.values, found.errors, strict=True)
+        if len(subset) == 2
+    ]
+    return {
+        "ppt_max": (float(values[worst, row]), float(measured.uncertainty(slope, members))),
+        "ppt_bottleneck": _bottleneck(found, state),
+        "completely_inseparable": found.holds,
+        "ppt": values,
+        "ppt_sets": sets,
+        "certificate": np.array(tree).reshape(-1, 4),  # mode, mode, PPT value, error
+    }
+
+
+def _bottleneck(found: Certificate, state: np.ndarray) -> Any:
+    if math.isfinite(found.bottleneck):
+        return found.bottleneck, found.bottleneck_error
+    # The measured pairs do not connect all modes: take the unmeasured ones as uncorrelated.
+    return certify_inseparability(state, largest=2).bottleneck
+
+
+def selection_bias(values: np.ndarray, errors: np.ndarray, draws: int = 4000) -> float:
+    """By how much the largest of noisy values lies too high on average (parametric bootstrap).
+
+    The values first shrink towards their mean by the part of their spread that is noise, so that
+    the draws scatter around what the true values may be.
+    """
+    spread, noise = float(np.var(values)), float(np.mean(errors**2))
+    keep = math.sqrt(max(0.0, 1.0 - noise / spread)) if spread > 0 else 0.0
+    centre = values.mean() + keep * (values - values.mean())
+    rng = np.random.default_rng(0)
+    drawn = centre + errors * rng.standard_normal((draws, len(values)))
+    best = np.argmax(drawn, axis=1)
+    return float(np.mean(drawn[np.arange(draws), best] - centre[best]))

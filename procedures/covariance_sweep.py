@@ -1,0 +1,184 @@
+"""Measure the covariance matrix of a cluster microcomb and prove that it is inseparable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from labctl.parameters import choice
+from labctl.procedure import LabProcedure, Result, RunData
+from procedures.homodyne import (
+    POWER_COLUMNS,
+    TRACE_COLUMNS,
+    HomodyneMeasurement,
+    power_columns,
+    to_db,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Innermost measured mode, and sums of the mode numbers of pairs that the pumps connect.
+FIRST_MODE = {"1d": 6, "2d": 8, "single": 6}
+LAST_MODE = 35
+PAIR_SUMS = {"1d": (-1, 0), "2d": (-2, -1, 0), "single": (0,)}
+#: Weight of the neighbours in the nullifier p_k + weight (x_l + ...) (paper: 0.65 and 0.5).
+NULLIFIER_WEIGHT = {"1d": 0.65, "2d": 0.5, "single": 1.0}
+
+X, P, XP = 0.0, math.pi / 2, math.pi / 4  # LO phases, rad
+ALONE = (("x", X), ("p", P), ("diagonal", XP))
+TOGETHER = (("x+x", X, X), ("p+p", P, P), ("x+p", X, P), ("p+x", P, X))
+
+
+class CovarianceSweep(HomodyneMeasurement, LabProcedure):
+    """Homodyne covariance matrix of up to 60 comb modes, element by element.
+
+    Every mode's x, p and x + p and every connected pair's four sums, each against its own shot
+    noise. The analysis aligns the phases, projects to the nearest physical state, and certifies
+    that no bipartition of all modes is separable.
+    """
+
+    topology: str = choice(
+        "Topology", "1d", ["1d", "2d", "single"],
+        meaning="pump lines: 0 and -1 (1d); -1, 0 and 1 (2d); 0 alone (single)",
+    )  # fmt: skip
+    selection: str = choice(
+        "Selection", "selective", ["selective", "full"],
+        meaning="pairs to measure: those the pumps connect, or all",
+    )  # fmt: skip
+
+    DATA_COLUMNS = [
+        "index", "kind", "mode i", "mode j", "angle i (rad)", "angle j (rad)",
+        "variance", *POWER_COLUMNS,
+    ]  # fmt: skip
+    TRACES = TRACE_COLUMNS
+    RESULTS = (
+        Result("modes", "", "number of modes"),
+        Result("settings", "", "number of quadratures measured"),
+        Result("nullifier", "dB", "best nullifier squeezing below shot noise, selection bias off"),
+        Result(
+            "nullifier_bias", "dB", "what choosing the best of noisy nullifiers adds; taken off"
+        ),
+        Result("two_mode", "dB", "best squeezing of p_k + x_l of a pair, selection bias off"),
+        Result("two_mode_bias", "dB", "the same for two_mode; taken off"),
+        Result("ppt_max", "", "largest PPT value of six sets of twelve modes, 2047 bipartitions"),
+        Result("ppt_bottleneck", "", "upper bound of the PPT value of every bipartition of all"),
+        Result("completely_inseparable", "", "no bipartition of all modes is separable, 3 sigma"),
+        Result(
+            "qfi",
+            "",
+            "Fisher information of displacements, unmeasured elements as 0; shot noise: modes",
+        ),
+        Result("qfi_bound", "", "modes over the smallest eigenvalue of the covariance matrix"),
+    )
+
+    def startup(self) -> None:
+        self.open_bench(self.topology)
+        self._dark = 0.0
+        self._seen: dict[tuple[str, int, int], float] = {}
+        for row in self.rows:
+            self._seen[row["kind"], row["mode i"], row["mode j"]] = row["variance"]
+            if row["kind"] == "dark":
+                self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
+
+    def shutdown(self) -> None:
+        self.close_bench()
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Dark noise, then every mode, then every pair."""
+        yield _point("dark", 0, X, 0, X)
+        modes = measured_modes(self.topology)
+        for mode in modes:
+            for kind, angle in ALONE:
+                yield _point(kind, mode, angle, mode, angle)
+        for i, j in measured_pairs(self.topology, self.selection):
+            for kind, angle_i, angle_j in TOGETHER:
+                yield _point(kind, i, angle_i, j, angle_j)
+
+    def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        if point["kind"] == "dark":
+            first, second = self.read_dark()
+            self._dark = (first.value + second.value) / 2
+            return power_columns(first, second) | {"variance": 0.0, "lock rms (rad)": 0.0}
+        reading = self.read_quadrature(
+            {
+                point["mode i"]: point["angle i (rad)"],
+                point["mode j"]: point["angle j (rad)"],
+            }
+        )
+        variance = (reading.signal.value - self._dark) / (reading.shot.value - self._dark)
+        self._seen[point["kind"], point["mode i"], point["mode j"]] = variance
+        if point["kind"] == TOGETHER[-1][0]:
+            self._show_pair(point["mode i"], point["mode j"])
+        return self.row(reading) | {"variance": variance}
+
+    def _show_pair(self, i: int, j: int) -> None:
+        """Show the two-mode squeezing of a pair, at the best phases."""
+        seen = self._seen
+        each = [seen.get((kind, k, k), math.nan) for kind in ("x", "p") for k in (i, j)]
+        four = [seen.get((kind, i, j), math.nan) for kind, *_ in TOGETHER]
+        # 4 <a_i a_j> = V_xx - V_pp + i (V_xp + V_px), with V_ij = Var(sum) - (V_ii + V_jj) / 2.
+        xi, xj, pi, pj = each
+        real = four[0] - four[1] - (xi + xj - pi - pj) / 2
+        imaginary = four[2] + four[3] - (xi + xj + pi + pj) / 2
+        best = sum(each) / 4 - math.hypot(real, imaginary) / 2
+        if best > 0:
+            self.show(f"two-mode squeezing of {i}, {j}", -to_db(best), "dB")
+
+    def analyse(self, data: RunData) -> dict[str, Any]:
+        """Covariance matrix, nullifiers, PPT values, certificate and Fisher information."""
+        from procedures.covariance_analysis import Sweep, analyse_sweep
+
+        topology, selection = data.parameters["topology"], data.parameters["selection"]
+        modes = measured_modes(topology)
+        return analyse_sweep(
+            data,
+            Sweep(
+                modes=modes,
+                connected=measured_pairs(topology, "selective"),
+                sums=PAIR_SUMS[topology],
+                weight=NULLIFIER_WEIGHT[topology],
+                settings=3 * len(modes) + 4 * len(measured_pairs(topology, selection)),
+            ),
+        )
+
+    def figures(self, data: RunData) -> dict[str, Figure]:
+        from procedures import figures
+
+        return {
+            "covariance": figures.covariance(data),
+            "ppt": figures.ppt(data),
+            "graph": figures.graph(data),
+        }
+
+
+@cache
+def measured_modes(topology: str) -> tuple[int, ...]:
+    """Mode numbers, ascending; the pumped modes and their neighbours are filtered out."""
+    first = FIRST_MODE[topology]
+    return (*range(-LAST_MODE, -first + 1), *range(first, LAST_MODE + 1))
+
+
+@cache
+def measured_pairs(topology: str, selection: str) -> tuple[tuple[int, int], ...]:
+    """Pairs of modes, those with the lowest sum first; a full sweep appends all others."""
+    modes = measured_modes(topology)
+    connected = [
+        (k, total - k)
+        for total in PAIR_SUMS[topology]
+        for k in modes
+        if k < total - k and total - k in modes
+    ]
+    if selection == "full":
+        known = set(connected)
+        connected += [(i, j) for i in modes for j in modes if i < j and (i, j) not in known]
+    return tuple(connected)
+
+
+def _point(kind: str, i: int, angle_i: float, j: int, angle_j: float) -> dict[str, Any]:
+    return {
+        "kind": kind, "mode i": i, "mode j": j,
+        "angle i (rad)": angle_i, "angle j (rad)": angle_j,
+    }  # fmt: skip

@@ -1,0 +1,263 @@
+"""What the squeezing measurements of the cluster-microcomb bench share: pumps, LO, noise powers.
+
+The comb shaper sends pump lines to the ring through port 1 and local-oscillator lines to the
+detector through port 2. A quadrature is selected by phase and weight of the LO lines: line k at
+phase theta measures x_k cos(theta) + p_k sin(theta). Shot noise is measured with the pump lines
+blocked and the same LO; the phase lock, which needs the pump light, is frozen meanwhile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labctl.errors import InstrumentError
+from labctl.parameters import integer, number
+
+if TYPE_CHECKING:
+    from drivers.redpitaya_lock import RedPitayaLock
+    from drivers.spectrum_analyser import SpectrumAnalyser
+    from drivers.waveshaper import WaveShaper
+
+    from drivers.toptica_dlcpro import TopticaDlcPro
+    from labctl.bench import Bench
+
+SPEED_OF_LIGHT = 299_792_458.0  # m/s
+PUMP_PORT, LO_PORT = 1, 2
+LINE_SPACING = 0.025  # THz; also the width of the band given to one line
+
+#: Relative powers of the pump lines, the primary one first (paper: 20 %, and 20 % and 16 %).
+PUMPS: dict[str, dict[int, float]] = {
+    "single": {0: 1.0},
+    "1d": {0: 1.0, -1: 0.20},
+    "2d": {-1: 1.0, 0: 0.20, 1: 0.16},
+}
+#: Mode minus drive frequency (MHz), pumps included, at which each topology is measured.
+DETUNING = {"single": -0.619, "1d": -11.85, "2d": -15.86}
+
+#: How often a setting is measured again because the phase lock failed meanwhile.
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Power:
+    """Noise power in mW with its standard error, and the last trace (dBm)."""
+
+    value: float
+    error: float
+    trace: np.ndarray
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One quadrature: noise with and without light from the ring, identical settings."""
+
+    signal: Power
+    shot: Power
+    lock_rms: float  # rad
+
+
+class HomodyneMeasurement:
+    """Parameters and steps of a homodyne noise measurement; combine with `LabProcedure`."""
+
+    bench: Bench
+
+    INSTRUMENTS = ("laser", "shaper", "lock", "analyser")
+
+    averages: int = integer(
+        "Averages", 1, minimum=1, maximum=1000, meaning="traces averaged for each noise power"
+    )
+    sweep_time: float = number(
+        "Sweep time", 4.0, unit="s", minimum=0.5, maximum=1000, meaning="length of one noise trace"
+    )
+    trace_points: int = integer(
+        "Trace points", 401, minimum=51, maximum=20001, meaning="points of one noise trace"
+    )
+    analysis_frequency: float = number(
+        "Analysis frequency", 0.5, unit="MHz", minimum=0.2, maximum=50,
+        meaning="centre of the zero-span noise measurement",
+    )  # fmt: skip
+    resolution_bandwidth: float = number(
+        "Resolution bandwidth", 100.0, unit="kHz", minimum=1, maximum=1000,
+        meaning="of the analyser",
+    )  # fmt: skip
+    video_bandwidth: float = number(
+        "Video bandwidth", 10.0, unit="Hz", minimum=1, maximum=1000, meaning="of the analyser"
+    )
+    pump_attenuation: float = number(
+        "Pump attenuation", 3.0, unit="dB", minimum=0, maximum=40,
+        meaning="shaper attenuation of the primary pump line; 3 dB pump the ring at 0.605 of "
+        "threshold",
+    )  # fmt: skip
+    wavelength: float = number(
+        "Wavelength", 1550.116122, unit="nm", minimum=1510, maximum=1630,
+        meaning="laser wavelength at which comb line 0 meets its mode, 193.4 THz",
+    )  # fmt: skip
+    piezo_centre: float = number(
+        "Piezo centre", 70.0, unit="V", minimum=5, maximum=135,
+        meaning="piezo voltage at which the pumped mode is on resonance",
+    )  # fmt: skip
+    piezo_pull: float = number(
+        "Piezo pull", 20.0, unit="MHz/V", minimum=0.1, maximum=1e4,
+        meaning="by how much one volt changes the detuning of the thermally locked ring",
+    )  # fmt: skip
+    detuning_shift: float = number(
+        "Detuning shift", 0.0, unit="MHz", minimum=-200, maximum=200,
+        meaning="added to the operating detuning (mode minus drive) of the pump configuration: "
+        "-0.619 single, -11.85 1d, -15.86 2d",
+    )  # fmt: skip
+
+    def open_bench(self, topology: str) -> None:
+        """Switch on, tune to the operating point, close the phase lock, set the analyser."""
+        self.laser: TopticaDlcPro = self.bench["laser"]
+        self.shaper: WaveShaper = self.bench["shaper"]
+        self.lock: RedPitayaLock = self.bench["lock"]
+        self.analyser: SpectrumAnalyser = self.bench["analyser"]
+        self.pumps = pump_lines(topology, self.pump_attenuation)
+        self.shaper.block_all()
+        self.laser.tune(self.wavelength)
+        detuning = DETUNING[topology] + self.detuning_shift
+        # A higher voltage raises the laser frequency and so lowers mode minus drive.
+        self.laser.piezo_voltage = self.piezo_centre - detuning / self.piezo_pull
+        self.laser.emission = True
+        self.analyser.configure_zero_span(
+            centre_hz=self.analysis_frequency * 1e6,
+            rbw_hz=self.resolution_bandwidth * 1e3,
+            vbw_hz=self.video_bandwidth,
+            sweep_time_s=self.sweep_time,
+            points=self.trace_points,
+        )
+        self.load({}, pumped=True)
+        self.lock.acquire()
+        self.lock.lock(0.0)
+
+    def close_bench(self) -> None:
+        """Leave light and feedback off."""
+        self.bench["lock"].unlock()
+        self.bench["shaper"].block_all()
+        self.bench["laser"].emission = False
+
+    def load(self, lo: Mapping[int, float], *, pumped: bool) -> None:
+        """Load pump lines (or none) and LO lines with their phases (rad) into the shaper."""
+        shaper = self.shaper
+        centre = SPEED_OF_LIGHT / self.wavelength * 1e-3
+        shaper.clear()
+        if pumped:
+            for line, attenuation in self.pumps.items():
+                shaper.set_band(
+                    centre + line * LINE_SPACING, LINE_SPACING,
+                    attenuation_db=attenuation, port=PUMP_PORT,
+                )  # fmt: skip
+        for line, phase in lo.items():
+            shaper.set_band(
+                centre + line * LINE_SPACING, LINE_SPACING, phase_rad=phase, port=LO_PORT
+            )
+        shaper.load()
+
+    def read_quadrature(self, lo: Mapping[int, float]) -> Reading:
+        """Measure signal and shot noise for LO lines with phases (rad)."""
+        for attempt in range(TRIES):
+            self.load(lo, pumped=True)
+            self.lock.thaw()
+            if not self.lock.locked().ok:
+                self._relock("before")
+            signal = self.read_power()
+            after = self.lock.locked()
+            if after.ok:
+                break
+            self._relock(f"during try {attempt + 1} of")
+        else:
+            raise InstrumentError(
+                f"lock: the phase did not stay locked for one trace of {self.sweep_time} s in "
+                f"{TRIES} tries; check its gain and the light on the detector"
+            )
+        self.lock.freeze()
+        self.load(lo, pumped=False)
+        return Reading(signal, self.read_power(), after.rms)
+
+    def read_dark(self) -> tuple[Power, Power]:
+        """Detector and analyser noise alone, twice; the lock is frozen, all light blocked."""
+        self.lock.freeze()
+        self.shaper.block_all()
+        return self.read_power(), self.read_power()
+
+    def read_power(self) -> Power:
+        """Mean noise power of `averages` traces."""
+        readings = [self.analyser.zero_span_power() for _ in range(self.averages)]
+        values, errors, traces = zip(*readings, strict=True)
+        error = math.sqrt(sum(e * e for e in errors)) / len(errors)
+        return Power(float(np.mean(values)), error, np.asarray(traces[-1]))
+
+    def row(self, reading: Reading) -> dict[str, Any]:
+        """The columns that every quadrature has."""
+        return power_columns(reading.signal, reading.shot) | {
+            "lock rms (rad)": float(reading.lock_rms)
+        }
+
+    def _relock(self, when: str) -> None:
+        self.note(f"phase lock lost {when} a trace, locking again")  # type: ignore[attr-defined]
+        self.lock.relock()
+
+
+#: Columns that `HomodyneMeasurement.row` fills.
+POWER_COLUMNS = [
+    "signal (mW)",
+    "signal error (mW)",
+    "shot (mW)",
+    "shot error (mW)",
+    "lock rms (rad)",
+]
+TRACE_COLUMNS = ("signal (dBm)", "shot (dBm)")
+
+
+def power_columns(signal: Power, shot: Power) -> dict[str, Any]:
+    """Values, errors and traces of two noise powers."""
+    return {
+        "signal (mW)": signal.value,
+        "signal error (mW)": signal.error,
+        "shot (mW)": shot.value,
+        "shot error (mW)": shot.error,
+        "signal (dBm)": signal.trace,
+        "shot (dBm)": shot.trace,
+    }
+
+
+def pump_lines(topology: str, attenuation: float) -> dict[int, float]:
+    """Shaper attenuation (dB) of each pump line, from the attenuation of the primary one."""
+    return {line: attenuation - 10.0 * math.log10(share) for line, share in PUMPS[topology].items()}
+
+
+def dark_power(
+    kinds: np.ndarray, powers: Sequence[np.ndarray], errors: Sequence[np.ndarray]
+) -> tuple[float, float]:
+    """Mean dark power (mW) and its error: in rows of kind "dark" both powers are dark."""
+    rows = kinds == "dark"
+    values = np.concatenate([power[rows] for power in powers])
+    sigmas = np.concatenate([error[rows] for error in errors])
+    return float(values.mean()), float(np.sqrt(np.sum(sigmas**2)) / len(sigmas))
+
+
+def noise_over_shot(
+    signal: Any, signal_error: Any, shot: Any, shot_error: Any, dark: float, dark_error: float
+) -> tuple[Any, Any]:
+    """Variance relative to shot noise, (signal - dark) / (shot - dark), and its error."""
+    reference = shot - dark
+    variance = (signal - dark) / reference
+    error = np.sqrt(
+        signal_error**2 + (variance * shot_error) ** 2 + ((1.0 - variance) * dark_error) ** 2
+    )
+    return variance, error / np.abs(reference)
+
+
+def to_db(variance: Any) -> Any:
+    """Decibel above shot noise."""
+    return 10.0 * np.log10(variance)
+
+
+def db_error(variance: Any, error: Any) -> Any:
+    """Standard error in dB of a variance."""
+    return 10.0 / math.log(10.0) * error / np.asarray(variance)
