@@ -1,0 +1,347 @@
+"""The cluster-microcomb bench: laser, comb, filter, ring, homodyne detection, phase lock.
+
+    laser -> comb of 71 lines -> filter port 1 -> phase modulator -> ring -----> 50/50 -> pump
+                                 filter port 2 -> local oscillator -----------> splitter  filter
+                                     ^ tap: 10 % of the primary pump line          -> detector
+
+The filter gives each 1 GHz grid point to one port, so one line cannot go to both; a fixed tap
+therefore brings part of the primary pump line into the local-oscillator path, where its
+interference with the pump behind the ring tells the phase between the two arms. The lines around
+the pumps are filtered out before the detector.
+
+Which lines pump the ring, and what the local oscillator is, follows only from the profile that
+the filter holds. Detunings count in Gamma, half the loaded linewidth; the ring is heated by the
+light in it and follows the laser, so that only `thermal_drag` of a laser shift is left as
+detuning, and no light is coupled in outside `capture_range`. Inside it the power in the ring is
+taken as independent of the detuning. Slow changes of the laser are followed once per second.
+
+Source: Wang et al., "Large-scale cluster quantum microcombs", arXiv 2406.10715 ("paper").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simulated_instruments.physics.analyser import AnalyserModel
+from simulated_instruments.physics.comb import Comb
+from simulated_instruments.physics.gaussian import Complex, Real
+from simulated_instruments.physics.homodyne import Detector, relative_variance
+from simulated_instruments.physics.laser import CtlLaserModel
+from simulated_instruments.physics.phase_lock import PhaseLoop
+from simulated_instruments.physics.ring import RingState
+from simulated_instruments.physics.ring_table import LocalOscillator, Pumps, RingTable, Selection
+from simulated_instruments.physics.shaper import ShaperModel
+from simulated_instruments.redpitaya_pyrpl import RedPitayaModel
+from simulated_instruments.world import World, WorldParameter
+
+C = 299_792_458.0  # speed of light, m/s
+
+PUMP_PORT, LO_PORT = 1, 2
+
+#: Optical frequency (Hz) grid on which the filter's transfer is looked up. A line in the middle
+#: of its block is exact; one 1.6 GHz off the middle of a 25 GHz block is wrong by 2e-4.
+LASER_GRID = 0.1e9
+
+#: Steps (s) in which the filter is followed while its liquid crystal turns: for the lock signal,
+#: for the local oscillator, and for the ring, which takes longest to solve.
+FRINGE_STEP, LO_STEP, RING_STEP = 0.001, 0.02, 0.1
+
+#: Changes in one second beyond which the laser is looked at point by point.
+FREQUENCY_JUMP = 10e6  # Hz
+POWER_JUMP = 0.01  # of the nominal power
+
+AT_REST = -1.0  # in place of a time: the filter's crystal has arrived
+
+REMEMBERED = 256  # states of the filter
+
+P = WorldParameter
+
+
+@dataclass(frozen=True)
+class Light:
+    """What the filter makes of the comb, at nominal laser power."""
+
+    pumps: Pumps
+    oscillator: LocalOscillator
+    lo_power: float  # in lines at 0 dB
+
+
+class MicrocombWorld(World):
+    """Everything between the laser and the analyser, on one clock."""
+
+    PARAMETERS = (
+        P("laser_power", 20.0, "mW", "nominal power of the laser", "assumed", 0.1, 1000.0),
+        P("laser_drift", 1e6, "Hz/sqrt(s)", "random walk of the laser frequency",
+          "assumed, typical of external-cavity lasers", 0.0, 1e9),
+        P("laser_wander", 20e6, "Hz", "rms of the laser's thermal wander (600 s)", "assumed",
+          0.0, 1e9),
+        P("laser_power_noise", 2e-3, "", "rms relative power noise of the laser (300 s)", "assumed",
+          0.0, 0.1),
+        P("laser_hop_rate", 1e-6, "1/s", "rate of random mode hops of 5 GHz", "assumed", 0.0, 1.0),
+        P("resonance", 193.4e12, "Hz", "laser frequency at which the pumped mode is on resonance",
+          "assumed", 191.25e12, 196.275e12),
+        P("line_spacing", 25e9, "Hz", "spacing of the comb lines", "paper: about 25 GHz",
+          12e9, 70e9),
+        P("comb_rolloff", 0.0, "dB", "how much weaker lines 35 and -35 are than line 0",
+          "assumed: flat top", 0.0, 30.0),
+        P("loaded_q", 20e6, "", "loaded quality factor at 1550 nm", "paper", 1e5, 1e9),
+        P("dispersion", 1e-3, "Gamma", "mode k is detuned by dispersion x k^2 / 2 more",
+          "one of many values that fit the paper's squeezing", -1.0, 1.0),
+        P("thermal_drag", 0.01, "", "part of a laser shift that the heated ring does not follow",
+          "assumed", 0.0, 1.0),
+        P("capture_range", 5e9, "Hz", "laser shift beyond which no light is coupled in",
+          "assumed", 0.0, 1e12),
+        P("pump_per_line", 0.605 * 10**0.3, "",
+          "|alpha|^2 of a pump line at 0 dB, threshold 1: 3.0 dB of attenuation give 0.605",
+          "0.605 explains the paper's pair -16/16; the 3 dB are assumed", 0.0, 100.0),
+        P("efficiency", 0.675, "", "from inside the ring to the photocurrent", "paper", 0.0, 1.0),
+        P("pump_filter", 4, "", "lines -n..n do not reach the detector",
+          "assumed: the paper shows 31 pairs, which 5 to 35 are", 0, 35),
+        P("lock_tap", 0.1, "", "part of the primary pump line that goes to the lock", "paper",
+          0.0, 1.0),
+        P("fringe", 0.4, "V", "amplitude of the lock signal at 10 % tap and 3.0 dB attenuation",
+          "assumed", 0.0, 1.0),
+        P("phase_drift", 0.1, "rad/sqrt(s)", "random walk of the phase between the arms",
+          "assumed, short fibre", 0.0, 10.0),
+        P("fast_jitter", 0.1029, "rad", "rms phase noise that the lock does not see",
+          "assumed: with a good lock the sum is 0.1094, which explains the paper's pair -16/16",
+          0.0, 1.0),
+        P("shot_level", -67.0, "dBm", "shot noise of one line at 0 dB in 100 kHz", "assumed",
+          -150.0, 0.0),
+        P("dark_level", -80.0, "dBm", "noise of the detector's electronics in 100 kHz", "assumed",
+          -150.0, 0.0),
+    )  # fmt: skip
+
+    def __init__(self, seed: int = 0, **values: Any) -> None:
+        super().__init__(seed, **values)
+        v = self.values
+        self.gamma_hz = C / 1550e-9 / v["loaded_q"] / 2.0
+        self.comb = Comb(spacing_hz=v["line_spacing"], rolloff_db=v["comb_rolloff"])
+        self.detector = Detector(v["shot_level"], v["dark_level"])
+        self.ring = RingTable(v["dispersion"], self.gamma_hz)
+        self.laser = CtlLaserModel(
+            self.seed_of,
+            "laser",
+            power_mw=v["laser_power"],
+            drift_hz=v["laser_drift"],
+            thermal_hz=v["laser_wander"],
+            power_noise=v["laser_power_noise"],
+            hop_rate=v["laser_hop_rate"],
+        )
+        self._slow = _SlowLaser(self.laser, v["resonance"], v["laser_power"])
+        self.shaper = ShaperModel()
+        self._light: dict[tuple[int, float, float], Light] = {}
+        self._levels: dict[tuple[int, float, float], float] = {}
+        self.loop = PhaseLoop(
+            lambda name: self.seed_of(f"lock.{name}"),
+            drift=v["phase_drift"],
+            fast_rms=v["fast_jitter"],
+            error_amplitude=self.fringe_volts,
+        )
+        self.lock = RedPitayaModel(lambda name: self.seed_of(f"lock.{name}"), loop=self.loop)
+        self.analyser = AnalyserModel(self.seed_of, "analyser", self)
+        self.parts.update(
+            laser=self.laser, shaper=self.shaper, lock=self.lock, analyser=self.analyser
+        )
+
+    # --- what the analyser and the lock see -----------------------------------------------------
+
+    def psd_w_per_hz(self, frequency_hz: Any, times_s: Any) -> Real:
+        """Noise density (W/Hz) from the detector at analysis frequencies and times; broadcast."""
+        shape = np.broadcast_shapes(np.shape(frequency_hz), np.shape(times_s))
+        frequency = np.broadcast_to(np.asarray(frequency_hz, dtype=float), shape).ravel()
+        times = np.broadcast_to(np.asarray(times_s, dtype=float), shape).ravel()
+        variance, lo_power = np.ones(times.size), np.zeros(times.size)
+        power = self._slow.power(times)
+        if power.any():
+            shift = self._slow.shift_hz(times)
+            moving = times < self.shaper.settle_until
+            stage = np.where(moving, np.floor(times / LO_STEP), AT_REST)
+            for (step, cell), here in _groups(stage, np.rint(shift / LASER_GRID)):
+                light = self._light_of(step * LO_STEP if step >= 0 else AT_REST, cell)
+                if not light.lo_power:
+                    continue
+                lo_power[here] = light.lo_power * power[here]
+                number, squeezing = self._seen(
+                    light, step, cell, frequency[here], shift[here], power[here]
+                )
+                if number.any():
+                    variance[here] = relative_variance(
+                        number,
+                        squeezing,
+                        self.values["efficiency"],
+                        self.loop.phase(times[here]),
+                        self.loop.jitter_rms(times[here]),
+                    )
+        return self.detector.psd_w_per_hz(frequency, lo_power, variance).reshape(shape)
+
+    def fringe_volts(self, times_s: Any) -> Any:
+        """Amplitude (V) of the lock signal at times (s), a float or an array.
+
+        Both arms of the interference carry the primary pump line from behind the filter, so the
+        amplitude goes with its power. Follows the filter in steps of 1 ms, the laser in steps of
+        1 s.
+        """
+        times = np.atleast_1d(np.asarray(times_s, dtype=float))
+        seconds = np.floor(times)
+        moving = times < self.shaper.settle_until
+        stage = np.where(moving, np.floor(times / FRINGE_STEP), AT_REST)
+        level = self._slow.power(seconds)
+        shift = self._slow.shift_hz(seconds)
+        for (step, cell), here in _groups(stage, np.rint(shift / LASER_GRID)):
+            level[here] *= self._level_of(step * FRINGE_STEP if step >= 0 else AT_REST, cell)
+        volts = self.values["fringe"] * (self.values["lock_tap"] / 0.1) ** 0.5 * 10**0.3 * level
+        return volts if np.ndim(times_s) else float(volts[0])
+
+    # --- for looking into the world, as no instrument can ---------------------------------------
+
+    def detuning(self, t: float) -> float:
+        """Detuning (Gamma) of the pumped mode at time `t` (s): (mode - drive) / Gamma."""
+        return float(self._detuning(self.laser.frequency_hz(t) - self.values["resonance"]))
+
+    def ring_state(self, t: float, frequency_hz: float = 0.5e6) -> RingState:
+        """What leaves the ring at time `t` (s), and whether it oscillates."""
+        shift = float(self.laser.frequency_hz(t)) - self.values["resonance"]
+        when = t if t < self.shaper.settle_until else AT_REST
+        pumps = self._light_of(when, float(np.rint(shift / LASER_GRID))).pumps
+        power = float(self.laser.power_mw(t)) / self.values["laser_power"]
+        if abs(shift) > self.values["capture_range"]:
+            power = 0.0
+        return self.ring.state(pumps, float(self._detuning(shift)), power, frequency_hz)
+
+    # --- how it follows -------------------------------------------------------------------------
+
+    def _detuning(self, shift_hz: Any) -> Any:
+        return -self.values["thermal_drag"] * shift_hz / self.gamma_hz
+
+    def _seen(
+        self, light: Light, step: float, cell: float, frequency: Real, shift: Real, power: Real
+    ) -> tuple[Real, Complex]:
+        """What the local oscillator sees of the ring, for points with the same light."""
+        number, squeezing = np.zeros(shift.size), np.zeros(shift.size, dtype=complex)
+        captured = (np.abs(shift) <= self.values["capture_range"]) & (power > 0)
+        pumps = self._light_of(AT_REST, cell).pumps
+        if step >= 0:
+            ring_time = step // (RING_STEP / LO_STEP) * RING_STEP
+            turning = self._light_of(ring_time, cell).pumps
+            if turning != pumps:  # the ring follows the filter in coarse steps
+                now = np.array([ring_time])
+                at = float(self._detuning(self._slow.shift_hz(now)[0]))
+                relative = float(self._slow.power(now)[0])
+                for f in np.unique(frequency[captured]):
+                    here = captured & (frequency == f)
+                    number[here], squeezing[here] = self.ring.exact(
+                        turning, light.oscillator, at, relative, float(f)
+                    )
+                return number, squeezing
+        if pumps.lines and captured.any():
+            number[captured], squeezing[captured] = self.ring.interpolated(
+                pumps,
+                light.oscillator,
+                self._detuning(shift[captured]),
+                power[captured],
+                frequency[captured],
+            )
+        return number, squeezing
+
+    def _light_of(self, when: float, cell: float) -> Light:
+        """What the filter makes of the comb at time `when` (s) or at rest."""
+        key = (self.shaper.version, when, cell)
+        if key not in self._light:
+            pumps = self._fields(PUMP_PORT, when, cell) * self.values["pump_per_line"] ** 0.5
+            oscillator = self._fields(LO_PORT, when, cell)
+            oscillator[np.abs(self.comb.orders) <= self.values["pump_filter"]] = 0.0
+            power = float(np.sum(np.abs(oscillator) ** 2))
+            if len(self._light) >= REMEMBERED:
+                self._light.clear()
+            self._light[key] = Light(
+                Pumps.of(self.comb.orders, pumps),
+                LocalOscillator(oscillator / (power or 1.0) ** 0.5),
+                power,
+            )
+        return self._light[key]
+
+    def _level_of(self, when: float, cell: float) -> float:
+        """Power of the primary pump line behind the filter, relative to a line at 0 dB."""
+        key = (self.shaper.version, when, cell)
+        if key not in self._levels:
+            if len(self._levels) >= 16 * REMEMBERED:
+                self._levels.clear()
+            fields = np.abs(self._fields(PUMP_PORT, when, cell))
+            self._levels[key] = float(np.max(fields)) ** 2
+        return self._levels[key]
+
+    def _fields(self, port: int, when: float, cell: float) -> Complex:
+        """Amplitudes of all lines behind a port of the filter."""
+        laser_hz = self.values["resonance"] + cell * LASER_GRID
+        at = self.shaper.settle_until if when == AT_REST else when
+        lines = self.comb.frequencies_thz(laser_hz)
+        return np.asarray(self.comb.amplitudes() * self.shaper.transfer(port, lines, at))
+
+
+class _SlowLaser:
+    """The laser's shift and power, looked up once per second and joined by straight lines.
+
+    The ring's heat follows no faster, and the drift within a second (rms 0.5 MHz, that is 1e-3 of
+    the ring's half linewidth) is not seen. A second in which the laser moves on purpose, or hops,
+    is looked at point by point. The result does not depend on who asked before.
+    """
+
+    def __init__(self, laser: CtlLaserModel, resonance_hz: float, nominal_mw: float) -> None:
+        self._laser = laser
+        self._resonance_hz = resonance_hz
+        self._nominal_mw = nominal_mw
+        self._settings: tuple[Any, ...] = ()
+        self._known: dict[str, dict[float, float]] = {}
+
+    def shift_hz(self, times: Real) -> Real:
+        """Frequency (Hz) above the resonance at times (s)."""
+        return self._joined("shift", self._exact_shift, times, FREQUENCY_JUMP)
+
+    def power(self, times: Real) -> Real:
+        """Power over nominal power at times (s)."""
+        return self._joined("power", self._exact_power, times, POWER_JUMP)
+
+    def _exact_shift(self, times: Real) -> Real:
+        return np.asarray(self._laser.frequency_hz(times) - self._resonance_hz)
+
+    def _exact_power(self, times: Real) -> Real:
+        return np.asarray(self._laser.power_mw(times) / self._nominal_mw)
+
+    def _joined(self, name: str, exact: Callable[[Real], Real], times: Real, jump: float) -> Real:
+        before = np.floor(times)
+        left, right = (self._nodes(name, exact, before + i) for i in (0.0, 1.0))
+        joined = left + (times - before) * (right - left)
+        wild = np.abs(right - left) > jump
+        if wild.any():
+            joined[wild] = exact(times[wild])
+        return joined
+
+    def _nodes(self, name: str, exact: Callable[[Real], Real], seconds: Real) -> Real:
+        """Values at whole seconds; known ones are forgotten when the laser is told anything."""
+        laser = self._laser
+        settings = (laser.emitting, laser.current_ma, laser._coarse, laser._piezo, laser._scan)
+        if settings != self._settings:
+            self._settings, self._known = settings, {"shift": {}, "power": {}}
+        known = self._known[name]
+        wanted, where = np.unique(seconds, return_inverse=True)
+        missing = [second for second in wanted.tolist() if second not in known]
+        if missing:
+            if len(known) > 10_000:
+                known.clear()
+                missing = wanted.tolist()
+            known.update(zip(missing, exact(np.array(missing)).tolist(), strict=True))
+        return np.array([known[second] for second in wanted.tolist()])[where]
+
+
+def _groups(stage: Real, cell: Real) -> Iterator[tuple[tuple[float, float], Selection]]:
+    """Points with the same stage of the filter and the same laser cell."""
+    if stage.size and (stage == stage[0]).all() and (cell == cell[0]).all():
+        yield (float(stage[0]), float(cell[0])), slice(None)
+        return
+    for pair in np.unique(np.stack([stage, cell]), axis=1).T:
+        yield (float(pair[0]), float(pair[1])), (stage == pair[0]) & (cell == pair[1])
