@@ -125,7 +125,7 @@ def plot(arguments: Any) -> int:
     output = Path(arguments.output or folder.path / "figures.html")
     if output.suffix.lower() not in SUFFIXES:
         raise RequestError(f"{output}: write to a file that ends in {', '.join(SUFFIXES)}")
-    if not folder.points_done and not len(folder.rows):
+    if not len(folder.rows):
         raise RequestError(f"{folder.path}: has no rows to draw")
     import matplotlib
 
