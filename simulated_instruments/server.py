@@ -23,6 +23,7 @@ from typing import Any
 
 from labctl.clock import VirtualClock
 from labctl.transport import Endpoint
+from simulated_instruments import faults as faulty
 from simulated_instruments.instrument import Port, SimulatedInstrument
 from simulated_instruments.serving.connection import (
     Connect,
@@ -47,7 +48,6 @@ LINGER = 1.0
 
 log = logging.getLogger(__name__)
 
-Wrap = Callable[[Endpoint], Endpoint]
 Address = dict[str, str]
 
 
@@ -75,10 +75,10 @@ class Server:
         pseudo_terminals: offer serial ports as pseudo-terminals; by default where the system
             has them and time runs by itself. Otherwise they are sockets that pyserial opens
             as "socket://HOST:PORT".
-        faults: by instrument name, what to put in front of its endpoints.
+        faults: tables of faults (see `simulated_instruments.faults`) by instrument name.
 
     Raises:
-        ValueError: a wrong pace, or an address that cannot be listened on.
+        ValueError: a wrong pace or fault, or an address that cannot be listened on.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Server:
         pace: float = 1.0,
         vendor_ports: bool = False,
         pseudo_terminals: bool | None = None,
-        faults: Mapping[str, Wrap] | None = None,
+        faults: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         if not 0 <= pace < math.inf:
             raise ValueError(f"pace {pace!r} must be a finite number of at least 0")
@@ -116,9 +116,10 @@ class Server:
         self._selector.register(self._woken, selectors.EVENT_READ, self._wake_up)
         try:
             for name, instrument in instruments.items():
-                wrap = (faults or {}).get(name)
+                table = (faults or {}).get(name)
+                plan = faulty.plan(table, instrument.world.seed) if table else None
                 for role, port in instrument.PORTS.items():
-                    self._offer(name, role, port, _connector(instrument, role, wrap))
+                    self._offer(name, role, port, _connector(instrument, role, plan))
             number = self._listen("clock", None, self._accept_asker)
             self._add("clock", "labctl-time", f"tcp://{self._at(number)}", "tcp", "time")
         except BaseException:
@@ -345,10 +346,12 @@ class Server:
                 signal.signal(number, handler)
 
 
-def _connector(instrument: SimulatedInstrument, role: str, wrap: Wrap | None) -> Connect:
+def _connector(
+    instrument: SimulatedInstrument, role: str, plan: faulty.FaultPlan | None
+) -> Connect:
     def connect() -> Endpoint:
         endpoint = instrument.connect(role)
-        return wrap(endpoint) if wrap else endpoint
+        return faulty.wrap(endpoint, plan) if plan else endpoint
 
     return connect
 

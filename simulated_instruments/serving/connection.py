@@ -123,6 +123,7 @@ class FreeConnection:
             self.pump()
         else:
             self._due.clear()
+            _hang_up(self._endpoint)
             self._on_gone(self)
 
 
@@ -140,7 +141,8 @@ class SteppedConnection:
         clock: VirtualClock,
         on_gone: Callable[[SteppedConnection], None],
     ) -> None:
-        self._link = Link(connect(), clock)
+        self._endpoint = connect()
+        self._link = Link(self._endpoint, clock)
         self._held = bytearray()
         self._on_gone = on_gone
         self.promised = 0
@@ -184,4 +186,12 @@ class SteppedConnection:
         if self._held:  # the client died before it could name them; they were sent all the same
             self.consume(len(self._held))
         self._link.close()
+        _hang_up(self._endpoint)
         self._on_gone(self)
+
+
+def _hang_up(endpoint: Endpoint) -> None:
+    """Tell an endpoint that wants to know it (it has `close`) that its client is gone."""
+    close = getattr(endpoint, "close", None)
+    if close is not None:
+        close()

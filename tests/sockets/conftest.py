@@ -12,6 +12,7 @@ import pytest
 
 from simulated_instruments.instrument import Port, SimulatedInstrument
 from simulated_instruments.server import address_of
+from simulated_instruments.world import World
 
 
 class Heater:
@@ -54,6 +55,9 @@ class ToyEndpoint:
             self.push_next += self.push_every
         return replies
 
+    def close(self) -> None:
+        self.toy.hung_up += 1
+
     def obey(self, line: str, now: float) -> list[tuple[float, bytes]]:
         heater = self.world.part("heater", Heater)
         word, _, rest = line.partition(" ")
@@ -92,6 +96,10 @@ class Toy(SimulatedInstrument):
     """Many clients on one port, one client on another."""
 
     PORTS = {"main": Port("scpi"), "single": Port("toy", connections=1), "web": Port("http")}
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self.hung_up = 0  # connections that the server reported as closed
 
     def connect(self, port: str = "") -> ToyEndpoint:
         if port not in ("", *self.PORTS):
@@ -153,7 +161,7 @@ def serial_toy() -> type[SerialToy]:
     return SerialToy
 
 
-@pytest.fixture()
+@pytest.fixture
 def dial():
     """Open plain clients by address, or by the instrument and port of what `serving` gave."""
     clients: list[Client] = []

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +21,7 @@ from simulated_instruments.server import Server, address_of, serving
 from simulated_instruments.world import World
 
 
-@pytest.fixture()
+@pytest.fixture
 def one(toy):
     """One toy called "a"."""
     return {"a": toy(World(1), "a")}
@@ -111,6 +112,18 @@ def test_a_vanished_client_leaves_room_for_the_next(one, dial):
             assert new.rest() == b"bye\n"
 
 
+def test_endpoints_are_told_that_their_client_is_gone(one, dial):
+    with serving(one, pace=0) as addresses:
+        for _ in range(3):
+            client = dial(addresses, "a", "single")
+            assert client.line() == b"hello\n"
+            client.send(b"BYE\n")
+            assert client.rest() == b"bye\n"
+        assert dial(addresses, "a", "single").line() == b"hello\n"
+        assert one["a"].hung_up == 3
+    assert one["a"].hung_up == 4
+
+
 def test_a_client_that_has_finished_sending_still_gets_its_replies(one, dial):
     with serving(one, pace=10) as addresses:
         client = dial(addresses, "a")
@@ -134,16 +147,17 @@ def test_a_failing_simulator_loses_its_connection_and_nothing_else(one, dial, ca
 
 def test_a_failing_simulator_on_a_serial_line_starts_anew(serial_toy, caplog):
     serial = pytest.importorskip("serial", reason="pyserial is not installed")
-    with serving({"a": serial_toy(World(1), "a")}) as addresses:
-        with serial.serial_for_url(address_of(addresses, "a"), timeout=10) as port:
-            port.write(b"BREAK\nNAME?\n")  # one write: the bug takes the rest with it
-            port.timeout = 0.05
-            for _ in range(100):
-                port.write(b"NAME?\n")
-                if port.readline() == b"a\n":
-                    break
-            else:
-                pytest.fail("the line is dead")
+    with (
+        serving({"a": serial_toy(World(1), "a")}) as addresses,
+        serial.serial_for_url(address_of(addresses, "a"), timeout=0.05) as port,
+    ):
+        port.write(b"BREAK\nNAME?\n")  # one write: the bug takes the rest with it
+        for _ in range(100):
+            port.write(b"NAME?\n")
+            if port.readline() == b"a\n":
+                break
+        else:
+            pytest.fail("the line is dead")
     assert "a bug of the simulator" in caplog.text
 
 
@@ -239,7 +253,7 @@ def test_at_pace_0_only_the_time_port_moves_time(one, dial):
         '{"do": "receive", "connection": [1, 2], "timeout": 1}', '{"do": "receive"}',
         '{"do": "attach", "connection": 5}', '{"do": "attach", "connection": ["x", null]}',
         '{"do": "move", "to": 1, "sent": 3}', '{"do": "move", "to": 1, "sent": [[1, 2, -3]]}',
-        '{"do": "move", "to": 1, "sent": {"a": 1}}', '{"do": "move", "to": 1, "sent": [[[], 2, 3]]}',
+        '{"do": "move", "sent": {"a": 1}}', '{"do": "move", "to": 1, "sent": [[[], 2, 3]]}',
         '{"do": "receive", "connection": [1, 2], "timeout": -1}', "[" * 100_000,
     ],
 )  # fmt: skip
@@ -284,8 +298,7 @@ def test_a_client_that_only_writes_is_held_back(one, dial):
         client = dial(addresses, "a")
         client.socket.settimeout(0.3)
         with pytest.raises(TimeoutError):
-            while True:
-                client.send(b"SLOW? 1000\n" * 10_000)
+            client.send(b"SLOW? 1000\n" * 10_000_000)
         assert dial(addresses, "a").ask("NAME?") == "hello"
 
 
@@ -316,19 +329,22 @@ def served(toy):
     logging.getLogger("simulated_instruments").setLevel(logging.NOTSET)
 
 
-def test_faults_are_put_in_front_of_the_named_instrument(toy, dial):
-    class Deaf:
-        def __init__(self, inner):
-            self.inner = inner
-
-        def feed(self, data, now):
-            return [(due, text.upper()) for due, text in self.inner.feed(data, now)]
-
+def test_faults_strike_the_named_instrument(toy, dial):
     world = World(1)
     toys = {"a": toy(world, "a"), "b": toy(world, "b")}
-    with serving(toys, faults={"b": Deaf}) as addresses:
-        assert dial(addresses, "a").line() == b"hello\n"
-        assert dial(addresses, "b").line() == b"HELLO\n"
+    with serving(toys, faults={"b": {"double": [1], "disconnect": [3]}}) as addresses:
+        a, b = dial(addresses, "a"), dial(addresses, "b")
+        assert a.line() == b"hello\n"
+        assert (b.line(), b.line()) == (b"hello\n", b"hello\n")
+        assert b.ask("NAME?") == "b"
+        assert b.ask("NAME?") == ""
+        assert b.rest() == b""
+        assert a.ask("NAME?") == "a"
+
+
+def test_an_unknown_fault_is_refused(one):
+    with pytest.raises(ValueError, match="unknown fault 'explode'"):
+        Server(one, faults={"a": {"explode": 1}})
 
 
 def test_stop_event_ends_it_and_frees_the_ports(one, dial):
@@ -384,7 +400,7 @@ print("closed", flush=True)
 @pytest.mark.skipif(os.name == "nt", reason="signals cannot be sent to one process on Windows")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_cleanly(number, dial):
-    folder = os.path.dirname(__file__)
+    folder = str(Path(__file__).parent)
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(folder=folder)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -396,4 +412,4 @@ def test_signals_end_it_cleanly(number, dial):
         assert process.stdout.readline() == "closed\n"
         assert process.wait(10) == 0
         assert client.rest() == b""
-        assert not os.path.exists(address_of(addresses, "b"))
+        assert not Path(address_of(addresses, "b")).exists()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from labctl.adapter import ByteAdapter, Framing
 from labctl.clock import VirtualClock
+from labctl.errors import ConnectionLost
 from labctl.transport.link import Link
 from labctl.transport.stepped import SteppedClock, open_stepped_transport
 from simulated_instruments.server import address_of, serving
@@ -15,8 +16,8 @@ from simulated_instruments.world import World
 
 SECONDS = st.sampled_from([0.0, 1e-3, 0.1, 1 / 3, 2.0])
 COMMANDS = st.sampled_from(
-    [b"NAME?\n", b"WHEN?\n", b"TOTAL?\n", b"HEAT 3\n", b"HEAT 0.7\n", b"SLOW? 0.05\n", b"NA", b"ME?",
-     b"\n", b"SLOW? 1.7\n", b"PUSH 0.3\n", b"PUSH 0\n", b"BLOCK? 200000\n", b"\x00\xff\n",
+    [b"NAME?\n", b"WHEN?\n", b"TOTAL?\n", b"HEAT 3\n", b"HEAT 0.7\n", b"SLOW? 0.05\n", b"NA",
+     b"ME?", b"\n", b"SLOW? 1.7\n", b"PUSH 0.3\n", b"PUSH 0\n", b"BLOCK? 200000\n", b"\x00\xff\n",
      b"WHEN?\nTOTAL?\nWHEN?\n"]
 )  # fmt: skip
 WHO = st.sampled_from(["a", "b", "a again"])
@@ -103,18 +104,15 @@ def test_two_adapters_are_the_same_as_in_process(toy):
     toys = {name: toy(world, name) for name in "ab"}
     clock = VirtualClock()
     expected = drive(clock, lambda name: lambda: Link(toys[name].connect(), clock))
-    for _ in range(3):
-        world = World(3)
-        with serving({name: toy(world, name) for name in "ab"}, pace=0) as addresses:
-            stepped = SteppedClock(address_of(addresses, "clock"))
-            got = drive(
-                stepped,
-                lambda name: lambda: open_stepped_transport(  # noqa: B023
-                    address_of(addresses, name), stepped  # noqa: B023
-                ),
-            )  # fmt: skip
-            stepped.close()
-        assert got == expected
+    world = World(3)
+    with serving({name: toy(world, name) for name in "ab"}, pace=0) as addresses:
+        stepped = SteppedClock(address_of(addresses, "clock"))
+        got = drive(
+            stepped,
+            lambda name: lambda: open_stepped_transport(address_of(addresses, name), stepped),
+        )
+        stepped.close()
+    assert got == expected
 
 
 def test_what_was_sent_before_closing_reaches_the_instrument(toy):
@@ -127,7 +125,7 @@ def test_what_was_sent_before_closing_reaches_the_instrument(toy):
         clock.sleep(3.0)
         other = open_stepped_transport(address_of(addresses, "a"), clock)
         other.send(b"TOTAL?\n")
-        assert other.receive(1.0) == b"6.0\n" or other.receive(1.0) == b"6.0\n"
+        assert (other.receive(1.0), other.receive(1.0)) == (b"hello\n", b"6.0\n")
         other.close()
         clock.close()
 
@@ -147,8 +145,6 @@ def test_large_messages_arrive_whole(toy):
 
 
 def test_a_port_without_room_is_a_lost_connection(toy):
-    from labctl.errors import ConnectionLost
-
     with serving({"a": toy(World(3), "a")}, pace=0) as addresses:
         clock = SteppedClock(address_of(addresses, "clock"))
         address = address_of(addresses, "a", "single")
@@ -167,8 +163,6 @@ def test_a_port_without_room_is_a_lost_connection(toy):
 
 
 def test_a_failing_simulator_is_a_lost_connection(toy, caplog):
-    from labctl.errors import ConnectionLost
-
     with serving({"a": toy(World(3), "a")}, pace=0) as addresses:
         clock = SteppedClock(address_of(addresses, "clock"))
         transport = open_stepped_transport(address_of(addresses, "a"), clock)

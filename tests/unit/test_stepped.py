@@ -46,21 +46,21 @@ class TimePort:
                         return
 
 
-@pytest.fixture()
+@pytest.fixture
 def port():
     port = TimePort()
     yield port
     port.listener.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def clock(port):
     clock = SteppedClock(port.address)
     yield clock
     clock.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def far_end():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
@@ -168,7 +168,7 @@ def test_answers_to_interrupted_questions_are_skipped(port, clock):
 
 def test_refuses_a_server_whose_time_runs_by_itself(port):
     port.answer = lambda q: [{"id": q["id"], "now": 0.0, "pace": 2.0}]
-    with pytest.raises(ClockError, match="pace 2.*--pace 0"):
+    with pytest.raises(ClockError, match=r"pace 2.*--pace 0"):
         SteppedClock(port.address)
 
 
@@ -234,5 +234,5 @@ def test_a_far_end_that_hangs_up_is_noticed(port, clock, far_end):
     transport = SteppedTransport("127.0.0.1", far_end.getsockname()[1], clock)
     far_end.accept()[0].close()
     port.answer = lambda q: [{"id": q["id"], "now": 0.0, "pace": 0, "expect": 5}]
-    with pytest.raises(ConnectionLost, match="closed by the server|reset|broken"):
+    with pytest.raises(ConnectionLost, match=r"closed by the server|reset|broken"):
         transport.receive(1.0)
