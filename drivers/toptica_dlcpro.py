@@ -210,7 +210,10 @@ class TopticaDlcPro(LabInstrument):
         try:
             status = int(lines[-1])
         except (IndexError, ValueError):
-            raise self._nonsense(command, "\n".join(lines), "a status") from None
+            raise InstrumentError(
+                f"{self.name}: {command} was answered with {lines!r}, not a status; "
+                "check the connection, then read the value back"
+            ) from None
         if status < 0:
             remedy = REMEDIES.get(status, "check value and user level")
             raise InstrumentError(f"{self.name}: {command} was refused, status {status}: {remedy}")

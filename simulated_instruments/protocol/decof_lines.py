@@ -104,8 +104,14 @@ class _Subscription:
     read: Callable[[float], Any]
     interval: float  # s
     threshold: float
-    due: float  # s, next look
+    begun: float  # s, when it was added
     sent: Any
+    looks: int = 1  # the number of the next look
+
+    @property
+    def due(self) -> float:
+        """Time (s) of the next look; a product, so that it does not drift."""
+        return self.begun + self.looks * self.interval
 
 
 class MonitorLine:
@@ -140,11 +146,12 @@ class MonitorLine:
             next_one = min(self._watched.values(), key=lambda watched: watched.due)
             if next_one.due > now:
                 return
-            value = next_one.read(next_one.due)
+            due = next_one.due
+            next_one.looks += 1
+            value = next_one.read(due)
             if _changed(value, next_one.sent, next_one.threshold):
                 next_one.sent = value
-                self._push(next_one.name, value, next_one.due)
-            next_one.due += next_one.interval
+                self._push(next_one.name, value, due)
 
     def _line(self, line: str, now: float) -> None:
         try:
@@ -181,7 +188,7 @@ class MonitorLine:
             self._error(DecofError(UNKNOWN, "unknown parameter"), name, now)
             return
         value = read(now)
-        self._watched[name] = _Subscription(name, read, interval, threshold, now + interval, value)
+        self._watched[name] = _Subscription(name, read, interval, threshold, now, value)
         self._push(name, value, now)
 
     def _push(self, name: str, value: Any, t: float) -> None:
