@@ -94,10 +94,9 @@ def _default(value: Any) -> Any:
     """Turn what orjson does not know into what it knows; floats keep every bit."""
     if isinstance(value, np.generic | np.ndarray):
         if value.dtype.kind in "biuU" or (value.dtype.kind == "f" and value.dtype.itemsize <= 8):
-            plain = value.tolist()
-            return _plain(plain) if isinstance(plain, float) else plain
+            return value.tolist()
     elif isinstance(value, float):
-        return _plain(float(value))
+        return float(value)
     elif isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} {value!r:.60} has no JSON form")

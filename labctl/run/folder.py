@@ -93,7 +93,7 @@ class RunFolder(RunReader):
         """
         run = cls._locked(_existing(path), durable_every)
         try:
-            source = run._source()
+            source = run.source()
             run._trace_writer.mend(source.citations(i) for i in range(source.count()))
         except BaseException:
             run.close()

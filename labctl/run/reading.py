@@ -35,6 +35,7 @@ class RunReader:
         self._scan = Follower(self._file, skip=ROW_START)
         self._events: list[dict[str, Any]] = []
         self._rows_before: list[int] = []
+        self._rows_saved = 0
         self._from_journal = JournalRows(self._file)
         self._cache: cache.Cache | None = None
 
@@ -71,15 +72,26 @@ class RunReader:
         last = self._last(*_STATE) or {"entry": ""}
         if last["entry"] == "stop":
             return str(last["status"])
-        if not self._being_written():
-            return "interrupted"
-        return "paused" if last["entry"] == "paused" else "running"
+        return unstopped_status(self.path, last["entry"], self.writing)
 
     @property
     def stop_entry(self) -> dict[str, Any] | None:
         """The `stop` entry of the last stretch, if it has one."""
         last = self._last(*_STATE)
         return last if last and last["entry"] == "stop" else None
+
+    @property
+    def state(self) -> str:
+        """Kind of the last entry that says in which state the run is."""
+        return str((self._last(*_STATE) or {"entry": ""})["entry"])
+
+    @property
+    def row_count(self) -> int:
+        """Number of row lines; quick, because nothing of them is read."""
+        self._read_events()
+        if self._cache is not None:
+            return self._cache.rows.count()
+        return self._scan.skipped + self._rows_saved
 
     @property
     def result(self) -> dict[str, Any]:
@@ -111,21 +123,21 @@ class RunReader:
     def last_time(self) -> float:
         """Bench-clock time of the last thing recorded with one, in s."""
         times = [float(e["t"]) for e in self.events if isinstance(e.get("t"), float | int)]
-        return float(max([0.0, *times, *self._source().times()[-1:]]))
+        return float(max([0.0, *times, *self.source().times()[-1:]]))
 
     @cached_property
     def rows(self) -> Rows:
         """The rows as dictionaries of scalars, in order of recording; arrays: see `trace`."""
-        return Rows(self._source)
+        return Rows(self.source)
 
     @property
     def times(self) -> NDArray[np.float64]:
         """Bench-clock time of each row in s."""
-        return self._source().times()
+        return self.source().times()
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return each scalar column as an array; gaps are NaN among numbers, else None."""
-        source = self._source()
+        source = self.source()
         if not source.count():
             names = self.start.get("columns") or ()
             return {n: np.empty(0) for n in names if n not in (self.start.get("traces") or ())}
@@ -138,19 +150,19 @@ class RunReader:
             RequestError: the row has no such array.
             StorageError: its bytes are damaged.
         """
-        cited = self._source().citations(i).get(name)
+        cited = self.source().citations(i).get(name)
         if cited is None:
             raise RequestError(f"{self.path}: row {i} has no array {name!r}")
         return self._traces.read(cited)
 
     def has_trace(self, name: str, i: int) -> bool:
         """Tell whether row number `i` recorded an array in column `name`."""
-        return name in self._source().citations(i)
+        return name in self.source().citations(i)
 
     @property
     def trace_names(self) -> list[str]:
         """Columns that hold an array in at least one row."""
-        source = self._source()
+        source = self.source()
         return list(dict.fromkeys(n for i in range(source.count()) for n in source.citations(i)))
 
     def derived(self) -> dict[str, NDArray[Any]]:
@@ -165,20 +177,20 @@ class RunReader:
     @property
     def points_done(self) -> set[int]:
         """Values of the column "index" of all rows."""
-        source = self._source()
+        source = self.source()
         return set(source.values("index")) if "index" in source.names() else set()
 
     @property
     def damage(self) -> list[str]:
         """What of the journal cannot be believed, one line per place."""
-        self._source()
+        self.source()
         if self._cache is not None:
             return list(self._cache.damage)
         return [str(damage) for damage in self._from_journal.follower.damage]
 
     def verify(self) -> list[str]:
         """Return `damage` and what is wrong with any array; reads everything."""
-        source = self._source()
+        source = self.source()
         found = self.damage
         for i in range(source.count()):
             found += self._traces.check(source.citations(i))
@@ -200,12 +212,15 @@ class RunReader:
         if self._cache is not None and self._cache.size == size:
             return self._cache.events, self._cache.rows_before
         for entry in self._scan.follow(final=not self._being_written()):
-            if entry.get("entry") != "row":
+            if entry.get("entry") == "row":  # out of a damaged line
+                self._rows_saved += 1
+            else:
                 self._events.append({"entry": "", **entry})
-                self._rows_before.append(self._scan.skipped)
+                self._rows_before.append(self._scan.skipped + self._rows_saved)
         return self._events, self._rows_before
 
-    def _source(self) -> RowSource:
+    def source(self) -> RowSource:
+        """Return the best source of rows at this moment: the cache, or the journal itself."""
         stat = self._file.stat()
         if self._cache is None and self._from_journal.follower.offset == 0:
             self._look_for_cache()
@@ -232,6 +247,13 @@ class RunReader:
         events, before = self._read_events()
         if self._from_journal.follower.offset == stat.st_size:
             cache.write(self.path, self._from_journal, events, before, stat)
+
+
+def unstopped_status(path: Path, state: str, writing: bool = False) -> str:
+    """Return running, paused or interrupted for a run whose last state entry is no `stop`."""
+    if not writing and not is_locked(path / "writer.lock"):
+        return "interrupted"
+    return "paused" if state == "paused" else "running"
 
 
 def _is_remark(entry: Mapping[str, Any]) -> bool:

@@ -1,0 +1,185 @@
+"""The catalogue of runs: a SQLite index of a runs directory, never more than a copy of it.
+
+The index is brought up to date at each look, by size and time of every `run.jsonl`. It may be
+deleted at any time; damaged, it is built again; where it cannot be written, it lives in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import LabError, RequestError
+from labctl.jsonline import from_json, to_json
+from labctl.run.locate import default_runs_dir, numbered
+from labctl.run.reading import RunReader, unstopped_status
+
+INDEX = "catalogue.sqlite"
+_VERSION = 1
+_TABLE = """CREATE TABLE runs (
+    folder TEXT PRIMARY KEY, size INTEGER, modified INTEGER, number INTEGER, procedure TEXT,
+    started REAL, state TEXT, status TEXT, rows INTEGER, about TEXT, search TEXT)"""
+#: What is stored as one JSON text, because nobody selects by it.
+_ABOUT = ("title", "bench", "mode", "seed", "parameters", "units", "results", "reason")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line of the catalogue."""
+
+    path: Path
+    number: int
+    procedure: str
+    status: str
+    started: datetime | None  #: local time
+    rows: int
+    title: str
+    bench: str
+    mode: str
+    seed: int | None
+    parameters: dict[str, Any]
+    units: dict[str, str]
+    results: dict[str, Any]
+    reason: str  #: why the run did not finish
+
+
+def list_runs(
+    runs_dir: Path | str | None = None,
+    *,
+    procedure: str | None = None,
+    since: str | datetime | None = None,
+    search: str | None = None,
+) -> list[RunSummary]:
+    """Return the runs of a directory in order of their numbers.
+
+    Args:
+        runs_dir: the default runs directory if None.
+        procedure: only runs of this procedure.
+        since: only runs started at this local date or time, or later ("2026-11-20").
+        search: only runs in which each of these words occurs: in title, procedure, bench,
+            parameters, notes or results.
+
+    Raises:
+        RequestError: `since` is no date, or there is no such directory.
+    """
+    base = Path(runs_dir) if runs_dir is not None else default_runs_dir()
+    if runs_dir is not None and not base.is_dir():
+        raise RequestError(f"{base}: there is no such runs directory")
+    conditions, values = ["1"], list[Any]()
+    if procedure is not None:
+        conditions.append("procedure = ?")
+        values.append(procedure)
+    if since is not None:
+        conditions.append("started >= ?")
+        values.append(_moment(since))
+    for word in (search or "").casefold().split():
+        conditions.append("instr(search, ?) > 0")
+        values.append(word)
+    query = f"SELECT * FROM runs WHERE {' AND '.join(conditions)} ORDER BY number, folder"
+    if not base.is_dir():
+        return []
+    with _index(base) as index:
+        return [_summary(base, line) for line in index.execute(query, values)]
+
+
+@contextlib.contextmanager
+def _index(base: Path) -> Iterator[sqlite3.Connection]:
+    """Open the index, brought up to date: the file, the file made anew, or one in memory."""
+    path = base / INDEX
+    for attempt in (str(path), str(path), ":memory:"):
+        index = None
+        try:
+            index = sqlite3.connect(attempt, timeout=5.0, isolation_level=None)
+            index.row_factory = sqlite3.Row
+            _refresh(index, base)
+        except sqlite3.DatabaseError as exc:
+            if index is not None:
+                index.close()
+            if not isinstance(exc, sqlite3.OperationalError):  # not a database, or malformed
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            continue
+        with contextlib.closing(index):
+            yield index
+        return
+
+
+def _refresh(index: sqlite3.Connection, base: Path) -> None:
+    """Read the folders that changed since the last look, forget those that are gone."""
+    found = {}
+    for _, path in numbered(base):
+        with contextlib.suppress(OSError):
+            stat = (path / "run.jsonl").stat()
+            found[path.name] = (stat.st_size, stat.st_mtime_ns)
+    if index.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+        known = {}
+    else:
+        lines = index.execute("SELECT folder, size, modified FROM runs")
+        known = {folder: (size, modified) for folder, size, modified in lines}
+    if known == found:
+        return
+    changed = [name for name, state in found.items() if known.get(name) != state]
+    read = [(name, *found[name], *_read(base / name)) for name in changed]
+    index.execute("BEGIN IMMEDIATE")
+    if index.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+        index.execute("DROP TABLE IF EXISTS runs")
+        index.execute(_TABLE)
+        index.execute(f"PRAGMA user_version = {_VERSION}")
+    index.executemany(
+        "DELETE FROM runs WHERE folder = ?", [(name,) for name in known.keys() - found.keys()]
+    )
+    index.executemany("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?)", read)
+    index.execute("COMMIT")
+
+
+def _read(path: Path) -> tuple[Any, ...]:
+    """Return what the index keeps of one run."""
+    run = RunReader(path)
+    try:
+        start, stop, notes, results = run.start, run.stop_entry, run.notes, run.result
+        bench = start.get("bench") or {}
+        about = {
+            "title": str(start.get("title") or ""),
+            "bench": str(bench.get("name") or "") if isinstance(bench, dict) else str(bench),
+            "mode": str(start.get("mode") or ""),
+            "seed": start.get("seed"),
+            "parameters": start.get("parameters") or {},
+            "units": start.get("units") or {},
+            "results": results,
+            "reason": str((stop or {}).get("reason") or ""),
+        }
+        procedure = str(start.get("procedure") or "")
+        started = float(start.get("started") or datetime.fromisoformat(start["time"]).timestamp())
+        state, status, rows = run.state, str((stop or {}).get("status") or ""), run.row_count
+    except (LabError, OSError, KeyError, TypeError, ValueError, AttributeError) as exc:
+        empty: dict[str, Any] = {"parameters": {}, "units": {}, "results": {}, "seed": None}
+        about = {**dict.fromkeys(_ABOUT, ""), **empty, "reason": " ".join(str(exc).split())}
+        procedure, started, state, status, rows, notes = "", 0.0, "", "unreadable", 0, []
+    text = [procedure, str(about["title"]), str(about["bench"]), path.name, *notes]
+    text += [to_json(about[part]).decode() for part in ("parameters", "results")]
+    search = "\n".join(text).casefold()
+    return run.number, procedure, started, state, status, rows, to_json(about).decode(), search
+
+
+def _summary(base: Path, line: sqlite3.Row) -> RunSummary:
+    path = base / line["folder"]
+    status = line["status"] or unstopped_status(path, line["state"])
+    started = datetime.fromtimestamp(line["started"]) if line["started"] else None
+    about = from_json(line["about"].encode())
+    return RunSummary(
+        path, line["number"], line["procedure"], status, started, line["rows"], **about
+    )
+
+
+def _moment(since: str | datetime) -> float:
+    if isinstance(since, datetime):
+        return since.timestamp()
+    try:
+        return datetime.fromisoformat(since).timestamp()
+    except ValueError:
+        raise RequestError(f"{since!r} is no date; write 2026-11-20 or 2026-11-20T21:15") from None
