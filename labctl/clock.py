@@ -11,6 +11,8 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from threading import get_ident
+from time import perf_counter
 from typing import Protocol
 
 from labctl.errors import ClockError
@@ -71,10 +73,8 @@ class _Schedule:
 
     def _look(self) -> None:
         """Run the yield hooks if the last look is long enough ago."""
-        if not self._hooks or self._busy:
-            return
-        real = time.perf_counter()
-        if real >= self._next_look:
+        real = perf_counter()
+        if real >= self._next_look and not self._busy:
             self._next_look = real + LOOK_EVERY
             for hook in tuple(self._hooks):
                 hook()
@@ -136,12 +136,20 @@ class VirtualClock(_Schedule):
         super().__init__()
         self._now = start
         self._owner: threading.Thread | None = None
+        self._owner_ident = 0
 
     def now(self) -> float:
         return self._now
 
     def sleep(self, seconds: float) -> None:
         """Move time forward, stopping at each due callback in order."""
+        if (  # most yields move nothing: a procedure's loop yields before each point
+            seconds == 0.0
+            and get_ident() == self._owner_ident
+            and perf_counter() < self._next_look
+            and (not self._heap or self._heap[0][0] > self._now)
+        ):
+            return
         self._claim()
         self._look()
         end = self._now + _checked(seconds)
@@ -160,14 +168,14 @@ class VirtualClock(_Schedule):
         self._now = max(self._now, when)
 
     def _claim(self) -> None:
-        me = threading.current_thread()
-        if self._owner is not me:
+        if get_ident() != self._owner_ident:
+            me = threading.current_thread()
             if self._owner is not None and self._owner.is_alive():
                 raise ClockError(
                     f"thread {me.name!r} moves a virtual clock that thread "
                     f"{self._owner.name!r} owns; run one experiment per bench"
                 )
-            self._owner = me
+            self._owner, self._owner_ident = me, get_ident()
 
 
 def _checked(seconds: float) -> float:

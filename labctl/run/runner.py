@@ -323,26 +323,13 @@ class Stretch:
     def _wire_up(self, control: Control) -> None:
         """Give the procedure what pymeasure's worker would give it, and ours what is ours."""
         procedure, folder, clock = self.procedure, self.folder, self._clock
-        now, record, flush = clock.now, folder.emit, self._log.flush if self._log else None
-        listener, left = self.listener, self.stop_after
         ours = isinstance(procedure, LabProcedure)
-
-        def emit_row(row: Row) -> None:
-            nonlocal left
-            if flush is not None:
-                flush()  # a row on disk never cites an exchange that is not
-            record(row, now())
-            if listener is not None:
-                listener(Event("point", row))
-            if left is not None:
-                left -= 1
-                if left <= 0:
-                    raise _Enough
+        emit_row = self._row_sink()
 
         def emit(topic: str, value: Any) -> None:
             if topic == "results":
                 emit_row(value)
-                if not ours:
+                if not ours:  # ours yield before each point
                     clock.sleep(0.0)
             elif topic == "batch results":
                 for values in zip(*value.values(), strict=True):
@@ -362,6 +349,28 @@ class Stretch:
             procedure.rng = np.random.default_rng([self.seed, 1])
             procedure.rows = folder.rows
             procedure.finished_points = set(folder.points_done)
+
+    def _row_sink(self) -> Callable[[Row], None]:
+        """What takes a row: recorded first, told to others afterwards."""
+        now, record, listener = self._clock.now, self.folder.emit, self.listener
+        flush = self._log.flush if self._log is not None else None
+        left = self.stop_after
+        if flush is None and listener is None and left is None:
+            return lambda row: record(row, now())
+
+        def emit_row(row: Row) -> None:
+            nonlocal left
+            if flush is not None:
+                flush()  # a row on disk never cites an exchange that is not
+            record(row, now())
+            if listener is not None:
+                listener(Event("point", row))
+            if left is not None:
+                left -= 1
+                if left <= 0:
+                    raise _Enough
+
+        return emit_row
 
     def _paused(self, paused: bool, reason: str) -> None:
         if paused:
