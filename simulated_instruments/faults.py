@@ -121,7 +121,7 @@ class FaultyEndpoint:
         for due, reply in self._endpoint.feed(data, now):
             if self._hanging or self._broken:
                 break
-            replies += self._suffer(due, reply)
+            replies += self._suffer(due, reply) if reply else [(due, reply)]
         return replies
 
     def _suffer(self, due: float, reply: bytes) -> Replies:

@@ -24,13 +24,13 @@ class Link:
 
     def receive(self, timeout: float) -> bytes:
         """Return everything due; otherwise wait for the next due reply, at most `timeout` s."""
-        if self._closed:
-            raise ConnectionLost("the link to the simulator is closed")
+        self._check()
         deadline = self._clock.now() + timeout
         while True:
             now = self._clock.now()
             if not self._replies:
                 self._replies.extend(self._endpoint.feed(b"", now))
+                self._check()
             arrived = []
             while self._replies and self._replies[0][0] <= now:
                 arrived.append(self._replies.popleft()[1])
@@ -56,12 +56,9 @@ class Link:
     def arrived(self) -> bytes:
         """Return what is due of the replies already known, without asking the simulator."""
         self._check()
-        if not self._replies:
+        if not self._replies or self._replies[0][0] > self._clock.now():
             return b""
-        now, arrived = self._clock.now(), b""
-        while self._replies and self._replies[0][0] <= now:
-            arrived += self._replies.popleft()[1]
-        return arrived
+        return self.receive(0.0)
 
     def _check(self) -> None:
         if self._closed:
