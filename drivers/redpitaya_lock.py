@@ -1,0 +1,447 @@
+"""Phase lock on a Red Pitaya with the PyRPL gateware, spoken to by registers over TCP."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.adapter import Framing
+from labctl.errors import InstrumentError, RequestError, TransportTimeout
+from labctl.instrument import LabInstrument
+
+_HK, _SCOPE, _ASG, _DSP = 0x40000000, 0x40100000, 0x40200000, 0x40300000
+_IN1, _OUT1, _ASG0, _ASG1 = 10, 12, 8, 9
+_MODULES_WITH_OUTPUT = (0, 1, 2, 5, 6, 7, 8, 9)  # PIDs, IQs, generators
+
+_PER_VOLT = 8192  # 14-bit registers
+_SAMPLER_PER_VOLT = 8191
+_PER_GAIN = 4096
+_PER_HZ = 2.0**32 * 2 * math.pi * 8e-9  # integrator register per Hz
+_CLOCK = 125e6
+_POINTS = 16384
+
+_PAUSE_BOTH = 3  # a paused PID has its P and I gain at 0 and keeps its integrator
+_SCAN_DECIMATION = 64  # one scope curve is 8.4 ms
+_SCAN_SAMPLES = 1024  # of the curve that are fitted
+_RAMP = np.concatenate([np.linspace(-1, 1, _POINTS // 2), np.linspace(1, -1, _POINTS // 2)])
+
+
+@dataclass(frozen=True)
+class LockReport:
+    """What a scan of the interference fringe found, and the gain that follows."""
+
+    amplitude: float  # V, half of maximum minus minimum
+    offset: float  # V, middle of the fringe
+    v_pi: float  # V at the modulator for half a fringe
+    noise: float  # V rms beside the fringe
+    i: float  # Hz, unity-gain frequency of the integrator for the wanted bandwidth
+
+
+@dataclass(frozen=True)
+class LockState:
+    """Ten readings of the error signal: phase deviation, and whether that counts as locked."""
+
+    mean: float  # rad
+    rms: float  # rad
+    saturated: bool
+    ok: bool
+
+
+class RedPitayaLock(LabInstrument):
+    """Integrator lock of an interferometer: fringe at IN1, phase modulator at OUT1.
+
+    The lock test looks at ten readings of the error signal. With the readings' own scatter of
+    0.05 rad their mean scatters by 0.017 rad, so its limit is 0.08 rad; the limit of the rms is
+    0.12 rad. A working lock fails such a test about once in 10^5 times, a free phase (0.15 rad of
+    acoustic noise and drift) passes only while it happens to be at the right place.
+
+    Args:
+        adapter: connection to the register server.
+        name: the name in the bench file.
+        bandwidth: unity-gain frequency of the whole loop in Hz; the scan of the fringe turns it
+            into a gain. Too little leaves acoustic noise, too much makes the loop oscillate.
+        polarity: sign of the gain; -1 holds the rising slope of the fringe.
+        scan: voltage amplitude in V of the ramp that scans the fringe.
+        scan_frequency: of the ramp in Hz.
+        pid: which of the three PID modules to use.
+        settle: seconds that the loop is given after it was closed.
+        mean_limit: of the lock test in rad.
+        rms_limit: of the lock test in rad.
+    """
+
+    FRAMING: ClassVar[Framing] = Framing(write=b"", read=b"", timeout=1.0)
+    IDENTITY: ClassVar[str] = r"^Red Pitaya .*PyRPL"
+    SETTINGS: ClassVar[tuple[str, ...]] = (
+        "setpoint", "p", "i", "output_minimum", "output_maximum", "frozen", "bandwidth",
+        "fringe_amplitude", "v_pi",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        adapter: Any,
+        name: str = "lock",
+        *,
+        bandwidth: float = 1000.0,
+        polarity: int = -1,
+        scan: float = 1.0,
+        scan_frequency: float = 100.0,
+        pid: int = 0,
+        settle: float = 0.02,
+        mean_limit: float = 0.08,
+        rms_limit: float = 0.12,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(adapter, name, **kwargs)
+        if pid not in (0, 1, 2):
+            raise RequestError(f"{name}: setting 'pid' must be 0, 1 or 2, got {pid!r}")
+        if polarity not in (-1, 1):
+            raise RequestError(f"{name}: setting 'polarity' must be -1 or 1, got {polarity!r}")
+        if not 0 < scan <= 1:
+            raise RequestError(f"{name}: setting 'scan' must be in (0, 1] V, got {scan!r}")
+        if not bandwidth > 0:
+            raise RequestError(f"{name}: setting 'bandwidth' must be positive, got {bandwidth!r}")
+        self.bandwidth = bandwidth
+        self.polarity = polarity
+        self.scan = scan
+        self.scan_frequency = scan_frequency
+        self.settle = settle
+        self.mean_limit = mean_limit
+        self.rms_limit = rms_limit
+        self.report: LockReport | None = None
+        self._number = pid
+        self._pid = _DSP + pid * 0x10000
+        self._target = 0.0  # rad, angle at which the fringe is held
+        self._setpoint = math.nan  # V, as last written or read
+
+    # ---------------------------------------------------------------- registers
+
+    def read_words(self, address: int, count: int = 1) -> NDArray[np.uint32]:
+        """Read `count` 32-bit registers from `address` on."""
+        reply = self._exchange(b"r", address, count, b"")
+        return np.frombuffer(reply, "<u4", offset=8)
+
+    def write_words(self, address: int, *words: int) -> None:
+        """Write 32-bit registers from `address` on; returns when they are written."""
+        self._exchange(b"w", address, len(words), struct.pack(f"<{len(words)}I", *words))
+
+    def _exchange(self, operation: bytes, address: int, count: int, payload: bytes) -> bytes:
+        header = struct.pack("<cBHI", operation, 0, count, address)
+        size = 8 + (4 * count if operation == b"r" else 0)
+        what = f"{'read' if operation == b'r' else 'write'} of {count} words at {address:#x}"
+        reply = b""
+        with self.transaction():
+            for _ in range(3):  # reading and writing registers may be repeated
+                self.adapter.write_bytes(header + payload)
+                try:
+                    reply = self.adapter.read_bytes(size)
+                except TransportTimeout as error:
+                    raise TransportTimeout(
+                        f"{self.name}: {what} was not answered within {self.FRAMING.timeout:g} s; "
+                        "check that the register server runs on the board"
+                    ) from error
+                if reply[:8] == header:
+                    return reply
+                self.clock.wait(0.05)
+                self.adapter.flush_read_buffer()
+        raise InstrumentError(
+            f"{self.name}: {what} was answered with header {reply[:8].hex(' ')} instead of "
+            f"{header.hex(' ')}; restart the register server"
+        )
+
+    def _read_signed(self, address: int, bits: int) -> int:
+        word = int(self.read_words(address)[0]) & ((1 << bits) - 1)
+        return word - (1 << bits) if word >> (bits - 1) else word
+
+    def _write_signed(self, address: int, value: float, scale: float, bits: int, what: str) -> None:
+        top = 1 << (bits - 1)
+        number = round(value * scale)
+        if number == 0 and value != 0:
+            number = 1 if value > 0 else -1  # a small gain must not become none
+        if number == top and value * scale <= top:
+            number = top - 1  # +1 V is one step out of reach
+        if not -top <= number < top:
+            raise RequestError(
+                f"{self.name}: {what} must be from {-top / scale:g} to {(top - 1) / scale:g}, "
+                f"got {value!r}"
+            )
+        self.write_words(address, number & (2 * top - 1))
+
+    # ---------------------------------------------------------------- controller
+
+    @property
+    def setpoint(self) -> float:
+        """Control the voltage at IN1 that the lock holds (float from -1 to 1 V)."""
+        self._setpoint = self._read_signed(self._pid + 0x104, 14) / _PER_VOLT
+        return self._setpoint
+
+    @setpoint.setter
+    def setpoint(self, volts: float) -> None:
+        self._write_signed(self._pid + 0x104, volts, _PER_VOLT, 14, "setpoint (V)")
+        self._setpoint = round(volts * _PER_VOLT) / _PER_VOLT
+
+    @property
+    def p(self) -> float:
+        """Control the proportional gain in V/V, with sign."""
+        return self._read_signed(self._pid + 0x108, 24) / _PER_GAIN
+
+    @p.setter
+    def p(self, gain: float) -> None:
+        self._write_signed(self._pid + 0x108, gain, _PER_GAIN, 24, "p (V/V)")
+
+    @property
+    def i(self) -> float:
+        """Control the unity-gain frequency of the integrator in Hz, with sign."""
+        return self._read_signed(self._pid + 0x10C, 24) / _PER_HZ
+
+    @i.setter
+    def i(self, hertz: float) -> None:
+        self._write_signed(self._pid + 0x10C, hertz, _PER_HZ, 24, "i (Hz)")
+
+    @property
+    def integrator(self) -> float:
+        """Control the integrator's value in V (float from -4 to 4 V)."""
+        return self._read_signed(self._pid + 0x100, 16) / _PER_VOLT
+
+    @integrator.setter
+    def integrator(self, volts: float) -> None:
+        self._write_signed(self._pid + 0x100, volts, _PER_VOLT, 16, "integrator (V)")
+
+    @property
+    def output_minimum(self) -> float:
+        """Control the smallest output in V."""
+        return self._read_signed(self._pid + 0x124, 14) / _PER_VOLT
+
+    @output_minimum.setter
+    def output_minimum(self, volts: float) -> None:
+        self._write_signed(self._pid + 0x124, volts, _PER_VOLT, 14, "output_minimum (V)")
+
+    @property
+    def output_maximum(self) -> float:
+        """Control the largest output in V."""
+        return self._read_signed(self._pid + 0x128, 14) / _PER_VOLT
+
+    @output_maximum.setter
+    def output_maximum(self, volts: float) -> None:
+        self._write_signed(self._pid + 0x128, volts, _PER_VOLT, 14, "output_maximum (V)")
+
+    @property
+    def error(self) -> float:
+        """Get the voltage at IN1 at this moment in V."""
+        return self._read_signed(_DSP + _IN1 * 0x10000 + 0x10, 14) / _SAMPLER_PER_VOLT
+
+    @property
+    def output(self) -> float:
+        """Get the voltage at OUT1 at this moment in V."""
+        return self._read_signed(_DSP + _OUT1 * 0x10000 + 0x10, 14) / _SAMPLER_PER_VOLT
+
+    @property
+    def frozen(self) -> bool:
+        """Get whether the controller is paused."""
+        return not int(self.read_words(self._pid + 0xC)[0]) >> self._number & 1
+
+    @property
+    def fringe_amplitude(self) -> float | None:
+        """Get the amplitude of the fringe in V that the last scan found."""
+        return self.report.amplitude if self.report else None
+
+    @property
+    def v_pi(self) -> float | None:
+        """Get the voltage for half a fringe in V that the last scan found."""
+        return self.report.v_pi if self.report else None
+
+    # ---------------------------------------------------------------- lock
+
+    def acquire(self, bandwidth: float | None = None) -> LockReport:
+        """Open the loop, scan the fringe and derive the gain for `bandwidth` (Hz).
+
+        Raises:
+            InstrumentError: no fringe is seen.
+        """
+        if bandwidth is not None:
+            if not bandwidth > 0:
+                raise RequestError(f"{self.name}: bandwidth must be positive, got {bandwidth!r}")
+            self.bandwidth = bandwidth
+        self.unlock()
+        volts, signal = self._scan_fringe()
+        offset, amplitude, v_pi, noise = fit_fringe(volts, signal)
+        if amplitude < max(4 * noise, 20 / _PER_VOLT):
+            raise InstrumentError(
+                f"{self.name}: no fringe at IN1 while OUT1 moved by +-{self.scan:g} V (amplitude "
+                f"{amplitude:.4f} V, noise {noise:.4f} V); check that light reaches the detector"
+            )
+        gain = self.bandwidth * v_pi / (math.pi * amplitude)
+        self.report = LockReport(amplitude, offset, v_pi, noise, self.polarity * gain)
+        return self.report
+
+    def _scan_fringe(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ramp OUT1 and record volts at OUT1 and IN1."""
+        ramp = np.round(_RAMP * (_PER_VOLT - 1)).astype(np.int64) & 0x3FFF
+        step = round(self.scan_frequency * 2**30 / _CLOCK)
+        self.write_words(_ASG, 0x40)  # reset
+        self.write_words(_ASG + 0x10000, *ramp.tolist())
+        self.write_words(_ASG + 0x4, round(self.scan * (_PER_VOLT - 1)))
+        self.write_words(_ASG + 0x8, 0x3FFFFFFF)
+        self.write_words(_ASG + 0xC, 0)
+        self.write_words(_ASG + 0x10, step)
+        self.write_words(_ASG + 0x18, 0)
+        scope_inputs = [int(self.read_words(_DSP + n * 0x10000)[0]) for n in (_ASG0, _ASG1)]
+        self.write_words(_DSP + _ASG0 * 0x10000, _IN1)
+        self.write_words(_DSP + _ASG1 * 0x10000, _OUT1)
+        self.write_words(_DSP + _ASG0 * 0x10000 + 0x4, 1)
+        self.write_words(_ASG, 0x11)  # start at once, wrap around
+        try:
+            self.write_words(_SCOPE + 0x14, _SCAN_DECIMATION)
+            self.write_words(_SCOPE + 0x10, _POINTS)
+            self.write_words(_SCOPE, 2)  # reset
+            self.write_words(_SCOPE, 1)  # arm
+            self.write_words(_SCOPE + 0x4, 1)  # trigger now
+            duration = _POINTS * _SCAN_DECIMATION / _CLOCK
+            deadline = self.clock.now() + 10 * duration + 1.0
+            self.clock.sleep(duration)
+            while int(self.read_words(_SCOPE)[0]) & 0b101:
+                if self.clock.now() > deadline:
+                    raise InstrumentError(
+                        f"{self.name}: the scope did not finish a curve of {duration:.4f} s; "
+                        "restart the board"
+                    )
+                self.clock.sleep(1e-3)
+            last = int(self.read_words(_SCOPE + 0x1C)[0]) + _POINTS
+            curves = [self.read_words(_SCOPE + n * 0x10000, _POINTS) for n in (2, 1)]
+        finally:
+            self.write_words(_ASG, 0xC0)  # reset, output off
+            self.write_words(_DSP + _ASG0 * 0x10000 + 0x4, 0)
+            for number, word in zip((_ASG0, _ASG1), scope_inputs, strict=True):
+                self.write_words(_DSP + number * 0x10000, word)
+        numbers = [(np.roll(c, -(last + 1)).astype(np.int64) ^ 0x2000) - 0x2000 for c in curves]
+        return numbers[0] / _PER_VOLT, numbers[1] / _PER_VOLT
+
+    def lock(self, target_rad: float = 0.0) -> LockState:
+        """Close the loop at an angle of the fringe (rad, 0: its middle); scans it if needed.
+
+        Raises:
+            InstrumentError: the loop does not hold after three attempts.
+        """
+        if not abs(target_rad) <= 1.2:
+            raise RequestError(
+                f"{self.name}: target_rad must be from -1.2 to 1.2 (no slope beyond), "
+                f"got {target_rad!r}"
+            )
+        report = self.report or self.acquire()
+        self._target = target_rad
+        self.write_words(self._pid + 0x12C, _PAUSE_BOTH)
+        self.freeze()
+        self.setpoint = report.offset + report.amplitude * math.sin(target_rad)
+        self.p = 0.0
+        self.i = report.i / math.cos(target_rad)
+        self.write_words(self._pid, _IN1)
+        self.write_words(self._pid + 0x4, 1)
+        return self.relock()
+
+    def locked(self) -> LockState:
+        """Test the lock with ten readings of the error signal and the state of the output."""
+        if self.report is None:
+            return LockState(math.nan, math.nan, saturated=False, ok=False)
+        setpoint = self.setpoint if math.isnan(self._setpoint) else self._setpoint
+        readings = [self.error - setpoint for _ in range(10)]
+        slope = self.report.amplitude * math.cos(self._target)  # V/rad
+        mean = sum(readings) / (10 * slope)
+        rms = math.sqrt(sum(e * e for e in readings) / 10) / slope
+        flags, sync, _ = self.read_words(self._pid + 0x8, 3).tolist()
+        saturated = bool(flags & 1)
+        running = bool(sync >> self._number & 1)
+        ok = running and not saturated and abs(mean) < self.mean_limit and rms < self.rms_limit
+        return LockState(mean, rms, saturated, ok)
+
+    def freeze(self) -> None:
+        """Pause the controller: its output stays where it is, for example while a pump is off."""
+        self._run(False)
+
+    def thaw(self) -> None:
+        """Let the controller go on from where it was frozen."""
+        self._run(True)
+        self.clock.sleep(self.settle)
+
+    def _run(self, running: bool) -> None:
+        with self.transaction():
+            sync = int(self.read_words(self._pid + 0xC)[0])
+            bit = 1 << self._number
+            self.write_words(self._pid + 0xC, sync | bit if running else sync & ~bit)
+
+    def relock(self, attempts: int = 3) -> LockState:
+        """Close the loop anew from the middle of the modulator's range, and test it.
+
+        Raises:
+            InstrumentError: the loop does not hold after `attempts`.
+        """
+        if self.report is None:
+            raise RequestError(f"{self.name}: relock needs a fringe; run acquire or lock first")
+        for _ in range(attempts):
+            self.freeze()
+            self.integrator = 0.0
+            self.thaw()
+            state = self.locked()
+            if state.ok:
+                return state
+        raise InstrumentError(
+            f"{self.name}: no lock after {attempts} attempts (mean {state.mean:.3f} rad, rms "
+            f"{state.rms:.3f} rad, {'' if state.saturated else 'not '}saturated); check the light "
+            "on the detector and the bandwidth, then acquire the fringe again"
+        )
+
+    def unlock(self) -> None:
+        """Open the loop and bring the output to 0."""
+        self.write_words(self._pid + 0x12C, _PAUSE_BOTH)
+        self.freeze()
+        self.integrator = 0.0
+        self.write_words(self._pid + 0x4, 0)
+
+    # ---------------------------------------------------------------- who and how
+
+    def identify(self) -> str:
+        """Who answers: board, serial number of its chip and gateware, from fixed registers."""
+        device, low, high = self.read_words(_HK, 3).tolist()
+        stages = int(self.read_words(self._pid + 0x220)[0])
+        board = {0: "prototype0", 1: "release1"}.get(device, f"device {device:#x}")
+        gateware = f"PyRPL gateware, {stages} filter stages" if stages else "unknown gateware"
+        return f"Red Pitaya {board}, serial {high << 32 | low:014x}, {gateware}"
+
+    def make_safe(self) -> None:
+        """Pause the controller and take every module off the outputs, which then are at 0 V."""
+        self.freeze()
+        for number in _MODULES_WITH_OUTPUT:
+            self.write_words(_DSP + number * 0x10000 + 0x4, 0)
+
+
+def fit_fringe(
+    volts: NDArray[np.float64], signal: NDArray[np.float64]
+) -> tuple[float, float, float, float]:
+    """Fit offset + amplitude sin(pi volts / v_pi + phase); (offset, amplitude, v_pi, noise rms).
+
+    For each fringe density the rest is linear, so the density is searched on a grid, then finer.
+    """
+    every = max(1, volts.size // _SCAN_SAMPLES)
+    x, y = volts[::every], signal[::every]
+    span = float(np.ptp(x)) or 1.0
+
+    def best(densities: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], float]:
+        results = []
+        for density in densities:  # fringes per volt
+            angle = 2 * math.pi * density * x
+            basis = np.stack([np.ones_like(x), np.sin(angle), np.cos(angle)])
+            solution = np.linalg.solve(basis @ basis.T, basis @ y)
+            rest = y - solution @ basis
+            results.append((float(rest @ rest) / y.size, float(density), solution))
+        power, density, solution = min(results, key=lambda result: result[0])
+        return density, solution, math.sqrt(power)
+
+    coarse = 0.25 / span
+    density, _, _ = best(np.arange(2, 200) * coarse)
+    for width in (coarse, coarse / 10):
+        density, solution, noise = best(density + np.linspace(-width, width, 21))
+    amplitude = math.hypot(solution[1], solution[2])
+    return float(solution[0]), amplitude, 0.5 / density, noise
