@@ -69,9 +69,10 @@ class SimTopticaDlcPro(SimulatedInstrument):
             lines = ("Welcome to DLC pro", f"firmware 3.3.3, SN: {self.serial_number}", "")
             return CommandLine(self.world, self.tree, lines)
         if port == "monitor":
-            line = MonitorLine(self.world, self.tree)
-            self.world.parts[f"{self.name}.monitor{self._monitors}"] = line
+            part = f"{self.name}.monitor{self._monitors}"
             self._monitors += 1
+            line = MonitorLine(self.world, self.tree, lambda: self.world.parts.pop(part, None))
+            self.world.parts[part] = line
             return line
         raise ValueError(f"{self.name}: no port {port!r}; there are {', '.join(self.PORTS)}")
 

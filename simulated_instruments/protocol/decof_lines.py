@@ -118,12 +118,14 @@ class MonitorLine:
     """One client on the monitoring line: pushes values when they change; no prompt.
 
     Values are looked at on a fixed grid of times from the `add` on, before anything else changes
-    the world, so what is sent does not depend on when the client reads.
+    the world, so what is sent does not depend on when the client reads. `forget` takes the line
+    out of the world when the client is gone.
     """
 
-    def __init__(self, world: World, tree: Tree) -> None:
+    def __init__(self, world: World, tree: Tree, forget: Callable[[], Any]) -> None:
         self._world = world
         self._session = Session(tree)
+        self._forget = forget
         self._pending = ""
         self._watched: dict[str, _Subscription] = {}
         self._out: Replies = []
@@ -139,6 +141,10 @@ class MonitorLine:
             self._line(line, now)
         out, self._out = self._out, []
         return out
+
+    def close(self) -> None:
+        """End all subscriptions: nobody listens any more."""
+        self._forget()
 
     def advance(self, now: float) -> None:
         """Look at every value that is due up to `now` (s), in order of time."""
