@@ -14,10 +14,12 @@ from labctl.errors import RequestError
 def runs(arguments: Any) -> int:
     from labctl.run.catalogue import list_runs
 
-    found = list_runs(
-        runs_dir(arguments), procedure=arguments.procedure, since=arguments.since,
-        search=arguments.search,
-    )  # fmt: skip
+    directory = runs_dir(arguments)
+    found = []
+    if arguments.runs or directory.exists():  # before the first run there is no folder yet
+        found = list_runs(
+            directory, procedure=arguments.procedure, since=arguments.since, search=arguments.search
+        )
     if arguments.json:
         print_json(
             [

@@ -35,7 +35,7 @@ def run(
     runner.check_instruments(procedure, bench.file)
     entry = runner.start_entry(request, checked)
     folder = None
-    for known in list_runs(runs_dir, procedure=procedure.name()):
+    for known in list_runs(runs_dir, procedure=procedure.name()) if runs_dir.exists() else ():
         if known.status not in ("finished", "running", "paused"):
             start = RunFolder.open(known.path).start
             if start["parameters"] == entry["parameters"]:
