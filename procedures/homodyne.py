@@ -21,9 +21,8 @@ from labctl.parameters import integer, number
 if TYPE_CHECKING:
     from drivers.redpitaya_lock import RedPitayaLock
     from drivers.spectrum_analyser import SpectrumAnalyser
-    from drivers.waveshaper import WaveShaper
-
     from drivers.toptica_dlcpro import TopticaDlcPro
+    from drivers.waveshaper import WaveShaper
     from labctl.bench import Bench
 
 SPEED_OF_LIGHT = 299_792_458.0  # m/s
@@ -182,7 +181,7 @@ class HomodyneMeasurement:
     def read_dark(self) -> tuple[Power, Power]:
         """Detector and analyser noise alone, twice; the lock is frozen, all light blocked."""
         self.lock.freeze()
-        self.shaper.block_all()
+        self.load({}, pumped=False)
         return self.read_power(), self.read_power()
 
     def read_power(self) -> Power:

@@ -73,7 +73,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
     def startup(self) -> None:
         self.open_bench("single")
         self._dark = 0.0
-        self._scan: dict[float, tuple[float, float]] = {}
+        self._scan: dict[float, float] = {}
         for row in self.rows:
             self._remember(row)
 
@@ -113,7 +113,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
         if row["kind"] == "dark":
             self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
         elif row["kind"] == "scan":
-            self._scan[row["angle i (rad)"]] = (row["variance"], row["signal error (mW)"])
+            self._scan[row["angle i (rad)"]] = row["variance"]
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Squeezing and antisqueezing in dB, dark noise subtracted, with standard errors."""
@@ -125,10 +125,10 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
                 sign * float(to_db(variance[row])),
                 float(db_error(variance[row], error[row])),
             )
-        scan = np.flatnonzero(kinds == "scan")
+        scan = kinds == "scan"
         angles = data["angle i (rad)"][scan].tolist()
         results["squeezing_angle"] = squeezing_angle(
-            dict(zip(angles, zip(variance[scan], error[scan], strict=True), strict=True))
+            dict(zip(angles, variance[scan].tolist(), strict=True))
         )
         return results | {"noise_over_shot": np.stack([variance, error], axis=-1)}
 
@@ -155,20 +155,25 @@ def relative_noise(data: RunData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return variance, error, kinds
 
 
-def squeezing_angle(scan: Mapping[float, tuple[float, float]]) -> tuple[float, float]:
-    """Phase (rad) of the least noise, and its error, from variances (value, error) by phase.
+def squeezing_angle(scan: Mapping[float, float]) -> tuple[float, float]:
+    """Phase (rad) of the least noise, and its standard error, from variances by LO phase (rad)."""
+    (_, b, c), spread = fit_scan(np.array(list(scan)), np.array(list(scan.values())))
+    slope = np.array([0.0, -c, b]) / (2.0 * (b * b + c * c))
+    return 0.5 * math.atan2(-c, -b), float(np.sqrt(slope @ spread @ slope))
 
-    Least squares of a + b cos 2 theta + c sin 2 theta; relative errors are taken as equal, so a
-    point counts with the inverse square of its variance. The error follows from the scatter.
+
+def fit_scan(theta: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares of a + b cos 2 theta + c sin 2 theta: coefficients and their covariance.
+
+    Noise powers have equal relative errors, so a point counts with the inverse square of its
+    value; how large they are is taken from the scatter around the fit.
     """
-    theta = np.array(list(scan))
-    values = np.array([value for value, _ in scan.values()])
-    design = np.stack([np.ones_like(theta), np.cos(2 * theta), np.sin(2 * theta)], axis=1)
-    weighted = design / values[:, None]
-    (_, b, c), *_ = np.linalg.lstsq(weighted, np.ones_like(values), rcond=None)
-    angle = 0.5 * math.atan2(-c, -b)
-    fitted = design @ np.linalg.lstsq(weighted, np.ones_like(values), rcond=None)[0]
-    scatter = np.sum((fitted / values - 1) ** 2) / max(1, len(values) - 3)
-    spread = np.linalg.inv(weighted.T @ weighted) * scatter
-    slope = np.array([0.0, -c, b]) / (2 * (b * b + c * c))
-    return angle, float(np.sqrt(slope @ spread @ slope))
+    design = scan_design(theta) / values[:, None]
+    coefficients, *_ = np.linalg.lstsq(design, np.ones_like(values), rcond=None)
+    scatter = np.sum((design @ coefficients - 1.0) ** 2) / (len(values) - 3)
+    return coefficients, np.linalg.inv(design.T @ design) * scatter
+
+
+def scan_design(theta: np.ndarray) -> np.ndarray:
+    """Columns 1, cos 2 theta, sin 2 theta."""
+    return np.stack([np.ones_like(theta), np.cos(2 * theta), np.sin(2 * theta)], axis=1)
