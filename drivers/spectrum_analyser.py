@@ -142,7 +142,7 @@ _DETECTORS = ("AVER", "SAMP", "NORM", "POS", "NEG")
 _AVERAGES = ("RMS", "LOG", "SCAL")
 
 
-class SpectrumAnalyser(SCPIMixin, LabInstrument):
+class SpectrumAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymeasure has no types
     """One analyser. Frequencies are in Hz, times in s, levels in dBm at the input.
 
     Args:
@@ -382,17 +382,15 @@ class SpectrumAnalyser(SCPIMixin, LabInstrument):
 
     def _settings(self, replies: list[str]) -> SweepSettings:
         try:
-            numbers = [float(reply) for reply in replies[:5]]
-            return SweepSettings(
-                *numbers, _integer(replies[5]), *replies[6:9], _integer(replies[9])
-            )
+            centre, span, rbw, vbw, time = (float(reply) for reply in replies[:5])
+            points, count = _integer(replies[5]), _integer(replies[9])
         except ValueError:
             raise self._nonsense(_SETTINGS_QUERY, ";".join(replies), "settings") from None
+        detector, average, trace = replies[6:9]
+        return SweepSettings(centre, span, rbw, vbw, time, points, detector, average, trace, count)
 
     def _refused(self, command: str, errors: list[str]) -> InstrumentError:
-        shown = (
-            command if len(command) <= 100 else f"{command[:100]}... ({len(command)} characters)"
-        )
+        shown = command if len(command) <= 100 else f"{command[:100]}..."
         return InstrumentError(
             f"{self.name}: {shown!r} was answered with {' and '.join(errors)}; "
             "read the setting back to see what the analyser uses, and ask for what it can do"
