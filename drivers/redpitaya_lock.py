@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -138,7 +139,7 @@ class RedPitayaLock(LabInstrument):
             for _ in range(3):  # reading and writing registers may be repeated
                 self.adapter.write_bytes(header + payload)
                 try:
-                    reply = self.adapter.read_bytes(size)
+                    reply = bytes(self.adapter.read_bytes(size))
                 except TransportTimeout as error:
                     raise TransportTimeout(
                         f"{self.name}: {what} was not answered within {self.FRAMING.timeout:g} s; "
@@ -428,7 +429,7 @@ def fit_fringe(
     x, y = volts[::every], signal[::every]
     span = float(np.ptp(x)) or 1.0
 
-    def best(densities: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], float]:
+    def best(densities: Iterable[float]) -> tuple[float, NDArray[np.float64], float]:
         results = []
         for density in densities:  # fringes per volt
             angle = 2 * math.pi * density * x
@@ -440,8 +441,8 @@ def fit_fringe(
         return density, solution, math.sqrt(power)
 
     coarse = 0.25 / span
-    density, _, _ = best(np.arange(2, 200) * coarse)
+    density, _, _ = best(n * coarse for n in range(2, 200))
     for width in (coarse, coarse / 10):
-        density, solution, noise = best(density + np.linspace(-width, width, 21))
+        density, solution, noise = best(density + width * n / 10 for n in range(-10, 11))
     amplitude = math.hypot(solution[1], solution[2])
     return float(solution[0]), amplitude, 0.5 / density, noise
