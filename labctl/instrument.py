@@ -43,7 +43,7 @@ class StrictReplies:
             if isinstance(value, property | DynamicProperty)
         }
         cls._settable = frozenset(n for n, p in properties.items() if p.fset is not None)
-        cls._known = {}
+        cls._known = {"SYST:ERR?": None}  # SCPIMixin.next_error: a number and a text
         used: set[str] = set()
         for prop in properties.values():
             options = _options(prop)
@@ -75,17 +75,15 @@ class StrictReplies:
         reply: str = self.ask(command, **kwargs).strip()  # type: ignore[attr-defined]
         text = reply if preprocess_reply is None else preprocess_reply(reply)
         parts = text.split(separator, maxsplit)
+        convert = _flag if cast is bool else cast
         known = self._known.get(command, ())
         try:
-            if cast is bool:
-                values: list[Any] = [bool(float(part)) for part in parts]
-            else:
-                values = [cast(part) for part in parts]
+            values = [convert(part) for part in parts]
         except (ValueError, TypeError):
-            if not known and known is not None:
+            if known == ():
                 wanted = getattr(cast, "__name__", "a value")
                 raise self._nonsense(command, reply, wanted) from None
-            values = [part.strip() for part in parts]
+            values = [_either(convert, part) for part in parts]
         if known and values[0] not in known:
             wanted = "one of " + ", ".join(sorted(str(value) for value in known))
             raise self._nonsense(command, reply, wanted)
@@ -102,6 +100,18 @@ class StrictReplies:
 
     def _label(self) -> str:
         return str(getattr(self, "name", type(self).__name__))
+
+
+def _flag(text: str) -> bool:
+    return bool(float(text))
+
+
+def _either(convert: Callable[[str], Any], text: str) -> Any:
+    """The converted text, or the text itself where a property knows what to do with it."""
+    try:
+        return convert(text)
+    except (ValueError, TypeError):
+        return text.strip()
 
 
 def _options(prop: property | DynamicProperty) -> dict[str, Any]:
@@ -246,7 +256,8 @@ class LabInstrument(StrictReplies, Instrument):  # type: ignore[misc]  # pymeasu
     def check_set_errors(self) -> list[str]:
         """Raise what the instrument complains about: a refused setting must not pass silently."""
         if errors := self.check_errors():
-            raise InstrumentError(f"{self.name}: the instrument reports {'; '.join(errors)}")
+            report = "; ".join(map(str, errors))
+            raise InstrumentError(f"{self.name}: the instrument reports {report}")
         return []
 
     def check_get_errors(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -101,4 +102,5 @@ def _parse(port: str, options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join((getattr(error, "strerror", None) or str(error)).split())
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else " ".join(str(error).split())

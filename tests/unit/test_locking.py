@@ -175,9 +175,7 @@ def test_a_transaction_keeps_other_threads_out():
 
 def test_an_answer_that_nobody_reads_blocks_others_only_for_the_timeout():
     clock = RealClock()
-    a = ByteAdapter(
-        lambda: Link(Echo(), clock), clock, name="dut", framing=Framing(timeout=0.05)
-    )
+    a = ByteAdapter(lambda: Link(Echo(), clock), clock, name="dut", framing=Framing(timeout=0.05))
     thread = threading.Thread(target=a.write, args=("1?",))
     thread.start()
     thread.join()

@@ -198,7 +198,7 @@ def test_an_answer_that_was_not_recorded_is_refused(tmp_path):
 
 def test_unknown_instrument(tmp_path):
     WireLog(tmp_path / "wire.jsonl").close()
-    with pytest.raises(ReplayMismatch, match="meter: the transcript .* does not know it"):
+    with pytest.raises(ReplayMismatch, match=r"meter: the transcript .* does not know it"):
         replayed(tmp_path / "wire.jsonl")
 
 
@@ -287,7 +287,9 @@ def test_pieces_cover_everything(data):
 
 def test_an_inserted_line_changes_few_pieces():
     rng = np.random.default_rng(5)
-    lines = [b"%.4f\t%.4f\t%d\n" % (191.25 + 0.001 * k, rng.uniform(0, 6), k % 4) for k in range(5026)]
+    lines = [
+        b"%.4f\t%.4f\t%d\n" % (191.25 + 0.001 * k, rng.uniform(0, 6), k % 4) for k in range(5026)
+    ]
     before = b"".join(lines)
     after = b"".join([*lines[:2000], b"inserted\n", *lines[2000:]])
 
@@ -308,7 +310,7 @@ def profile(rng):
         phase[band : band + 25] = rng.uniform(0, 2 * np.pi)
     frequency = 191.25 + 0.001 * np.arange(5026)
     table = zip(frequency, attenuation, phase, strict=True)
-    return "".join("%.4f\t%.4f\t%.4f\t1\n" % row for row in table).encode()
+    return "".join(f"{f:.4f}\t{a:.4f}\t{p:.4f}\t1\n" for f, a, p in table).encode()
 
 
 def test_a_sweep_of_profiles_stays_small(tmp_path):
