@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from zlib import crc32
 import numpy as np
 
 from labctl.errors import StorageError
+from labctl.journal import storage_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,6 @@ KINDS = (
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
     *("float16", "float32", "float64", "complex64", "complex128"),
 )
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class ArrayStream:
             elif size > keep.end:
                 os.ftruncate(self._fd, keep.end)
         except OSError as exc:
-            raise StorageError(f"{self.path}: cannot be written: {exc.strerror}") from exc
+            raise storage_error(self.path, exc) from exc
 
     @property
     def position(self) -> tuple[int, int]:
@@ -112,7 +111,7 @@ class ArrayStream:
             with contextlib.suppress(StorageError):
                 self.rewind(self._batch, self._end)
             if isinstance(exc, OSError):
-                raise StorageError(f"{self.path}: cannot be written: {exc.strerror}") from exc
+                raise storage_error(self.path, exc) from exc
             raise
         start, self._end = self._end, self._end + len(data)
         self._batch += 1
@@ -137,6 +136,12 @@ class ArrayStream:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def __enter__(self) -> ArrayStream:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def _encode(self, columns: tuple[NDArray[Any], ...]) -> memoryview:
         import pyarrow as pa
@@ -231,33 +236,29 @@ def exactly(array: NDArray[Any], kind: str, where: str) -> NDArray[Any]:
     """
     if array.dtype == kind:
         return array
-    with np.errstate(all="ignore"):
-        converted = array.astype(kind)
-        same = kind_of(array, where) and np.array_equal(
-            converted.astype(array.dtype), array, equal_nan=array.dtype.kind in "fc"
-        )
-    if not same:
+    if not _fits(array, np.dtype(kind_of(array, where)), np.dtype(kind)):
         raise StorageError(
             f"{where}: holds {kind}, and this {array.dtype.name} array does not fit exactly;"
             " return the same dtype in each row"
         )
-    return converted
+    return array.astype(kind)
 
 
-def file_names(names: Iterable[str]) -> dict[str, str]:
-    """Return a portable file name (no suffix) for each name; "signal (dBm)" gives signal_dBm."""
-    chosen: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        stem = re.sub(r"[^0-9A-Za-z.-]+", "_", name).strip("_.") or "column"
-        stem = f"_{stem}" if stem.split(".")[0].lower() in _RESERVED else stem[:100]
-        candidate, number = stem, 1
-        while candidate.lower() in taken:
-            number += 1
-            candidate = f"{stem}-{number}"
-        taken.add(candidate.lower())
-        chosen[name] = candidate
-    return chosen
+def _fits(array: NDArray[Any], own: np.dtype[Any], target: np.dtype[Any]) -> bool:
+    """Tell whether every value is the same number in the dtype `target`."""
+    if not np.can_cast(own, target, "same_kind"):
+        return False
+    if own.kind in "iu" and array.size:
+        if target.kind in "fc":
+            most = 2 ** (np.finfo(target).nmant + 1)
+            least = -most
+        else:
+            least, most = np.iinfo(target).min, np.iinfo(target).max
+        return bool(least <= int(array.min()) and int(array.max()) <= most)
+    if np.can_cast(own, target, "safe"):
+        return True
+    with np.errstate(over="ignore"):
+        return bool(np.array_equal(array.astype(target).astype(own), array, equal_nan=True))
 
 
 def _schema(fields: Mapping[str, str]) -> pa.Schema:

@@ -54,7 +54,7 @@ class Journal:
         try:
             self._fd = os.open(self.path, flags, 0o666)
         except OSError as exc:
-            raise _storage_error(self.path, exc) from exc
+            raise storage_error(self.path, exc) from exc
         try:
             self._mend_tail()
         except BaseException:
@@ -77,7 +77,7 @@ class Journal:
         try:
             written = os.write(self._fd, line)
         except OSError as exc:
-            raise _storage_error(self.path, exc) from exc
+            raise storage_error(self.path, exc) from exc
         if written != len(line):
             self._write_rest(line, written)
         if durable or self.sync_due():
@@ -130,14 +130,14 @@ class Journal:
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
                 self._half_line = False
             if isinstance(exc, OSError):
-                raise _storage_error(self.path, exc) from exc
+                raise storage_error(self.path, exc) from exc
             raise
 
     def _sync(self) -> None:
         try:
             os.fsync(self._fd)
         except OSError as exc:
-            raise _storage_error(self.path, exc) from exc
+            raise storage_error(self.path, exc) from exc
         self._synced = time.monotonic()
 
     def _mend_tail(self) -> None:
@@ -155,7 +155,7 @@ class Journal:
             if keep:
                 os.write(self._fd, b"\n")
         except OSError as exc:
-            raise _storage_error(self.path, exc) from exc
+            raise storage_error(self.path, exc) from exc
         self._half_line = False
 
 
@@ -172,7 +172,7 @@ def append_shared(path: Path | str, entry: Mapping[str, Any]) -> None:
     try:
         held = lock.acquire(patience=5.0)
     except OSError as exc:
-        raise _storage_error(path, exc) from exc
+        raise storage_error(path, exc) from exc
     if not held:
         raise StorageError(f"{path}: still locked by another process after 5 s, try again")
     try:
@@ -226,20 +226,19 @@ class Follower:
         with file:
             file.seek(self.offset)
             for line in file:
-                whole = line.endswith(b"\n")
-                if not whole and not final:
-                    return
-                offset = self.offset
-                self.offset += len(line)
-                self.lines += 1
-                if skip and line.startswith(skip):
+                if skip and line.startswith(skip) and line.endswith(b"\n"):
+                    entry = None
                     self.skipped += 1
-                elif (entry := decode(line)) is not None:
+                elif (entry := decode(line)) is None:
+                    if not (final or line.endswith(b"\n")):
+                        return
+                    yield from self._examine(line)
+                self.lines += 1
+                self.offset += len(line)
+                if entry is not None:
                     yield entry
-                else:
-                    yield from self._examine(offset, line)
 
-    def _examine(self, offset: int, line: bytes) -> Iterator[dict[str, Any]]:
+    def _examine(self, line: bytes) -> Iterator[dict[str, Any]]:
         """Yield what can be saved out of a line that is not intact as a whole; note the rest."""
         saved = salvage(line)
         torn = not line.endswith(b"\n")
@@ -251,7 +250,7 @@ class Follower:
         else:
             what = f"checksum does not match, {rest} bytes lost"
         if rest:
-            self.damage.append(Damage(self.path, self.lines, offset, what, torn))
+            self.damage.append(Damage(self.path, self.lines + 1, self.offset, what, torn))
         yield from (entry for _, _, entry in saved)
 
 
@@ -271,7 +270,7 @@ def _tail(descriptor: int, size: int) -> tuple[int, bytes]:
     return 0, tail
 
 
-def _storage_error(path: Path, exc: OSError) -> StorageError:
+def storage_error(path: Path, exc: OSError) -> StorageError:
     """Return the one-line error of a failed write."""
     if exc.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return StorageError(f"{path}: disk full; what was written before is safe, free some space")

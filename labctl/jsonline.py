@@ -17,6 +17,7 @@ from zlib import crc32
 import numpy as np
 import orjson
 
+_DOLLAR = ord("$")
 #: Bytes of `,"crc":"xxxxxxxx"}` and a newline.
 _SUFFIX = 19
 _CRC = re.compile(rb',"crc":"([0-9a-f]{8})"\}')
@@ -61,7 +62,7 @@ def to_json(value: Any) -> bytes:
     except TypeError:
         data = b"null"  # something unusual, told apart below
     # A null may be a NaN, and a text that begins with $ may look like an encoding of ours.
-    if b"null" in data or b'"$' in data:
+    if _DOLLAR in data or data.find(b"null") >= 0:  # the quickest of several ways to ask
         data = orjson.dumps(_plain(value), default=_default)
     return data
 
@@ -69,7 +70,7 @@ def to_json(value: Any) -> bytes:
 def from_json(data: bytes) -> Any:
     """Undo `to_json`."""
     value = orjson.loads(data)
-    return _restore(value) if b'"$' in data else value
+    return _restore(value) if _DOLLAR in data else value
 
 
 def salvage(line: bytes) -> list[tuple[int, int, dict[str, Any]]]:

@@ -105,9 +105,8 @@ def as_array(values: Sequence[Any]) -> NDArray[Any]:
 
 def arrow_as_array(column: pa.Array, kind: str, absent: bool) -> NDArray[Any]:
     """Return `as_array` of an Arrow column, without a copy where possible."""
-    if kind in ("float", "int") and not column.null_count:
-        return column.to_numpy(zero_copy_only=True)  # type: ignore[no-any-return]
-    if kind == "bool" and not column.null_count:
+    if kind == "float" or (kind in ("int", "bool") and not column.null_count):
+        # A copy only where there are gaps (NaN) or single bits (bool).
         return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
     return as_array(from_arrow(column, kind, absent))
 

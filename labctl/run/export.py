@@ -16,11 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.arrays import file_names
 from labctl.errors import LabError, RequestError, StorageError, nearest
 from labctl.jsonline import to_json
 from labctl.run.columns import ABSENT
 from labctl.run.reading import RunReader
+from labctl.run.traces import file_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

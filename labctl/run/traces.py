@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from labctl.arrays import ArrayReader, ArrayStream, Citation, exactly, file_names, kind_of
+from labctl.arrays import ArrayReader, ArrayStream, Citation, exactly, kind_of
 from labctl.errors import StorageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Name of the only column of a trace stream.
 _COLUMN = "value"
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
 
 
 class TraceWriter:
@@ -186,3 +188,19 @@ def check_derived(folder: Path, entry: Mapping[str, Any]) -> list[str]:
     except StorageError as exc:
         return [str(exc)]
     return []
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """Return a portable file name (no suffix) for each name; "signal (dBm)" gives signal_dBm."""
+    chosen: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        stem = re.sub(r"[^0-9A-Za-z.-]+", "_", name).strip("_.") or "column"
+        stem = f"_{stem}" if stem.split(".")[0].lower() in _RESERVED else stem[:100]
+        candidate, number = stem, 1
+        while candidate.lower() in taken:
+            number += 1
+            candidate = f"{stem}-{number}"
+        taken.add(candidate.lower())
+        chosen[name] = candidate
+    return chosen
