@@ -99,7 +99,7 @@ class SimTopticaDlcPro(SimulatedInstrument):
             "laser1:dl:model": "CTL 1550",
             "laser1:dl:serial-number": f"CTL_{self.serial_number[-5:]}",
         }.items():
-            tree.shown(name, type(value), lambda t, value=value: value)
+            tree.fixed(name, value)
         tree.shown("ul", int, lambda t: 3)  # answered by each session for itself
         tree.shown("time", str, timestamp)
         tree.shown("uptime", int, lambda t: UPTIME + int(t))
@@ -131,9 +131,9 @@ class SimTopticaDlcPro(SimulatedInstrument):
     def _wavelength(self) -> None:
         tree, model, ctl = self.tree, self.model, "laser1:ctl"
         shortest, longest = model.range_nm
-        tree.shown(f"{ctl}:model", str, lambda t: "CTL 1550")
-        tree.shown(f"{ctl}:wavelength-min", float, lambda t: shortest)
-        tree.shown(f"{ctl}:wavelength-max", float, lambda t: longest)
+        tree.fixed(f"{ctl}:model", "CTL 1550")
+        tree.fixed(f"{ctl}:wavelength-min", shortest)
+        tree.fixed(f"{ctl}:wavelength-max", longest)
         tree.stored(
             f"{ctl}:wavelength-set", model.target_nm, low=shortest, high=longest, then=self._tune
         )
@@ -144,8 +144,8 @@ class SimTopticaDlcPro(SimulatedInstrument):
         tree.shown(f"{ctl}:state", int, self._state)
         tree.shown(f"{ctl}:state-txt", str, lambda t: STATES[self._state(t)])
         tree.shown("laser1:busy", bool, lambda t: self._state(t) not in (0, 6))
-        tree.shown(f"{ctl}:tuning-current-min", float, lambda t: 120.0)
-        tree.shown(f"{ctl}:tuning-power-min", float, lambda t: 5.0)
+        tree.fixed(f"{ctl}:tuning-current-min", 120.0)
+        tree.fixed(f"{ctl}:tuning-power-min", 5.0)
         tree.shown(f"{ctl}:head-temperature", float, lambda t: round(model.head_celsius(t), 3))
         tree.shown(f"{ctl}:power:power-act", float, lambda t: round(float(model.power_mw(t)), 3))
         motor = f"{ctl}:motor"
@@ -161,8 +161,8 @@ class SimTopticaDlcPro(SimulatedInstrument):
         tree.stored(f"{ctl}:mode-control:loop-enabled", False)
         self._input(f"{ctl}:remote-control")
         tree.shown(f"{ctl}:optimization:progress", int, self._progress)
-        for name in OPTIMISATIONS:
-            tree.command(f"{ctl}:optimization:{name}", lambda t, name=name: self._optimise(name, t))
+        tree.command(f"{ctl}:optimization:smile", lambda t: self._optimise("smile", t))
+        tree.command(f"{ctl}:optimization:flow", lambda t: self._optimise("flow", t))
         tree.command(f"{ctl}:optimization:abort", self._stop_optimising)
 
     def _state(self, t: float) -> int:
@@ -211,7 +211,7 @@ class SimTopticaDlcPro(SimulatedInstrument):
     def _current(self) -> None:
         tree, model, cc = self.tree, self.model, "laser1:dl:cc"
         limit = 1.25 * model.nominal_ma
-        tree.shown(f"{cc}:current-clip-limit", float, lambda t: limit)
+        tree.fixed(f"{cc}:current-clip-limit", limit)
         tree.stored(
             f"{cc}:current-clip", limit, low=0.0, high=limit, level=MAINTENANCE, then=self._drive
         )
@@ -253,7 +253,7 @@ class SimTopticaDlcPro(SimulatedInstrument):
         tree.stored(f"{tc}:temp-set", 25.0, low=15.0, high=35.0, then=self._heat)
         tree.shown(f"{tc}:temp-act", float, lambda t: round(self._diode.at(t), 4))
         tree.shown(f"{tc}:ready", bool, lambda t: t >= self._diode.reaches(TC_READY))
-        tree.shown(f"{tc}:fault", bool, lambda t: False)
+        tree.fixed(f"{tc}:fault", False)
         tree.shown(
             f"{tc}:current-act",
             float,

@@ -22,9 +22,9 @@ class ScanGenerator:
     """`laser1:scan`: a periodic voltage; only the piezo channel reaches the light."""
 
     def __init__(self, tree: Tree, model: CtlLaserModel) -> None:
+        self._tree = tree
         self._values = tree.values
         self._model = model
-        self._begun = 0.0  # s
         name, apply = "laser1:scan", self._apply
         tree.stored(f"{name}:enabled", False, then=apply)
         tree.stored(f"{name}:hold", False, then=apply)
@@ -35,13 +35,14 @@ class ScanGenerator:
         tree.shown(f"{name}:unit", str, lambda t: UNITS[self._values[f"{name}:output-channel"]])
         tree.stored(f"{name}:amplitude", 1.0, low=0.0, high=140.0, then=apply)
         tree.stored(f"{name}:offset", 70.0, low=0.0, high=400.0, then=apply)
-        for edge, side in (("start", -0.5), ("end", 0.5)):
-            tree.shown(
-                f"{name}:{edge}",
-                float,
-                lambda t, side=side: self._edge(side),
-                lambda value, t, side=side: self._set_edge(side, value, t),
-            )
+        self._add_edge("start", -0.5)
+        self._add_edge("end", 0.5)
+
+    def _add_edge(self, name: str, side: float) -> None:
+        def write(value: float, t: float) -> int:
+            return self._set_edge(side, value, t)
+
+        self._tree.shown(f"laser1:scan:{name}", float, lambda t: self._edge(side), write)
 
     def _edge(self, side: float) -> float:
         scan = self._values
@@ -98,13 +99,13 @@ class WideScan:
         tree.stored(f"{name}:output-channel", WAVELENGTH, choices=(WAVELENGTH,))
         tree.stored(f"{name}:scan-begin", 1549.0, low=shortest, high=longest)
         tree.stored(f"{name}:scan-end", 1551.0, low=shortest, high=longest)
-        tree.shown(f"{name}:speed-min", float, lambda t: SLOWEST)
-        tree.shown(f"{name}:speed-max", float, lambda t: COARSE_SLEW)
+        tree.fixed(f"{name}:speed-min", SLOWEST)
+        tree.fixed(f"{name}:speed-max", COARSE_SLEW)
         tree.stored(f"{name}:speed", 1.0, low=SLOWEST, high=COARSE_SLEW)
         tree.shown(f"{name}:duration", float, lambda t: self._duration(), self._set_duration)
         tree.stored(f"{name}:shape", 0, choices=(0, 1))  # sawtooth, triangle
         tree.stored(f"{name}:continuous-mode", False)
-        tree.shown(f"{name}:value-unit", str, lambda t: "nm")
+        tree.fixed(f"{name}:value-unit", "nm")
         tree.shown(f"{name}:value-act", float, lambda t: round(model.coarse_nm(t) + shift_nm(), 4))
         tree.shown(f"{name}:progress", int, self._progress)
         tree.shown(f"{name}:remaining-time", int, self._remaining)
@@ -130,7 +131,8 @@ class WideScan:
         values, name, shift = self._values, self._name, self._shift_nm()
         begin, end = values[f"{name}:scan-begin"] - shift, values[f"{name}:scan-end"] - shift
         forth = max(self._duration(), 1e-3)
-        times, positions = (0.0, forth), (begin, end)
+        times: tuple[float, ...] = (0.0, forth)
+        positions: tuple[float, ...] = (begin, end)
         if values[f"{name}:shape"] == 1:
             times, positions = (0.0, forth, 2.0 * forth), (begin, end, begin)
         elif values[f"{name}:continuous-mode"]:  # fly back as fast as the motor can

@@ -83,7 +83,7 @@ class CtlLaserModel:
         self.piezo_v = PIEZO_CENTRE
         self._memory = 0.0  # V, hysteresis variable
         self._piezo = Approach(0.0, 0.0, 0.0, PIEZO_LAG)  # V of effective displacement
-        self._piezo_at_coarse = 0.0  # V, displacement at the last coarse point
+        self._reference = 0.0  # V, displacement at the last coarse point
         self._random_before = 0.0  # Hz, sum of the random hops before the last coarse point
         self._piezo_hops: list[tuple[float, float]] = []  # (s, Hz), since the last coarse point
         self._scan: Callable[[Any], Any] | None = None  # volts at a time, from a scan generator
@@ -156,7 +156,7 @@ class CtlLaserModel:
         self.target_nm = wavelength_nm
         here = self.coarse_nm(t)
         self._coarse = [Approach(t, here, wavelength_nm, COARSE_LAG, COARSE_SLEW)]
-        self._new_coarse_point(t)
+        self._select_mode(t)
 
     def sweep(
         self, knots_s: tuple[float, ...], knots_nm: tuple[float, ...], repeat: bool, t: float
@@ -165,7 +165,7 @@ class CtlLaserModel:
         approach = Approach(t, self.coarse_nm(t), knots_nm[0], COARSE_LAG, COARSE_SLEW)
         begin = approach.reaches(ARRIVED)
         self._coarse = [approach, Sweep(begin, knots_s, knots_nm, repeat)]
-        self._new_coarse_point(t)
+        self._select_mode(t)
 
     def halt(self, t: float) -> None:
         """Stop the motor where it is."""
@@ -183,13 +183,16 @@ class CtlLaserModel:
         self._schedule_hops(t)
 
     def set_scan(self, volts_at: Callable[[Any], Any] | None, t: float) -> None:
-        """Let a scan generator drive the piezo (None: the set voltage again)."""
+        """Let a scan generator drive the piezo (None: the set voltage again).
+
+        The mode is selected afresh, around the set voltage.
+        """
         if volts_at is None and self._scan is None:
             return
         if self._scan is not None:
             self._piezo = Approach(t, self._displacement(t), self._piezo.target, PIEZO_LAG)
         self._scan = volts_at
-        self._new_coarse_point(t)
+        self._select_mode(t, around=self._piezo.target)
 
     def advance(self, now: float) -> None:
         """Nothing is in progress that a function of time does not tell; keeps the time."""
@@ -208,23 +211,22 @@ class CtlLaserModel:
         return self._piezo.at(t)
 
     def _hops(self, t: Any) -> Any:
-        """Sum (Hz) of the mode hops since the last coarse point."""
+        """Sum (Hz) of the mode hops since the mode was selected."""
+        total: Any
         if isinstance(t, np.ndarray):
             index = np.searchsorted(self._hop_times, t, side="right")
             total = np.asarray(self._hop_sums)[index] - self._random_before
             for when, jump in self._piezo_hops:
                 total = total + np.where(t >= when, jump, 0.0)
         else:
-            index = bisect.bisect_right(self._hop_times, t)
-            total = self._hop_sums[index] - self._random_before
+            total = self._hop_sums[bisect.bisect_right(self._hop_times, t)] - self._random_before
             for when, jump in self._piezo_hops:
                 if t >= when:
                     total += jump
-        if self._scan is not None:  # while scanning, the mode is the one nearest to the piezo
-            offset = (self._displacement(t) - self._piezo_at_coarse) * PIEZO_GAIN
+        if self._scan is not None:  # a scan has no memory: the mode is the one near the piezo
+            offset = (self._displacement(t) - self._reference) * PIEZO_GAIN
             count = np.ceil(np.maximum(np.abs(offset) - HOP_FREE, 0.0) / HOP)
-            folded = -np.sign(offset) * HOP * count
-            total = total + (folded if isinstance(t, np.ndarray) else float(folded))
+            total = total - np.sign(offset) * HOP * count
         return total
 
     def _hops_between(self, after: float, until: float) -> list[float]:
@@ -234,22 +236,24 @@ class CtlLaserModel:
         piezo = [when for when, _ in self._piezo_hops if after < when <= until]
         return self._hop_times[first:last] + piezo
 
-    def _new_coarse_point(self, t: float) -> None:
-        self._piezo_at_coarse = self._displacement(t)
+    def _select_mode(self, t: float, around: float | None = None) -> None:
+        """Select the mode afresh around a piezo displacement (V); by default the present one."""
+        self._reference = self._piezo.at(t) if around is None else around
         self._random_before = self._hop_sums[bisect.bisect_right(self._hop_times, t)]
         self._piezo_hops = []
         self._schedule_hops(t)
 
     def _schedule_hops(self, t: float) -> None:
         """Find when the piezo, on its way to the target, leaves the mode: closed form."""
+        if self._scan is not None:
+            return
         self._piezo_hops = [hop for hop in self._piezo_hops if hop[0] <= t]
         jumps = sum(jump for _, jump in self._piezo_hops)
         piezo = self._piezo
-        reference = self._piezo_at_coarse
-        gone = (piezo.target - reference) * PIEZO_GAIN + jumps
+        gone = (piezo.target - self._reference) * PIEZO_GAIN + jumps
         while abs(gone) > HOP_FREE:
             side = math.copysign(1.0, gone)
-            edge = reference + (side * HOP_FREE - jumps) / PIEZO_GAIN  # V
+            edge = self._reference + (side * HOP_FREE - jumps) / PIEZO_GAIN  # V
             ratio = (piezo.start - piezo.target) / (edge - piezo.target)
             when = piezo.begun + (piezo.lag * math.log(ratio) if ratio > 1.0 else 0.0)
             self._piezo_hops.append((when, -side * HOP))

@@ -75,8 +75,9 @@ class ShaperModel:
         lines = np.array(frequency_thz, dtype=float).ravel()
         key = lines.tobytes()
         result = self._smoothed(self._profiles[0], port, lines, key)
-        for profile in self._profiles[1:]:
-            age = t - profile.begun
+        ends = [profile.begun for profile in self._profiles[2:]] + [math.inf]
+        for profile, end in zip(self._profiles[1:], ends, strict=False):
+            age = min(t, end) - profile.begun  # how long the crystal has turned to this one
             if age >= SETTLED:
                 result = self._smoothed(profile, port, lines, key)
             elif age > 0:

@@ -64,6 +64,10 @@ class Tree:
         except KeyError:
             raise DecofError(UNKNOWN, "unknown parameter") from None
 
+    def fixed(self, name: str, value: Any) -> None:
+        """Add a value that never changes."""
+        self.shown(name, type(value), lambda t: value)
+
     def shown(
         self,
         name: str,
