@@ -33,6 +33,6 @@ class Endpoint(Protocol):
         """Take bytes that arrive at `now`; return replies as (due time, bytes), in order.
 
         `feed(b"", now)` collects what the instrument sends unasked (pushed values, time tags).
-        An empty reply `(due, b"")` asks to be fed again at `due`: the instrument is busy until then
-        and will act on what it has already received.
+        An empty reply `(due, b"")`, always the last, asks to be fed again at `due`: the instrument
+        is busy until then and will act on what it has already received. Each feed renews it.
         """

@@ -20,7 +20,7 @@ class Link:
 
     def send(self, data: bytes) -> None:
         self._check()
-        self._replies.extend(self._endpoint.feed(data, self._clock.now()))
+        self._feed(data)
 
     def receive(self, timeout: float) -> bytes:
         """Return everything due; otherwise wait for the next due reply, at most `timeout` s."""
@@ -29,7 +29,7 @@ class Link:
         while True:
             now = self._clock.now()
             if not self._replies:
-                self._replies.extend(self._endpoint.feed(b"", now))
+                self._feed(b"")
                 self._check()
             arrived = []
             while self._replies and self._replies[0][0] <= now:
@@ -43,9 +43,14 @@ class Link:
                 if now >= deadline:
                     return b""
                 self._go_to(deadline)
-                self._replies.extend(self._endpoint.feed(b"", self._clock.now()))
+                self._feed(b"")
             else:
                 self._go_to(due)
+
+    def _feed(self, data: bytes) -> None:
+        while self._replies and not self._replies[-1][1]:
+            self._replies.pop()  # a wish to be fed later is renewed if it still holds
+        self._replies.extend(self._endpoint.feed(data, self._clock.now()))
 
     def _go_to(self, when: float) -> None:
         if isinstance(self._clock, VirtualClock) and when < float("inf"):

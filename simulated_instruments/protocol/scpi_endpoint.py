@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Callable
@@ -39,7 +40,7 @@ class ScpiEndpoint:
         self._replies: list[bytes] = []
         self._output: deque[tuple[float, bytes]] = deque()
         self._last_due = 0.0
-        self._wake = -1.0
+        self._wake = math.inf  # when to be fed again without new bytes
 
     def feed(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
         """Take bytes that arrive at `now`; return replies as (due time, bytes), in order."""
@@ -50,15 +51,14 @@ class ScpiEndpoint:
             self._buffer += data
             if instrument.interrupts and (self._later or self._last_due > now):
                 self._interrupt()
+        self._wake = math.inf
         self._run(now)
-        if not instrument.interrupts:
-            ready = list(self._output)
-            self._output.clear()
-            return ready
         ready = []
-        while self._output and self._output[0][0] <= now:
+        while self._output and (self._output[0][0] <= now or not instrument.interrupts):
             ready.append(self._output.popleft())
-        return [*ready, (self._output[0][0], b"")] if self._output else ready
+        if self._output:  # kept back, because a new message would cancel it
+            self._wake = min(self._wake, self._output[0][0])
+        return [*ready, (self._wake, b"")] if self._wake < math.inf else ready
 
     # ------------------------------------------------- message exchange
 
@@ -68,9 +68,7 @@ class ScpiEndpoint:
             if self._later is not None:
                 end = self._instrument.pending_until()
                 if end > now:
-                    if end != self._wake:
-                        self._wake = end
-                        self._output.append((end, b""))
+                    self._wake = end
                     return
                 then, self._later = self._later.then, None
                 self._attempt(then)
@@ -133,7 +131,7 @@ class ScpiEndpoint:
         self._replies.clear()
         self._output.clear()
         self._later = None
-        self._wake = self._last_due = -1.0
+        self._last_due = 0.0
         self._instrument.status.push(-410)
 
     # ------------------------------------------------- cutting the stream
