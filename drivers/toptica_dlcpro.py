@@ -20,7 +20,6 @@ REMEDIES = {
     -11: "the parameter can only be read",
 }
 POLL = 0.05  # s between two looks at a moving laser
-WRONG_BY = 2e-4  # nm, largest difference of set and actual wavelength after a move
 SWITCHING = 2.0  # s that emission may take to follow its switch
 
 
@@ -263,8 +262,13 @@ class TopticaDlcPro(LabInstrument):
                 f"{self.name}: wavelength {nm!r} nm is outside {shortest:g} to {longest:g} nm"
             )
 
-    def tune(self, nm: float, timeout: float = 60.0) -> None:
+    def tune(self, nm: float, timeout: float = 60.0, tolerance: float = 2e-4) -> None:
         """Move to a wavelength (nm) and return when the head is idle there.
+
+        Args:
+            nm: the wavelength.
+            timeout: s that the move may take.
+            tolerance: nm that the head's own reading may differ from it afterwards.
 
         Raises:
             TransportTimeout: the head still moves after `timeout` s.
@@ -275,7 +279,7 @@ class TopticaDlcPro(LabInstrument):
         while True:
             state = self.state
             actual = self.actual_wavelength
-            if state == 0 and abs(actual - nm) <= WRONG_BY:
+            if state == 0 and abs(actual - nm) <= tolerance:
                 return
             if state in (-100, 6):
                 raise InstrumentError(

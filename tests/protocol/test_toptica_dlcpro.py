@@ -528,3 +528,15 @@ def test_settings_of_the_bench_file_are_checked():
         TopticaDlcPro(ByteAdapter(Script, VirtualClock(), name="laser"), piezo_gain=0.0)
     with pytest.raises(RequestError, match="no setting 'colour'"):
         TopticaDlcPro(ByteAdapter(Script, VirtualClock(), name="laser"), colour="red")
+
+
+def test_a_closed_monitor_leaves_the_world():
+    world = World(1)
+    sim = SimTopticaDlcPro(world, "laser")
+    line, other = sim.connect("monitor"), sim.connect("monitor")
+    assert line in world.parts.values()
+    line.close()
+    assert line not in world.parts.values()
+    assert other in world.parts.values()
+    with pytest.raises(ValueError, match="laser: no port 'usb'"):
+        sim.connect("usb")
