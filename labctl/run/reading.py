@@ -171,8 +171,8 @@ class RunReader:
         Raises:
             StorageError: one is missing or damaged.
         """
-        found = {e["name"]: e for e in self.events if e["entry"] == "derived"}
-        return {name: traces.load_derived(self.path, entry) for name, entry in found.items()}
+        entries = self._derived_entries().items()
+        return {name: traces.load_derived(self.path, entry) for name, entry in entries}
 
     @property
     def points_done(self) -> set[int]:
@@ -194,10 +194,12 @@ class RunReader:
         found = self.damage
         for i in range(source.count()):
             found += self._traces.check(source.citations(i))
-        for entry in self.events:
-            if entry["entry"] == "derived":
-                found += traces.check_derived(self.path, entry)
+        for entry in self._derived_entries().values():
+            found += traces.check_derived(self.path, entry)
         return found
+
+    def _derived_entries(self) -> dict[str, dict[str, Any]]:
+        return {e["name"]: e for e in self.events if e["entry"] == "derived"}
 
     def _last(self, *kinds: str) -> dict[str, Any] | None:
         return next((e for e in reversed(self.events) if e["entry"] in kinds), None)
