@@ -35,7 +35,7 @@ from simulated_instruments.physics.phase_lock import PhaseLoop
 from simulated_instruments.physics.ring import RingState
 from simulated_instruments.physics.ring_table import LocalOscillator, Pumps, RingTable, Selection
 from simulated_instruments.physics.shaper import ShaperModel
-from simulated_instruments.redpitaya_pyrpl import RedPitayaModel
+from simulated_instruments.redpitaya_model import RedPitayaModel
 from simulated_instruments.world import World, WorldParameter
 
 C = 299_792_458.0  # speed of light, m/s
