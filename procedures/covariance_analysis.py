@@ -36,6 +36,7 @@ class Sweep:
     """What a covariance sweep was meant to measure."""
 
     modes: tuple[int, ...]  # ascending
+    order: tuple[int, ...]  # the same modes along the graph, for sets of neighbours
     connected: tuple[tuple[int, int], ...]  # pairs of mode numbers that the pumps connect
     sums: tuple[int, ...]
     weight: float  # of the neighbours in a nullifier
@@ -139,9 +140,8 @@ def squeezing(measured: Reconstruction, sweep: Sweep) -> dict[str, Any]:
 
 def inseparability(measured: Reconstruction, state: np.ndarray, sweep: Sweep) -> dict[str, Any]:
     """PPT values of the sets of twelve, and the certificate for all modes."""
-    order = sorted(sweep.modes, key=lambda k: (abs(k), k))
-    starts = np.rint(np.linspace(0, len(order) - SET_SIZE, SETS)).astype(int)
-    sets = np.array([order[start : start + SET_SIZE] for start in starts])
+    starts = np.rint(np.linspace(0, len(sweep.order) - SET_SIZE, SETS)).astype(int)
+    sets = np.array([sweep.order[start : start + SET_SIZE] for start in starts])
     places = np.array([[sweep.place(k) for k in members] for members in sets])
     values = np.array([ppt_values(reduced(state, members.tolist())) for members in places])
     worst, row = np.unravel_index(int(np.argmax(values)), values.shape)

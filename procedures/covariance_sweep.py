@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -87,15 +87,23 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
         self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
-        """Dark noise, then every mode, then every pair."""
+        """Dark noise, then mode by mode outwards, each followed by its pairs with earlier ones.
+
+        A covariance is the difference of a pair's and its modes' variances; measured within
+        minutes of each other, they see the same detuning although the laser drifts.
+        """
         yield _point("dark", 0, X, 0, X)
-        modes = measured_modes(self.topology)
+        pairs: dict[int, list[tuple[int, int]]] = {}
+        modes = outwards(measured_modes(self.topology))
+        rank = {mode: place for place, mode in enumerate(modes)}
+        for i, j in measured_pairs(self.topology, self.selection):
+            pairs.setdefault(max(i, j, key=rank.__getitem__), []).append((i, j))
         for mode in modes:
             for kind, angle in ALONE:
                 yield _point(kind, mode, angle, mode, angle)
-        for i, j in measured_pairs(self.topology, self.selection):
-            for kind, angle_i, angle_j in TOGETHER:
-                yield _point(kind, i, angle_i, j, angle_j)
+            for i, j in pairs.get(mode, ()):
+                for kind, angle_i, angle_j in TOGETHER:
+                    yield _point(kind, i, angle_i, j, angle_j)
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         if point["kind"] == "dark":
@@ -137,6 +145,7 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
             data,
             Sweep(
                 modes=modes,
+                order=tuple(outwards(modes)),
                 connected=measured_pairs(topology, "selective"),
                 sums=PAIR_SUMS[topology],
                 weight=NULLIFIER_WEIGHT[topology],
@@ -159,6 +168,11 @@ def measured_modes(topology: str) -> tuple[int, ...]:
     """Mode numbers, ascending; the pumped modes and their neighbours are filtered out."""
     first = FIRST_MODE[topology]
     return (*range(-LAST_MODE, -first + 1), *range(first, LAST_MODE + 1))
+
+
+def outwards(modes: Iterable[int]) -> list[int]:
+    """Mode numbers in the order -6, 6, -7, 7, ..., which follows the chain of a 1d cluster."""
+    return sorted(modes, key=lambda k: (abs(k), k))
 
 
 @cache

@@ -12,6 +12,9 @@ from labctl.analysis.gaussian.checks import Array, mode_index, state, symmetric
 #: Random starting points of the search over directions; it has several local maxima.
 STARTS = 128
 ROUNDS = 3000
+#: After so many rounds the worse half of the starting points is given up, down to the finalists.
+NARROW_EVERY = 50
+FINALISTS = 12
 
 
 def nullifier_direction(modes: int, k: int, partners: Sequence[int], weight: float) -> Array:
@@ -77,13 +80,15 @@ def _best_direction(array: Array) -> tuple[Array, float]:
     guided = np.concatenate([starts, vectors[:, -min(16, 2 * modes) :].T])
     points = _unit(guided, modes)
     score = np.full(len(points), -np.inf)
-    for _ in range(ROUNDS):
+    for number in range(1, ROUNDS + 1):
         pushed = points @ form
         new = np.einsum("ij,ij->i", points, pushed)
         if np.all(new - score < 1e-12 * np.abs(new).max() + 1e-15):
             break
-        score = new
-        points = _unit(pushed, modes)
+        points, score = _unit(pushed, modes), new
+        if number % NARROW_EVERY == 0 and len(points) > FINALISTS:
+            ahead = np.argsort(-score, kind="stable")[: max(FINALISTS, len(points) // 2)]
+            points, score = points[ahead], score[ahead]
     winner = points[int(np.argmax(np.einsum("ij,ij->i", points, points @ form)))]
     return winner, float(winner @ inverse @ winner)
 
