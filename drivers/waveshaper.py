@@ -68,7 +68,7 @@ class WaveShaper(LabInstrument):
     """
 
     FRAMING = Framing(write=b"", read=b"", timeout=ASK)
-    IDENTITY = r"^(WS)?\d{3,5}A\b"
+    IDENTITY = r"\d{3,5}[A-Z]\b"
 
     def __init__(
         self, adapter: Any, name: str = "shaper", settling: float = 1.0, **kwargs: Any
