@@ -27,8 +27,9 @@ from labctl.clock import RealClock, VirtualClock
 from labctl.http import HttpClient
 from labctl.instrument import LabInstrument
 from labctl.transport.link import Link
+from labctl.transport.replaying import Transcript
 from labctl.transport.tcp import TcpTransport
-from labctl.transport.wirelog import Transcript, WireLog, recording
+from labctl.transport.wirelog import WireLog, recording
 from simulated_instruments.protocol.http import HttpEndpoint
 from simulated_instruments.world import World
 

@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from threading import get_ident
 from typing import Any
 
@@ -21,6 +20,8 @@ from pymeasure.adapters import Adapter
 from labctl.clock import Clock
 from labctl.errors import ConnectionLost, InstrumentError, TransportTimeout
 from labctl.transport import Transport
+from labctl.transport.framing import Framing as Framing
+from labctl.transport.framing import quoted, short, unfinished_block
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +33,6 @@ BACK_OFF = (0.0, 0.25, 1.0, 4.0)
 MOST_TIMEOUTS = 20
 
 _IN_QUOTES = re.compile(r"\"[^\"]*\"|'[^']*'")
-
-
-@dataclass(frozen=True)
-class Framing:
-    """How messages are delimited on the wire, and how patient to be."""
-
-    write: bytes = b"\n"  # ends what we send
-    read: bytes = b"\n"  # ends a reply; b"": silence does
-    prompt: bytes = b""  # follows every reply; then every command has a reply
-    banner: bytes = b""  # ends the greeting that is sent when the connection opens
-    timeout: float = 5.0  # silence that means that no answer will come, in s
-    encoding: str = "utf-8"
-    unasked: bool = False  # the instrument also sends unasked: no byte counts as stray
-    reconnect: int = 3  # attempts to open a lost connection again; 0 forbids it
 
 
 class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
@@ -196,7 +183,7 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
             self._broken = True
             if not query:
                 raise ConnectionLost(
-                    f"{self.name}: {error} while sending {_short(data)}, which may or may not "
+                    f"{self.name}: {error} while sending {short(data)}, which may or may not "
                     "have been executed; check the instrument before going on"
                 ) from error
             self.reconnect()
@@ -210,7 +197,7 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
         except ConnectionLost as error:
             self._broken = True
             raise ConnectionLost(
-                f"{self.name}: {error} while sending {_quoted(query)} again; "
+                f"{self.name}: {error} while sending {quoted(query)} again; "
                 "check cable and instrument"
             ) from error
 
@@ -247,10 +234,10 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
         self._hush()
         if stray.strip(self._end):
             self.discarded += len(stray)
-            source = _quoted(overdue) if overdue else "a complete answer"
+            source = quoted(overdue) if overdue else "a complete answer"
             log.warning(
                 "%s: discarded %d stray bytes %s after %s",
-                *(self.name, len(stray), _short(stray), source),
+                *(self.name, len(stray), short(stray), source),
             )
         if self._broken or (not done and self._framing.reconnect):
             self.reconnect()  # the answer may still be under way: it must not find us
@@ -272,7 +259,7 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
 
     def _ends(self, data: bytes | bytearray) -> bool:
         """Whether `data` ends where a reply ends."""
-        return bool(self._end) and data.endswith(self._end) and not _unfinished_block(data)
+        return bool(self._end) and data.endswith(self._end) and not unfinished_block(data)
 
     # ---- listening
 
@@ -295,8 +282,8 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
             return raw.decode(self._framing.encoding)
         except UnicodeDecodeError as error:
             raise InstrumentError(
-                f"{self.name}: the answer to {_quoted(asked)} is not {self._framing.encoding} "
-                f"text: {_short(raw)}; check line settings and cable, then ask again"
+                f"{self.name}: the answer to {quoted(asked)} is not {self._framing.encoding} "
+                f"text: {short(raw)}; check line settings and cable, then ask again"
             ) from error
 
     def _until(self, end: bytes, timeout: float, awaited: str = "") -> int:
@@ -360,14 +347,14 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
         return ConnectionLost(f"{message}; check the instrument, then run again")
 
     def _too_late(self, timeout: float, awaited: str = "") -> TransportTimeout:
-        got = f" (only {_short(self._buffer)})" if self._buffer else ""
+        got = f" (only {short(self._buffer)})" if self._buffer else ""
         message = f"{self.name}: {awaited or self._awaited()} did not come in {timeout:g} s{got}"
         self._owed = self._owed or "?"
         self._hush()
         return TransportTimeout(f"{message}; check the instrument, or allow a longer timeout")
 
     def _awaited(self) -> str:
-        return f"the answer to {_quoted(self._owed)}" if self._owed else "an answer"
+        return f"the answer to {quoted(self._owed)}" if self._owed else "an answer"
 
     # ---- blocks and codecs
 
@@ -388,7 +375,7 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
                 end = self._take(len(self._end))
                 if end != self._end:
                     raise InstrumentError(
-                        f"{self.name}: {asked} has {_short(end)} behind its block of {size} bytes; "
+                        f"{self.name}: {asked} has {short(end)} behind its block of {size} bytes; "
                         "ask again"
                     )
             self._owed = ""
@@ -404,7 +391,7 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
             if self._buffer[2:start].isdigit():
                 return start
         raise InstrumentError(
-            f"{self.name}: {asked} is no data block: {_short(self._buffer)}; "
+            f"{self.name}: {asked} is no data block: {short(self._buffer)}; "
             "check the data format that the instrument is set to"
         )
 
@@ -474,30 +461,11 @@ class _Transaction(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self._adapter.lock.acquire()
-        self._adapter._await_turn()
+        try:
+            self._adapter._await_turn()
+        except BaseException:  # Ctrl-C while waiting
+            self._adapter.lock.release()
+            raise
 
     def __exit__(self, *failure: object) -> None:
         self._adapter.lock.release()
-
-
-def _unfinished_block(data: bytes | bytearray) -> bool:
-    """Whether `data` is the beginning of a definite block: line ends have no meaning inside."""
-    digits = bytes(data[1:2])
-    if data[:1] != b"#" or not digits.isdigit() or digits == b"0":
-        return False
-    start = 2 + int(digits)
-    count = data[2:start]
-    if len(data) < start:
-        return not count or count.isdigit()
-    return count.isdigit() and len(data) <= start + int(count)
-
-
-def _short(data: bytes | bytearray, most: int = 60) -> str:
-    """Bytes for a message: printable, on one line, abbreviated."""
-    shown = repr(bytes(data[:most]))[1:]
-    return shown if len(data) <= most else f"{shown}... ({len(data)} bytes)"
-
-
-def _quoted(command: str, most: int = 60) -> str:
-    shown = repr(command[:most])
-    return shown if len(command) <= most else f"{shown}... ({len(command)} characters)"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import h11
+import orjson
 
 from labctl.adapter import ByteAdapter
 from labctl.errors import ConnectionLost, InstrumentError, TransportTimeout
@@ -32,7 +33,7 @@ class Response:
     def json(self) -> Any:
         """The body as JSON; raises InstrumentError if it is not JSON."""
         try:
-            return json.loads(self.body)
+            return orjson.loads(self.body)
         except ValueError as error:
             raise InstrumentError(
                 f"{self.source} answered {self.status} with a body that is not JSON: "
@@ -65,7 +66,9 @@ class HttpClient:
         return self.request("POST", path, body, content_type, timeout=timeout)
 
     def post_json(self, path: str, obj: Any, *, timeout: float | None = None) -> Response:
-        return self.post(path, json.dumps(obj).encode(), "application/json", timeout=timeout)
+        return self.post(
+            path, json.dumps(obj, allow_nan=False).encode(), "application/json", timeout=timeout
+        )
 
     def request(
         self,

@@ -16,6 +16,7 @@ from pymeasure.instruments.common_base import DynamicProperty
 from labctl.adapter import ByteAdapter, Framing
 from labctl.clock import Clock, RealClock
 from labctl.errors import IdentityMismatch, InstrumentError, RequestError, nearest
+from labctl.transport.framing import quoted
 
 #: Most entries that are read from an instrument's error queue at a time.
 MOST_ERRORS = 50
@@ -90,11 +91,8 @@ class StrictReplies:
         return values
 
     def _nonsense(self, command: str, reply: str, wanted: str) -> InstrumentError:
-        shown = repr(reply[:60])
-        if len(reply) > 60:
-            shown += f"... ({len(reply)} characters)"
         return InstrumentError(
-            f"{self._label()}: {command!r} was answered with {shown}, not with {wanted}; "
+            f"{self._label()}: {command!r} was answered with {quoted(reply)}, not with {wanted}; "
             "check the connection and the model, then ask again"
         )
 

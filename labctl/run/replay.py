@@ -92,7 +92,7 @@ def _stretch(
     start = recorded.start
     transcript = None
     if mode == "wire":
-        from labctl.transport.wirelog import Transcript
+        from labctl.transport.replaying import Transcript
 
         transcript = Transcript(recorded.path / "wire.jsonl", stretch=number)
     stretch = Stretch(

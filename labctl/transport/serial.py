@@ -38,6 +38,7 @@ class SerialTransport:
 
         self._error = serial.SerialException
         self._port = port
+        self._coarse = "://" in port  # only says whether there is something, not how much
         try:
             self._serial = serial.serial_for_url(
                 port, timeout=0.0, write_timeout=SEND_TIMEOUT, **_parse(port, options)
@@ -58,26 +59,24 @@ class SerialTransport:
             raise self._lost(error) from error
 
     def receive(self, timeout: float) -> bytes:
-        port = self._serial
         try:
-            if port.timeout != timeout:
-                port.timeout = timeout
-            first = port.read(1)
-            if not first:
-                return b""
-            return bytes(first + self._rest())
+            self._patience(max(timeout, 0.0))
+            first = self._serial.read(1)
+            return bytes(first) + self._rest() if first else b""
         except (OSError, self._error, TypeError, ValueError) as error:
             raise self._lost(error) from error
 
     def _rest(self) -> bytes:
-        """What has arrived behind the first byte, without waiting."""
-        port = self._serial
-        waiting = port.in_waiting
-        if not waiting:
-            return b""
-        if waiting == 1 and port.timeout:  # socket:// only says whether there is something
-            port.timeout, waiting = 0.0, 1 << 16
-        return bytes(port.read(waiting))
+        """What has arrived behind the first byte."""
+        waiting = self._serial.in_waiting
+        if waiting and self._coarse:
+            self._patience(0.0)
+            waiting = 1 << 16
+        return bytes(self._serial.read(waiting)) if waiting else b""
+
+    def _patience(self, timeout: float) -> None:
+        if self._serial.timeout != timeout:  # to set it is slow: pyserial configures the port anew
+            self._serial.timeout = timeout
 
     def close(self) -> None:
         self._serial.close()

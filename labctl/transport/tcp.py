@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Callable
 
 from labctl.errors import ConnectionLost
 
@@ -29,6 +30,7 @@ class TcpTransport:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setblocking(False)
         self._closed = False
+        self._readable = _waiter(self._socket)
 
     def send(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -37,16 +39,18 @@ class TcpTransport:
                 try:
                     rest = rest[self._socket.send(rest) :]
                 except BlockingIOError:
-                    if not _ready(self._socket, SEND_TIMEOUT, writing=True):
+                    if not select.select((), (self._socket,), (), SEND_TIMEOUT)[1]:
                         raise TimeoutError from None
         except OSError as error:
             raise self._lost(error) from error
 
     def receive(self, timeout: float) -> bytes:
+        if self._closed:
+            raise self._lost(None)
         try:
-            if not _ready(self._socket, timeout):
+            if not self._readable(max(timeout, 0.0)):
                 return b""
-        except (OSError, ValueError) as error:  # ValueError: we have closed the socket
+        except OSError as error:
             raise self._lost(error) from error
         return self.arrived()
 
@@ -66,22 +70,19 @@ class TcpTransport:
         self._closed = True
         self._socket.close()
 
-    def _lost(self, error: Exception) -> ConnectionLost:
-        why = "closed on our side" if self._closed else _reason(error)
+    def _lost(self, error: Exception | None) -> ConnectionLost:
+        why = "closed on our side" if self._closed or error is None else _reason(error)
         return ConnectionLost(f"the connection to {self._where} broke ({why})")
 
 
-def _ready(connection: socket.socket, timeout: float, *, writing: bool = False) -> bool:
-    """Wait until the socket can be read (or written); False if it takes longer than `timeout`."""
-    if hasattr(select, "poll"):  # not on Windows; select fails for descriptors above 1023
+def _waiter(connection: socket.socket) -> Callable[[float], object]:
+    """A function that waits until there is something to read, at most so many seconds."""
+    if hasattr(select, "poll"):
         poll = select.poll()
-        poll.register(connection, select.POLLOUT if writing else select.POLLIN)
-        return bool(poll.poll(max(timeout, 0.0) * 1000.0))
-    wanted = (connection,)
-    readable, writable, _ = select.select(
-        () if writing else wanted, wanted if writing else (), (), max(timeout, 0.0)
-    )
-    return bool(readable or writable)
+        poll.register(connection, select.POLLIN)
+        return lambda timeout: poll.poll(timeout * 1000.0)
+    wanted = (connection,)  # Windows has no poll
+    return lambda timeout: select.select(wanted, (), (), timeout)[0]
 
 
 def _reason(error: Exception) -> str:

@@ -15,8 +15,9 @@ from labctl.clock import RealClock, VirtualClock
 from labctl.errors import ConnectionLost, InstrumentError, TransportTimeout
 from labctl.http import HttpClient
 from labctl.transport.link import Link
+from labctl.transport.replaying import Transcript
 from labctl.transport.tcp import TcpTransport
-from labctl.transport.wirelog import Transcript, WireLog, recording
+from labctl.transport.wirelog import WireLog, recording
 from simulated_instruments.faults import plan, wrap
 from simulated_instruments.protocol.http import BODY_LIMIT, HttpEndpoint
 from simulated_instruments.world import World

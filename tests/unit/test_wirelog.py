@@ -12,14 +12,8 @@ from labctl.clock import VirtualClock
 from labctl.errors import ConnectionLost, ReplayMismatch, StorageError, TransportTimeout
 from labctl.journal import Journal
 from labctl.transport.link import Link
-from labctl.transport.wirelog import (
-    LONGEST,
-    RecordingTransport,
-    Transcript,
-    WireLog,
-    cuts,
-    recording,
-)
+from labctl.transport.replaying import Transcript
+from labctl.transport.wirelog import LONGEST, RecordingTransport, WireLog, cuts, recording
 from simulated_instruments.faults import plan, wrap
 
 
