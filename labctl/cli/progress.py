@@ -145,10 +145,11 @@ def summary(folder: Any, outcome: Any, seconds: float) -> None:
     console = Console(highlight=False)
     if folder.result:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("result", "value", "meaning"):
-            table.add_column(column)
+        table.add_column("result", no_wrap=True)
+        table.add_column("value", no_wrap=True)
+        table.add_column("meaning", style="dim", overflow="fold")
         for name, result in folder.result.items():
-            table.add_row(name, measured(result), result.get("meaning", ""))
+            table.add_row(name, measured(result), folder.start.get("meanings", {}).get(name, ""))
         console.print(table)
     clock = ""
     if folder.start.get("mode") == "sim":

@@ -80,6 +80,7 @@ def show(arguments: Any) -> int:
         "identities": opened[-1]["identities"] if opened else {},
         "settings": opened[-1]["settings"] if opened else {},
         "results": folder.result,
+        "meanings": start.get("meanings", {}),
         "notes": folder.notes,
         "damage": folder.damage,
     }
@@ -105,7 +106,10 @@ def _print(document: dict[str, Any]) -> None:
         "parameters", ["name", "value", "unit"],
         [[n, str(v), document["units"][n]] for n, v in document["parameters"].items()],
     )  # fmt: skip
-    _table("results", ["name", "value"], [[n, measured(r)] for n, r in document["results"].items()])
+    _table(
+        "results", ["name", "value", "meaning"],
+        [[n, measured(r), document["meanings"].get(n, "")] for n, r in document["results"].items()],
+    )  # fmt: skip
     _table(
         "instruments", ["name", "identity", "settings"],
         [[n, i, ", ".join(f"{k} {v}" for k, v in document["settings"].get(n, {}).items())]

@@ -135,6 +135,7 @@ def start_entry(request: Request, checked: Checked) -> dict[str, Any]:
         **describe_parameters(procedure),
         "columns": list(procedure.DATA_COLUMNS),
         "traces": list(getattr(procedure, "TRACES", ())),
+        "meanings": {r.name: r.meaning for r in getattr(procedure, "RESULTS", ())},
         "bench": {"name": file.name, "path": str(file.path), "text": file.text} if file else None,
         "mode": checked.mode,
         "world": dict(checked.world),
