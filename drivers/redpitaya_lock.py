@@ -29,6 +29,8 @@ _POINTS = 16384
 _PAUSE_BOTH = 3  # a paused PID has its P and I gain at 0 and keeps its integrator
 _SCAN_DECIMATION = 64  # one scope curve is 8.4 ms
 _SCAN_SAMPLES = 1024  # of the curve that are fitted
+_READINGS = 10  # of the error signal make one lock test
+_PROBE = 0.25  # step of the setpoint, in fringe amplitudes, that a working lock follows
 _RAMP = np.concatenate([np.linspace(-1, 1, _POINTS // 2), np.linspace(1, -1, _POINTS // 2)])
 
 
@@ -344,19 +346,38 @@ class RedPitayaLock(LabInstrument):
         return self.relock()
 
     def locked(self) -> LockState:
-        """Test the lock with ten readings of the error signal and the state of the output."""
+        """Test the lock with ten readings of the error signal and the state of the output.
+
+        Without light the signal stays at the middle of the fringe, which looks like a lock at
+        angle 0: `follows` tells them apart, and `lock` and `relock` use it.
+        """
         if self.report is None:
             return LockState(math.nan, math.nan, saturated=False, ok=False)
         setpoint = self.setpoint if math.isnan(self._setpoint) else self._setpoint
-        readings = [self.error - setpoint for _ in range(10)]
+        readings = [self.error - setpoint for _ in range(_READINGS)]
         slope = self.report.amplitude * math.cos(self._target)  # V/rad
-        mean = sum(readings) / (10 * slope)
-        rms = math.sqrt(sum(e * e for e in readings) / 10) / slope
+        mean = sum(readings) / (_READINGS * slope)
+        rms = math.sqrt(sum(e * e for e in readings) / _READINGS) / slope
         flags, sync, _ = self.read_words(self._pid + 0x8, 3).tolist()
         saturated = bool(flags & 1)
         running = bool(sync >> self._number & 1)
         ok = running and not saturated and abs(mean) < self.mean_limit and rms < self.rms_limit
         return LockState(mean, rms, saturated, ok)
+
+    def follows(self) -> bool:
+        """Whether the error signal follows a step of the setpoint, which is then taken back."""
+        if self.report is None:
+            return False
+        setpoint = self.setpoint
+        step = -math.copysign(_PROBE * self.report.amplitude, self._target)
+        try:
+            self.setpoint = setpoint + step
+            self.clock.sleep(self.settle)
+            moved = sum(self.error - setpoint for _ in range(_READINGS)) / _READINGS
+        finally:
+            self.setpoint = setpoint
+            self.clock.sleep(self.settle)
+        return 0.5 < moved / step < 1.5
 
     def freeze(self) -> None:
         """Pause the controller: its output stays where it is, for example while a pump is off."""
@@ -385,8 +406,9 @@ class RedPitayaLock(LabInstrument):
             self.freeze()
             self.integrator = 0.0
             self.thaw()
+            follows = self.follows()
             state = self.locked()
-            if state.ok:
+            if state.ok and follows:
                 return state
         raise InstrumentError(
             f"{self.name}: no lock after {attempts} attempts (mean {state.mean:.3f} rad, rms "
