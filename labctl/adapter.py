@@ -20,11 +20,14 @@ from pymeasure.adapters import Adapter
 from labctl.clock import Clock
 from labctl.errors import ConnectionLost, InstrumentError, TransportTimeout
 from labctl.transport import Transport
-from labctl.transport.framing import Framing as Framing
-from labctl.transport.framing import quoted, short, unfinished_block
+from labctl.transport.framing import Framing, quoted, short, unfinished_block
+
+__all__ = ["ByteAdapter", "Framing"]
 
 log = logging.getLogger(__name__)
 
+#: Framing of most SCPI instruments.
+LINES = Framing()
 #: Silence that ends a reply without terminator, or a train of stray bytes, in seconds.
 QUIET = 0.02
 #: Seconds to wait before the first, second, ... attempt to open a lost connection again.
@@ -56,7 +59,7 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
         clock: Clock,
         *,
         name: str,
-        framing: Framing = Framing(),
+        framing: Framing = LINES,
         address: str = "",
     ) -> None:
         super().__init__()
