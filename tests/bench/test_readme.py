@@ -1,0 +1,54 @@
+"""The README's words are true: its commands parse, its procedure runs, its files exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from labctl import benchfile
+from labctl.cli import main
+from labctl.cli.parser import build_parser
+from labctl.run.folder import RunFolder
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FENCED = "\n".join(re.findall(r"^```\n(.*?)^```", README, re.S | re.M))
+COMMANDS = re.findall(r"^labctl (.+?)(?:\s{2,}#.*)?$", FENCED, re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_parse(command):
+    build_parser().parse_args(shlex.split(command))
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) > 15
+
+
+def test_the_procedure_runs(tmp_path, monkeypatch, capsys):
+    (block,) = re.findall(r"```python\n# laser_stability.py\n(.*?)```", README, re.S)
+    (tmp_path / "laser_stability.py").write_text(block, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (line,) = [c for c in COMMANDS if "laser_stability" in c]
+    assert main(shlex.split(line)) == 0
+    (path,) = [p for p in (tmp_path / "runs").iterdir() if p.is_dir()]
+    folder = RunFolder.open(path)
+    assert len(folder.rows) == 20
+    assert folder.result["mean"]["value"] == pytest.approx(20.0, rel=0.05)
+
+
+def test_the_bench_file_is_one():
+    (block,) = re.findall(r"```toml\n(.*?)```", README, re.S)
+    with pytest.raises(benchfile.BenchFileError, match="unknown instrument 'laser'"):
+        benchfile.parse(block, Path("my.toml"))  # the excerpt leaves the laser out
+    file = benchfile.parse(block.replace("laser.power", "analyser.centre"), Path("my.toml"))
+    assert file.mode == "real"
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
+def test_links_lead_somewhere(target):
+    assert (ROOT / target).exists()
