@@ -53,10 +53,9 @@ class Moments:
         """The mean over a Gaussian phase of `rms` rad that all modes share."""
         return Moments(self.number, np.exp(-2.0 * rms**2) * self.squeezing)
 
-    def only(self, modes: slice | NDArray[np.intp]) -> Moments:
+    def only(self, modes: NDArray[np.intp]) -> Moments:
         """The state of some of the modes; the others are ignored, not lost."""
-        rows = np.arange(len(self.number))[modes]
-        pick = np.ix_(rows, rows)
+        pick = (modes[:, None], modes)
         return Moments(self.number[pick], self.squeezing[pick])
 
     def collective(self, weights: Complex) -> tuple[float, complex]:

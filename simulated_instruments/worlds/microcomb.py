@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulated_instruments.physics.analyser import AnalyserModel
 from simulated_instruments.physics.comb import Comb
@@ -53,6 +54,8 @@ FRINGE_STEP, LO_STEP, RING_STEP = 0.001, 0.02, 0.1
 #: Changes in one second beyond which the laser is looked at point by point.
 FREQUENCY_JUMP = 10e6  # Hz
 POWER_JUMP = 0.01  # of the nominal power
+
+BLOCK = 64  # s that are looked up together
 
 AT_REST = -1.0  # in place of a time: the filter's crystal has arrived
 
@@ -296,7 +299,7 @@ class _SlowLaser:
         self._resonance_hz = resonance_hz
         self._nominal_mw = nominal_mw
         self._settings: tuple[Any, ...] = ()
-        self._known: dict[str, dict[float, float]] = {}
+        self._known: dict[str, dict[int, Real]] = {}
 
     def shift_hz(self, times: Real) -> Real:
         """Frequency (Hz) above the resonance at times (s)."""
@@ -314,28 +317,31 @@ class _SlowLaser:
 
     def _joined(self, name: str, exact: Callable[[Real], Real], times: Real, jump: float) -> Real:
         before = np.floor(times)
-        left, right = (self._nodes(name, exact, before + i) for i in (0.0, 1.0))
+        seconds = before.astype(np.int64)
+        left, right = self._nodes(name, exact, np.stack([seconds, seconds + 1]))
         joined = left + (times - before) * (right - left)
         wild = np.abs(right - left) > jump
         if wild.any():
             joined[wild] = exact(times[wild])
-        return joined
+        return np.asarray(joined)
 
-    def _nodes(self, name: str, exact: Callable[[Real], Real], seconds: Real) -> Real:
+    def _nodes(self, name: str, exact: Callable[[Real], Real], seconds: NDArray[np.int64]) -> Real:
         """Values at whole seconds; known ones are forgotten when the laser is told anything."""
         laser = self._laser
         settings = (laser.emitting, laser.current_ma, laser._coarse, laser._piezo, laser._scan)
         if settings != self._settings:
             self._settings, self._known = settings, {"shift": {}, "power": {}}
         known = self._known[name]
-        wanted, where = np.unique(seconds, return_inverse=True)
-        missing = [second for second in wanted.tolist() if second not in known]
-        if missing:
-            if len(known) > 10_000:
-                known.clear()
-                missing = wanted.tolist()
-            known.update(zip(missing, exact(np.array(missing)).tolist(), strict=True))
-        return np.array([known[second] for second in wanted.tolist()])[where]
+        block = seconds // BLOCK
+        values = np.empty(seconds.shape)
+        for number in range(int(block.min()), int(block.max()) + 1):
+            here = block == number
+            if not here.any():
+                continue
+            if number not in known:  # ahead of time as well: one look costs as much as many
+                known[number] = exact(np.arange(number * BLOCK, (number + 1) * BLOCK, dtype=float))
+            values[here] = known[number][seconds[here] - number * BLOCK]
+        return values
 
 
 def _groups(stage: Real, cell: Real) -> Iterator[tuple[tuple[float, float], Selection]]:
