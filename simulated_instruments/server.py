@@ -13,24 +13,19 @@ import logging
 import math
 import os
 import selectors
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from types import FrameType
 from typing import Any
 
 from labctl.clock import VirtualClock
 from labctl.transport import Endpoint
 from simulated_instruments import faults as faulty
 from simulated_instruments.instrument import Port, SimulatedInstrument
-from simulated_instruments.serving.connection import (
-    Connect,
-    FreeConnection,
-    Now,
-    SteppedConnection,
-)
+from simulated_instruments.serving.connection import Connect, FreeConnection, SteppedConnection
+from simulated_instruments.serving.pace import Now, PacedClock
+from simulated_instruments.serving.signals import ending_on_signals
 from simulated_instruments.serving.timeport import TimePort
 from simulated_instruments.serving.wire import PtyStream, SocketStream
 
@@ -49,18 +44,6 @@ LINGER = 1.0
 log = logging.getLogger(__name__)
 
 Address = dict[str, str]
-
-
-class PacedClock:
-    """Time that runs by itself, `pace` seconds per real second."""
-
-    def __init__(self, pace: float, start: float) -> None:
-        self._pace = pace
-        self._start = start
-        self._origin = time.monotonic()
-
-    def now(self) -> float:
-        return self._start + (time.monotonic() - self._origin) * self._pace
 
 
 class Server:
@@ -133,7 +116,7 @@ class Server:
     def serve_forever(self, stop: threading.Event | None = None) -> None:
         """Serve until `stop` is set, `stop()` is called, or Ctrl-C or SIGTERM; then close."""
         try:
-            with self._signals():
+            with ending_on_signals(self.stop, self._wake):
                 while not self._stopping and not (stop and stop.is_set()):
                     self._turn(stop is not None)
         finally:
@@ -187,7 +170,8 @@ class Server:
             scheme = "http"
         visa = {}
         if port.protocol == "scpi":
-            visa = {"visa": f"TCPIP::{self._host}::{number}::SOCKET"}
+            host = self._at(number).rpartition(":")[0]
+            visa = {"visa": f"TCPIP::{host}::{number}::SOCKET"}
         self._add(name, port.protocol, f"{scheme}://{self._at(number)}", "tcp", role, **visa)
 
     def _add(
@@ -323,27 +307,6 @@ class Server:
     def _wake_up(self, _: int) -> None:
         with contextlib.suppress(OSError):
             self._woken.recv(4096)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """In the main thread, let Ctrl-C and SIGTERM end the loop at a safe place."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(_: int, __: FrameType | None) -> None:
-            self.stop()
-
-        handled = (signal.SIGINT, signal.SIGTERM)
-        before: list[Any] = [signal.signal(number, stop) for number in handled]
-        # Windows runs Python's handlers only after the loop woke up, so the signal wakes it.
-        wake_before = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(wake_before)
-            for number, handler in zip(handled, before, strict=True):
-                signal.signal(number, handler)
 
 
 def _connector(

@@ -6,11 +6,11 @@ import logging
 import selectors
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from labctl.clock import VirtualClock
 from labctl.transport import Endpoint
 from labctl.transport.link import Link
+from simulated_instruments.serving.pace import Now
 from simulated_instruments.serving.wire import Stream, Wire
 
 log = logging.getLogger(__name__)
@@ -28,12 +28,6 @@ MOST_TURNS = 1000
 HELD_LIMIT = 256 << 20
 
 Connect = Callable[[], Endpoint]
-
-
-class Now(Protocol):
-    """The server's time (s)."""
-
-    def now(self) -> float: ...
 
 
 class FreeConnection:

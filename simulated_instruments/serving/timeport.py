@@ -27,7 +27,8 @@ from collections.abc import Callable
 from typing import Any
 
 from labctl.clock import VirtualClock
-from simulated_instruments.serving.connection import Now, SteppedConnection
+from simulated_instruments.serving.connection import SteppedConnection
+from simulated_instruments.serving.pace import Now
 from simulated_instruments.serving.wire import Stream, Wire
 
 #: Bytes of one question, and questions that one client may have open.
