@@ -36,7 +36,7 @@ else:
 
 
 def life(arguments: list[str], rows: int, delay: float) -> list[int]:
-    """Run until `rows` rows are acknowledged and `delay` s more, then kill -9; the rows' indices."""
+    """Run until `rows` rows are acknowledged and `delay` s more, kill -9; the rows' indices."""
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments], stdout=subprocess.PIPE, text=True
     )

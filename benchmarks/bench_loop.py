@@ -1,6 +1,6 @@
 """Procedure loop with null instruments, every row kill-safe: ours beside pymeasure's own worker.
 
-    python benchmarks/bench_loop.py [rows]
+python benchmarks/bench_loop.py [rows]
 """
 
 from __future__ import annotations

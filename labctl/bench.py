@@ -284,10 +284,12 @@ class Bench:
                 f"instrument {entry.name!r} has no address, so it cannot be opened in real mode",
                 entry.name, "instruments",
             )  # fmt: skip
+        clock = self.clock
         if self.file.clock:
-            from labctl.transport.stepped import open_stepped_transport
+            from labctl.transport.stepped import SteppedClock, open_stepped_transport
 
-            return lambda: open_stepped_transport(entry.address, self.clock)
+            assert isinstance(clock, SteppedClock)
+            return lambda: open_stepped_transport(entry.address, clock)
         from labctl.transport.opening import open_transport
 
         return lambda: open_transport(entry.address, self.clock)
@@ -333,7 +335,7 @@ class Bench:
                     entry.period,
                     entry.unit,
                     lambda: self.speaking("interlock"),
-                )  # fmt: skip
+                )
             )
         return bound
 

@@ -16,8 +16,16 @@ MODES = ("real", "sim", "replay")
 _TOP = {"bench", "world", "instruments", "interlocks"}
 _BENCH = {"title", "mode", "clock", "procedures", "meaning"}
 _INSTRUMENT = {
-    "driver", "address", "simulator", "mode", "identity", "timeout", "settings", "faults", "meaning",
-}  # fmt: skip
+    "driver",
+    "address",
+    "simulator",
+    "mode",
+    "identity",
+    "timeout",
+    "settings",
+    "faults",
+    "meaning",
+}
 _INTERLOCK = {"read", "min", "max", "period", "unit", "meaning"}
 
 
@@ -168,7 +176,7 @@ class Checker:
         value = table[key]
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        if not isinstance(value, kind) or (kind is float and math.isnan(value)):
+        if not isinstance(value, kind) or (isinstance(value, float) and math.isnan(value)):
             self.fail(f"{key} = {value!r} must be a {kind.__name__}", key, where)
         return value
 

@@ -50,7 +50,7 @@ class Manager:
         items: dict[int, Item] = {}
         order: list[int] = []
         for entry in entries:
-            kind, number = entry.get("entry"), entry.get("item")
+            kind, number = entry["entry"], int(entry["item"])
             if kind == "add":
                 items[number] = Item(number, entry["request"])
                 order.append(number)

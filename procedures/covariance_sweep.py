@@ -87,14 +87,15 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
         self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
-        """Dark noise, then mode by mode outwards, each followed by its pairs with earlier ones.
+        """Dark noise, then mode by mode inwards, each followed by its pairs with earlier ones.
 
         A covariance is the difference of a pair's and its modes' variances; measured within
-        minutes of each other, they see the same detuning although the laser drifts.
+        minutes of each other, they see the same detuning although the laser drifts. The outermost
+        modes come first because they depend most on the detuning.
         """
         yield _point("dark", 0, X, 0, X)
         pairs: dict[int, list[tuple[int, int]]] = {}
-        modes = outwards(measured_modes(self.topology))
+        modes = outwards(measured_modes(self.topology))[::-1]
         rank = {mode: place for place, mode in enumerate(modes)}
         for i, j in measured_pairs(self.topology, self.selection):
             pairs.setdefault(max(i, j, key=rank.__getitem__), []).append((i, j))

@@ -38,9 +38,8 @@ def check(arguments: Any) -> int:
                     "interlocks": locks})  # fmt: skip
     else:
         for row in rows:
-            print(
-                f"{'ok ' if row['ok'] else 'BAD'}  {row['instrument']}: {row['error'] or row['identity']}"
-            )
+            text = row["error"] or row["identity"]
+            print(f"{'ok ' if row['ok'] else 'BAD'}  {row['instrument']}: {text}")
         for lock in locks:
             print(f"{'ok ' if lock['ok'] else 'BAD'}  interlock {lock['read']}: {lock['text']}")
     if not good:

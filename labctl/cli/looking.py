@@ -204,7 +204,8 @@ def _show_bench(document: dict[str, Any]) -> None:
     print(f"{document['name']}: {document['title']}\n{document['path']}\n")
     _table(
         "instruments", ["name", "driver", "address", "simulator"],
-        [[n, i["driver"], i["address"], i["simulator"]] for n, i in document["instruments"].items()],
+        [[name, one["driver"], one["address"], one["simulator"]]
+         for name, one in document["instruments"].items()],
     )  # fmt: skip
     _table(
         "world (--world NAME=VALUE)", ["name", "value", "unit", "limits", "meaning", "source"],
@@ -213,8 +214,8 @@ def _show_bench(document: dict[str, Any]) -> None:
     )  # fmt: skip
     _table(
         "interlocks", ["quantity", "allowed", "every", "meaning"],
-        [[i["read"], f"{i['min']:g} to {i['max']:g} {i['unit']}", f"{i['period']:g} s", i["meaning"]]
-         for i in document["interlocks"]],
+        [[one["read"], f"{one['min']:g} to {one['max']:g} {one['unit']}",
+          f"{one['period']:g} s", one["meaning"]] for one in document["interlocks"]],
     )  # fmt: skip
 
 
@@ -232,8 +233,6 @@ def doctor(arguments: Any) -> int:
 
 
 def _check_python() -> str:
-    if sys.version_info < (3, 11):
-        raise LabError(f"{sys.version.split()[0]} is too old; 3.11 or newer is needed")
     return sys.version.split()[0]
 
 

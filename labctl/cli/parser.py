@@ -44,7 +44,7 @@ def _call(target: str) -> Callable[[Any], int]:
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="labctl",
-        description="Run quantum-optics measurements on the bench, on simulators, or from recordings.",
+        description="Run quantum-optics measurements: bench, simulators, or recordings.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

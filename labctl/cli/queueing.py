@@ -32,8 +32,8 @@ def show(arguments: Any) -> int:
     for item in items:
         wanted = item.request
         values = " ".join(f"{name}={value}" for name, value in wanted["parameters"].items())
-        line = f"{item.number:4d}  {item.status:<11}  {wanted['procedure']}  {wanted['bench']}  {values}"
-        print(f"{line.rstrip()}{'  ' + item.reason if item.reason else ''}")
+        words = [f"{item.number:4d}", f"{item.status:<11}", wanted["procedure"], wanted["bench"]]
+        print("  ".join(word for word in (*words, values, item.reason) if word))
     return 0
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -81,32 +80,26 @@ def list_runs(
         conditions.append("instr(search, ?) > 0")
         values.append(word)
     query = f"SELECT * FROM runs WHERE {' AND '.join(conditions)} ORDER BY number, folder"
-    if not base.is_dir():
+    if next(numbered(base), None) is None:
         return []
-    with _index(base) as index:
-        return [_summary(base, line) for line in index.execute(query, values)]
-
-
-@contextlib.contextmanager
-def _index(base: Path) -> Iterator[sqlite3.Connection]:
-    """Open the index, brought up to date: the file, the file made anew, or one in memory."""
     path = base / INDEX
-    for attempt in (str(path), str(path), ":memory:"):
-        index = None
+    for attempt in (str(path), str(path)):
         try:
-            index = sqlite3.connect(attempt, timeout=5.0, isolation_level=None)
-            index.row_factory = sqlite3.Row
-            _refresh(index, base)
-        except sqlite3.DatabaseError as exc:
-            if index is not None:
-                index.close()
-            if not isinstance(exc, sqlite3.OperationalError):  # not a database, or malformed
-                with contextlib.suppress(OSError):
-                    path.unlink()
-            continue
-        with contextlib.closing(index):
-            yield index
-        return
+            return _look(attempt, base, query, values)
+        except sqlite3.OperationalError:
+            break  # it cannot be written, or somebody holds it
+        except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError):
+            with contextlib.suppress(OSError):  # damaged
+                path.unlink()
+    return _look(":memory:", base, query, values)
+
+
+def _look(index: str, base: Path, query: str, values: list[Any]) -> list[RunSummary]:
+    """Bring an index up to date and select from it."""
+    with contextlib.closing(sqlite3.connect(index, timeout=5.0, isolation_level=None)) as db:
+        db.row_factory = sqlite3.Row
+        _refresh(db, base)
+        return [_summary(base, line) for line in db.execute(query, values)]
 
 
 def _refresh(index: sqlite3.Connection, base: Path) -> None:
@@ -116,17 +109,16 @@ def _refresh(index: sqlite3.Connection, base: Path) -> None:
         with contextlib.suppress(OSError):
             stat = (path / "run.jsonl").stat()
             found[path.name] = (stat.st_size, stat.st_mtime_ns)
-    if index.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-        known = {}
-    else:
+    known = {}
+    if _is_current(index):
         lines = index.execute("SELECT folder, size, modified FROM runs")
         known = {folder: (size, modified) for folder, size, modified in lines}
-    if known == found:
-        return
+        if known == found:
+            return
     changed = [name for name, state in found.items() if known.get(name) != state]
     read = [(name, *found[name], *_read(base / name)) for name in changed]
     index.execute("BEGIN IMMEDIATE")
-    if index.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+    if not _is_current(index):
         index.execute("DROP TABLE IF EXISTS runs")
         index.execute(_TABLE)
         index.execute(f"PRAGMA user_version = {_VERSION}")
@@ -135,6 +127,10 @@ def _refresh(index: sqlite3.Connection, base: Path) -> None:
     )
     index.executemany("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?)", read)
     index.execute("COMMIT")
+
+
+def _is_current(index: sqlite3.Connection) -> bool:
+    return bool(index.execute("PRAGMA user_version").fetchone()[0] == _VERSION)
 
 
 def _read(path: Path) -> tuple[Any, ...]:

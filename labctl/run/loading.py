@@ -110,7 +110,7 @@ def build(cls: type, parameters: Mapping[str, Any]) -> Any:
     if issubclass(cls, LabProcedure):
         return cls(**parameters)
     try:
-        procedure = cls()
+        procedure: Any = cls()
     except LabError:
         raise
     except Exception as error:

@@ -235,7 +235,8 @@ class Stretch:
 
     def run(self) -> Outcome:
         """Measure what is left and end in a recorded, safe state, whatever happens."""
-        status, reason, error = "failed", "", None
+        status, reason = "failed", ""
+        error: BaseException | None = None
         control = Control(self.folder.path, self._clock, self._paused)
         with interruptible(control):
             try:

@@ -2,8 +2,9 @@
 
 Noise behind a Gaussian resolution filter has exponentially distributed power. Its envelope (as
 power, voltage or logarithm) passes a single-pole video filter; a detector makes one number of each
-bucket. The displayed power is a Gamma variable whose shape follows from the exact variance of the
-filtered envelope; successive points are correlated through a Gaussian copula.
+bucket. The displayed power is taken as a Gamma variable whose shape follows from the exact variance
+of the filtered envelope (right without filter, and in the limit of many averages); successive
+points are correlated through a Gaussian copula.
 
 The variance is exact for any ratio of the bandwidths: the envelope's autocovariance is
 sum_n c_n g^(2n), with g^2 = exp(-a^2 u^2), a = pi RBW / sqrt(2 ln 2), at lag u, and coefficients

@@ -173,8 +173,8 @@ def test_killed_run_is_interrupted_and_can_be_resumed(bench_file, tmp_path):
     # The recorded parameters would kill us as well, so resume as a person would: elsewhere.
     done = subprocess.run(
         [sys.executable, "-c",
-         "import os, sys; sys.path.insert(0, sys.argv[1]); os._exit = lambda code: None\n"
-         "from labctl.cli import main\nsys.exit(main(['resume', sys.argv[2]]))",
+         ("import os, sys; sys.path.insert(0, sys.argv[1]); os._exit = lambda code: None\n"
+          "from labctl.cli import main\nsys.exit(main(['resume', sys.argv[2]]))"),
          SUPPORT, str(path)], check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0

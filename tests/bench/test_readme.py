@@ -15,7 +15,11 @@ from labctl.run.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FENCED = "\n".join(re.findall(r"^```\n(.*?)^```", README, re.S | re.M))
+FENCED = "\n".join(
+    body
+    for language, body in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.S | re.M)
+    if not language
+)
 COMMANDS = re.findall(r"^labctl (.+?)(?:\s{2,}#.*)?$", FENCED, re.M)
 
 
