@@ -80,9 +80,13 @@ def serve(arguments: Any) -> int:
     world = world_values(file, assignments(arguments.world, "--world"))
     instruments = simulators(file, arguments.seed, world)
     target = "simulated_instruments.server:Server"
-    server = load_target(target, "server", file, "bench")(
-        instruments, host=arguments.host, pace=arguments.pace
-    )
+    faults = {name: entry.faults for name, entry in file.instruments.items() if entry.faults}
+    try:
+        server = load_target(target, "server", file, "bench")(
+            instruments, host=arguments.host, pace=arguments.pace, faults=faults
+        )
+    except ValueError as error:
+        raise RequestError(f"labctl serve: {error}") from None
     addresses = server.addresses()
     if arguments.json:
         for address in [*addresses, {"ready": True}]:
