@@ -180,9 +180,11 @@ class _NetCDF:
             attributes[f"version {name}"] = version
         for name, value in attributes.items():
             if value not in (None, ""):
-                self.file.attrs[name.replace("/", "_")] = (
-                    value if isinstance(value, str | float | int) else to_json(value).decode()
+                plain = isinstance(value, str | float) or (
+                    type(value) is int and abs(value) < 2**63
                 )
+                text = value if plain else to_json(value).decode()
+                self.file.attrs[name.replace("/", "_")] = text
         import h5py
 
         group = self.file.create_group("labctl")
