@@ -30,9 +30,9 @@ class Comb:
 
     def frequencies_thz(self, laser_hz: float) -> Real:
         """Optical frequencies (THz) of all lines."""
-        return (laser_hz + self.orders * self.spacing_hz) * 1e-12
+        return np.asarray((laser_hz + self.orders * self.spacing_hz) * 1e-12)
 
     def amplitudes(self) -> Real:
         """Field amplitudes of all lines, falling off with the square of the line number in dB."""
         fall = self.rolloff_db * (self.orders / self.reach) ** 2
-        return np.asarray(10.0 ** (-fall / 20.0))
+        return np.asarray(10.0 ** (-fall / 20.0), dtype=float)

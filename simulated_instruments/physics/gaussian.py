@@ -34,8 +34,9 @@ class Moments:
             covariance[n:, :n],
             covariance[n:, n:],
         )
-        number = (xx + pp - 2.0 * np.eye(n) + 1j * (xp - px)) / 4.0
-        return cls(number, (xx - pp + 1j * (xp + px)) / 4.0)
+        number: Complex = (xx + pp - 2.0 * np.eye(n) + 1j * (xp - px)) / 4.0
+        squeezing: Complex = (xx - pp + 1j * (xp + px)) / 4.0
+        return cls(number, squeezing)
 
     def covariance(self) -> Real:
         """The covariance matrix in blocked order, vacuum variance 1."""

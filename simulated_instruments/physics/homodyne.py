@@ -25,8 +25,9 @@ def relative_variance(
 ) -> Real:
     """Noise power over shot noise; `phase` and `jitter` (rms) in rad."""
     turned = (np.asarray(squeezing) * np.exp(2j * np.asarray(phase))).real
-    blurred = np.exp(-2.0 * np.square(jitter)) * turned
-    return np.asarray(1.0 + 2.0 * efficiency * (np.asarray(number) + blurred))
+    blurred = np.exp(-2.0 * np.asarray(jitter, dtype=float) ** 2) * turned
+    light = np.asarray(number, dtype=float) + blurred
+    return np.asarray(1.0 + 2.0 * efficiency * light, dtype=float)
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Detector:
     def psd_w_per_hz(self, frequency_hz: Real, lo_power: ArrayLike, variance: ArrayLike) -> Real:
         """Noise density (W/Hz); `lo_power` in lines at 0 dB, `variance` relative to shot noise."""
         frequency = np.maximum(np.abs(frequency_hz), 1.0)
-        shot = _density(self.shot_dbm) * np.asarray(lo_power)
+        shot = _density(self.shot_dbm) * np.asarray(lo_power, dtype=float) * np.asarray(variance)
         dark = _density(self.dark_dbm) * (1.0 + self.corner_hz / frequency)
-        return (shot * variance + dark) / (1.0 + (frequency / self.bandwidth_hz) ** 2)
+        return (shot + dark) / (1.0 + (frequency / self.bandwidth_hz) ** 2)
 
 
 def _density(level_dbm: float) -> float:

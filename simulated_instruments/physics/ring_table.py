@@ -106,34 +106,65 @@ class RingTable:
             lo.seen[key] = moments.collective(lo.weights[lit])
         return lo.seen[key]
 
-    def interpolated(
+    def drifting(
         self, pumps: Pumps, lo: LocalOscillator, detuning: Real, power: Real, frequency: Real
     ) -> tuple[Real, Complex]:
         """What `lo` sees at many working points: arrays of one length, power above 0."""
-        number = np.zeros(detuning.shape)
-        squeezing = np.zeros(detuning.shape, dtype=complex)
-        rungs = _snapped(np.arcsinh(frequency / FREQUENCY_UNIT) / FREQUENCY_STEP)
+        rungs = _rungs(frequency)
         on_grid = rungs == np.floor(rungs)
-        for chosen, nodes in ((on_grid, _cubic), (~on_grid, _linear)):
-            if not chosen.any():
-                continue
-            axes = (
-                _Axis(detuning / DETUNING_STEP, nodes, lambda j: j * DETUNING_STEP),
-                _Axis(np.log(power) / POWER_STEP, nodes, lambda j: float(np.exp(j * POWER_STEP))),
-                _Axis(
-                    rungs,
-                    _cubic,
-                    lambda j: FREQUENCY_UNIT * float(np.sinh(abs(j) * FREQUENCY_STEP)),
-                ),
-            )
-            for cell, here in _cells(axes, chosen & (np.abs(frequency) < BAND)):
-                used = [axis.used(first, here) for axis, first in zip(axes, cell, strict=True)]
-                for (e, in_e), (p, in_p), (f, in_f) in itertools.product(*used):
-                    n, m = self.exact(pumps, lo, e, p, f)
-                    weight = in_e * in_p * in_f
-                    number[here] += weight * n
-                    squeezing[here] += weight * m
-        return number, squeezing
+        in_band = np.abs(frequency) < BAND
+        result = np.zeros(detuning.shape), np.zeros(detuning.shape, dtype=complex)
+        for chosen, nodes in ((on_grid & in_band, _cubic), (~on_grid & in_band, _linear)):
+            if chosen.any():
+                axes = (
+                    _Axis(detuning / DETUNING_STEP, nodes, lambda j: j * DETUNING_STEP),
+                    _Axis(np.log(power) / POWER_STEP, nodes, lambda j: np.exp(j * POWER_STEP)),
+                    _Axis(rungs, _cubic, _rung_hz),
+                )
+                self._blend(pumps, lo, axes, chosen, result)
+        return result
+
+    def frozen(
+        self, pumps: Pumps, lo: LocalOscillator, detuning: float, power: float, frequency: Real
+    ) -> tuple[Real, Complex]:
+        """What `lo` sees at one working point and many frequencies."""
+        rungs = _rungs(frequency)
+        nowhere = np.zeros(frequency.shape)
+        result = np.zeros(frequency.shape), np.zeros(frequency.shape, dtype=complex)
+        axes = (
+            _Axis(nowhere, _linear, lambda _: detuning),
+            _Axis(nowhere, _linear, lambda _: power),
+            _Axis(rungs, _cubic, _rung_hz),
+        )
+        self._blend(pumps, lo, axes, np.abs(frequency) < BAND, result)
+        return result
+
+    def _blend(
+        self,
+        pumps: Pumps,
+        lo: LocalOscillator,
+        axes: tuple[_Axis, _Axis, _Axis],
+        chosen: NDArray[np.bool_],
+        result: tuple[Real, Complex],
+    ) -> None:
+        """Add the weighted nodes to the result at the chosen points."""
+        number, squeezing = result
+        for cell, here in _cells(axes, chosen):
+            used = [axis.used(first, here) for axis, first in zip(axes, cell, strict=True)]
+            for (e, in_e), (p, in_p), (f, in_f) in itertools.product(*used):
+                n, m = self.exact(pumps, lo, e, p, f)
+                weight = in_e * in_p * in_f
+                number[here] += weight * n
+                squeezing[here] += weight * m
+
+
+def _rungs(frequency: Real) -> Real:
+    """Analysis frequencies (Hz) in steps of their grid."""
+    return _snapped(np.arcsinh(frequency / FREQUENCY_UNIT) / FREQUENCY_STEP)
+
+
+def _rung_hz(node: float) -> float:
+    return FREQUENCY_UNIT * float(np.sinh(abs(node) * FREQUENCY_STEP))  # spectra are even
 
 
 Nodes = dict[int, Real]  # weights of the nodes at these distances from the cell
@@ -173,7 +204,7 @@ class _Axis:
     def used(self, cell: float, here: Selection) -> list[tuple[float, Real]]:
         """Coordinates and weights of the nodes that points in one cell need."""
         picked = [(cell + i, weight[here]) for i, weight in self._weights.items()]
-        return [(self._value(node), weight) for node, weight in picked if weight.any()]
+        return [(float(self._value(node)), weight) for node, weight in picked if weight.any()]
 
 
 def _cells(axes: tuple[_Axis, ...], chosen: NDArray[np.bool_]) -> Iterator[tuple[Real, Selection]]:

@@ -15,6 +15,9 @@ light in it and follows the laser, so that only `thermal_drag` of a laser shift 
 detuning, and no light is coupled in outside `capture_range`. Inside it the power in the ring is
 taken as independent of the detuning. Slow changes of the laser are followed once per second.
 
+Above threshold the linear model has no state; the ring then shows the very loud noise of a ring
+just below (see `ring.LEAST_DAMPING`), and `ring_state` says that it oscillates.
+
 Source: Wang et al., "Large-scale cluster quantum microcombs", arXiv 2406.10715 ("paper").
 """
 
@@ -159,7 +162,7 @@ class MicrocombWorld(World):
         frequency = np.broadcast_to(np.asarray(frequency_hz, dtype=float), shape).ravel()
         times = np.broadcast_to(np.asarray(times_s, dtype=float), shape).ravel()
         variance, lo_power = np.ones(times.size), np.zeros(times.size)
-        power = self._slow.power(times)
+        power = self._slow.power(times) if times.size else lo_power
         if power.any():
             shift = self._slow.shift_hz(times)
             moving = times < self.shaper.settle_until
@@ -235,14 +238,13 @@ class MicrocombWorld(World):
                 now = np.array([ring_time])
                 at = float(self._detuning(self._slow.shift_hz(now)[0]))
                 relative = float(self._slow.power(now)[0])
-                for f in np.unique(frequency[captured]):
-                    here = captured & (frequency == f)
-                    number[here], squeezing[here] = self.ring.exact(
-                        turning, light.oscillator, at, relative, float(f)
+                if turning.lines and captured.any():
+                    number[captured], squeezing[captured] = self.ring.frozen(
+                        turning, light.oscillator, at, relative, frequency[captured]
                     )
                 return number, squeezing
         if pumps.lines and captured.any():
-            number[captured], squeezing[captured] = self.ring.interpolated(
+            number[captured], squeezing[captured] = self.ring.drifting(
                 pumps,
                 light.oscillator,
                 self._detuning(shift[captured]),

@@ -140,7 +140,7 @@ def test_interpolation_error(pumps, detuning):
     detunings = detuning + rng.uniform(-0.02, 0.02, 12)
     powers = np.exp(rng.uniform(-0.02, 0.02, 12))
     frequencies = np.where(np.arange(12) < 6, HALF_MHZ, rng.uniform(0, 5e6, 12))
-    n, m = table.interpolated(pumps, lo, detunings, powers, frequencies)
+    n, m = table.drifting(pumps, lo, detunings, powers, frequencies)
     for i in range(12):
         exact_n, exact_m = table.exact(pumps, lo, detunings[i], powers[i], frequencies[i])
         for phase in np.linspace(0, np.pi, 7):
@@ -166,7 +166,7 @@ def test_grid_points_are_solved_exactly_and_few():
     table = RingTable(0.001, GAMMA_HZ)
     lo = oscillator(m16=0.0, p16=0.0)
     pumps = SETS[0][0]
-    n, m = table.interpolated(pumps, lo, *arrays(-0.12, 1.0, HALF_MHZ))
+    n, m = table.drifting(pumps, lo, *arrays(-0.12, 1.0, HALF_MHZ))
     assert len(lo.seen) == 1
     assert (n[0], m[0]) == table.exact(pumps, lo, -0.12, 1.0, HALF_MHZ)
 
@@ -177,19 +177,30 @@ def test_interpolation_does_not_depend_on_company():
     detuning, frequency = -0.128 + np.cumsum(rng.normal(0, 1e-3, 30)), np.linspace(0.1e6, 3e6, 30)
     power = np.exp(np.cumsum(rng.normal(0, 1e-3, 30)))
     pumps = SETS[0][0]
-    n, m = RingTable(0.001, GAMMA_HZ).interpolated(
+    n, m = RingTable(0.001, GAMMA_HZ).drifting(
         pumps, oscillator(m16=0.3, p16=0.0), detuning, power, frequency
     )
     table, lo = RingTable(0.001, GAMMA_HZ), oscillator(m16=0.3, p16=0.0)
     for i in reversed(range(30)):
-        one = table.interpolated(pumps, lo, *arrays(detuning[i], power[i], frequency[i]))
+        one = table.drifting(pumps, lo, *arrays(detuning[i], power[i], frequency[i]))
         assert (one[0][0], one[1][0]) == (n[i], m[i])
+
+
+def test_frozen_point_over_frequency():
+    table = RingTable(0.001, GAMMA_HZ)
+    lo, pumps = oscillator(m16=0.3, p16=0.0), SETS[0][0]
+    frequencies = np.array([HALF_MHZ, 0.05e6, 1.7e6, 30e6])
+    n, m = table.frozen(pumps, lo, -0.1234, 0.95, frequencies)
+    for i, f in enumerate(frequencies):
+        exact_n, exact_m = table.exact(pumps, lo, -0.1234, 0.95, f)
+        assert n[i] == pytest.approx(exact_n, abs=1e-9 if i == 0 else 1e-3)
+        assert m[i] == pytest.approx(exact_m, abs=1e-9 if i == 0 else 1e-3)
 
 
 def test_far_outside_the_linewidth_the_ring_adds_nothing():
     table = RingTable(0.001, GAMMA_HZ)
     lo = oscillator(m16=-np.pi / 2, p16=0.0)
-    n, m = table.interpolated(SETS[0][0], lo, *arrays(-0.12, 1.0, 99e6))
+    n, m = table.drifting(SETS[0][0], lo, *arrays(-0.12, 1.0, 99e6))
     assert abs(1 + 2 * n + 2 * m.real - 1) < 0.01
-    n, m = table.interpolated(SETS[0][0], lo, *arrays(-0.12, 1.0, 101e6))
+    n, m = table.drifting(SETS[0][0], lo, *arrays(-0.12, 1.0, 101e6))
     assert (n[0], m[0]) == (0, 0)
