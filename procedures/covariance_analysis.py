@@ -76,10 +76,10 @@ def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
 def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray]:
     """Covariance matrix with aligned phases, and the angle by which each mode was rotated."""
     kinds = np.asarray(data["kind"])
-    light = kinds != "dark"
-    if light.sum() < sweep.settings or light.all():
+    light = (kinds != "dark") & (kinds != "scan")
+    if light.sum() < sweep.settings or "dark" not in kinds:
         raise RequestError(
-            f"the sweep has {len(kinds)} of {sweep.settings + 1} points; resume it first"
+            f"the sweep has {light.sum()} of {sweep.settings} settings; resume it first"
         )
     signal, shot = data["signal (mW)"], data["shot (mW)"]
     signal_error, shot_error = data["signal error (mW)"], data["shot error (mW)"]

@@ -14,6 +14,7 @@ from procedures.homodyne import (
     TRACE_COLUMNS,
     HomodyneMeasurement,
     power_columns,
+    squeezing_angle,
     to_db,
 )
 
@@ -30,14 +31,18 @@ NULLIFIER_WEIGHT = {"1d": 0.65, "2d": 0.5, "single": 1.0}
 X, P, XP = 0.0, math.pi / 2, math.pi / 4  # LO phases, rad
 ALONE = (("x", X), ("p", P), ("diagonal", XP))
 TOGETHER = (("x+x", X, X), ("p+p", P, P), ("x+p", X, P), ("p+x", P, X))
+PAIR_KINDS = frozenset(kind for kind, *_ in TOGETHER)
+#: LO phases of the scan that finds the squeezing angle of the first pair with each sum.
+SCAN_STEPS = 6
 
 
 class CovarianceSweep(HomodyneMeasurement, LabProcedure):
     """Homodyne covariance matrix of up to 60 comb modes, element by element.
 
     Every mode's x, p and x + p and every connected pair's four sums, each against its own shot
-    noise. The analysis aligns the phases, projects to the nearest physical state, and certifies
-    that no bipartition of all modes is separable.
+    noise, with the LO phases near those at which the pairs are squeezed. The analysis aligns the
+    phases, projects to the nearest physical state, and certifies that no bipartition of all modes
+    is separable.
     """
 
     topology: str = choice(
@@ -78,27 +83,32 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
         self.open_bench(self.topology)
         self._dark = 0.0
         self._seen: dict[tuple[str, int, int], float] = {}
+        self._scan: dict[int, dict[float, float]] = {}
+        self._turn: dict[int, float] = {}
         for row in self.rows:
-            self._seen[row["kind"], row["mode i"], row["mode j"]] = row["variance"]
-            if row["kind"] == "dark":
-                self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
+            self._remember(row)
 
     def shutdown(self) -> None:
         self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
-        """Dark noise, then mode by mode inwards, each followed by its pairs with earlier ones.
+        """Dark noise, LO phase scans, then mode by mode with its pairs with earlier ones.
 
         A covariance is the difference of a pair's and its modes' variances; measured within
         minutes of each other, they see the same detuning although the laser drifts. The outermost
         modes come first because they depend most on the detuning.
         """
         yield _point("dark", 0, X, 0, X)
-        pairs: dict[int, list[tuple[int, int]]] = {}
         modes = outwards(measured_modes(self.topology))[::-1]
         rank = {mode: place for place, mode in enumerate(modes)}
+        pairs: dict[int, list[tuple[int, int]]] = {}
         for i, j in measured_pairs(self.topology, self.selection):
             pairs.setdefault(max(i, j, key=rank.__getitem__), []).append((i, j))
+        for total in PAIR_SUMS[self.topology]:
+            i, j = next((i, j) for k in modes for i, j in pairs.get(k, ()) if i + j == total)
+            for step in range(SCAN_STEPS):
+                angle = math.pi * step / SCAN_STEPS
+                yield _point("scan", i, angle, j, angle)
         for mode in modes:
             for kind, angle in ALONE:
                 yield _point(kind, mode, angle, mode, angle)
@@ -108,33 +118,50 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         if point["kind"] == "dark":
-            first, second = self.read_dark()
-            self._dark = (first.value + second.value) / 2
-            return power_columns(first, second) | {"variance": 0.0, "lock rms (rad)": 0.0}
-        reading = self.read_quadrature(
-            {
-                point["mode i"]: point["angle i (rad)"],
-                point["mode j"]: point["angle j (rad)"],
+            row = power_columns(*self.read_dark()) | {"variance": 0.0, "lock rms (rad)": 0.0}
+        else:
+            # Both LO lines of a pair turn together such that x + p and p + x come to lie where
+            # the pair is squeezed: then its squeezing is measured, not calculated from others.
+            pair = point["kind"] in PAIR_KINDS
+            turn = self._turn.get(point["mode i"] + point["mode j"], 0.0) if pair else 0.0
+            angles = {
+                f"angle {line} (rad)": point[f"angle {line} (rad)"] + turn for line in ("i", "j")
             }
-        )
-        variance = (reading.signal.value - self._dark) / (reading.shot.value - self._dark)
-        self._seen[point["kind"], point["mode i"], point["mode j"]] = variance
-        if point["kind"] == TOGETHER[-1][0]:
-            self._show_pair(point["mode i"], point["mode j"])
-        return self.row(reading) | {"variance": variance}
+            reading = self.read_quadrature(
+                {point["mode i"]: angles["angle i (rad)"], point["mode j"]: angles["angle j (rad)"]}
+            )
+            signal, shot = reading.signal.value - self._dark, reading.shot.value - self._dark
+            row = self.row(reading) | {"variance": signal / shot} | angles
+        self._remember({**point, **row})
+        if point["kind"] == TOGETHER[-1][0] and row["variance"] > 0:
+            self.show(f"{point['mode i']}, {point['mode j']}", to_db(row["variance"]), "dB")
+        return row
 
-    def _show_pair(self, i: int, j: int) -> None:
-        """Show the two-mode squeezing of a pair, at the best phases."""
-        seen = self._seen
-        each = [seen.get((kind, k, k), math.nan) for kind in ("x", "p") for k in (i, j)]
-        four = [seen.get((kind, i, j), math.nan) for kind, *_ in TOGETHER]
-        # 4 <a_i a_j> = V_xx - V_pp + i (V_xp + V_px), with V_ij = Var(sum) - (V_ii + V_jj) / 2.
-        xi, xj, pi, pj = each
-        real = four[0] - four[1] - (xi + xj - pi - pj) / 2
-        imaginary = four[2] + four[3] - (xi + xj + pi + pj) / 2
-        best = sum(each) / 4 - math.hypot(real, imaginary) / 2
-        if best > 0:
-            self.show(f"two-mode squeezing of {i}, {j}", -to_db(best), "dB")
+    def _remember(self, row: Mapping[str, Any]) -> None:
+        """Keep what later points need: dark noise, and the LO phases at which pairs are squeezed.
+
+        The squeezing angle hardly changes from one pair to the next with the same sum.
+        """
+        kind, i, j = row["kind"], row["mode i"], row["mode j"]
+        if kind == "dark":
+            self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
+        elif kind == "scan":
+            scan = self._scan.setdefault(i + j, {})
+            scan[row["angle i (rad)"]] = row["variance"]
+            if len(scan) == SCAN_STEPS:
+                self._turn[i + j] = squeezing_angle(scan)[0] - XP
+        else:
+            self._seen[kind, i, j] = row["variance"]
+            if kind == TOGETHER[-1][0] and i + j in self._turn:
+                self._turn[i + j] += self._deviation(i, j)
+
+    def _deviation(self, i: int, j: int) -> float:
+        """By how much the LO phases of a pair just measured missed its squeezing angle (rad)."""
+        alone = [self._seen[kind, k, k] for kind in ("x", "p") for k in (i, j)]
+        xx, pp, xp, px = (self._seen[kind, i, j] for kind, *_ in TOGETHER)
+        # 4 <a_i a_j> = V_xx - V_pp + i (V_xp + V_px), with V_ij = Var(sum) - (V_ii + V_jj) / 2;
+        # its argument is -pi / 2 where p + x is squeezed.
+        return 0.5 * math.atan2(xx - pp, sum(alone) / 2 - xp - px)
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Covariance matrix, nullifiers, PPT values, certificate and Fisher information."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from labctl.procedure import RunData
 from procedures.covariance_sweep import NULLIFIER_WEIGHT, PAIR_SUMS, measured_pairs
-from procedures.homodyne import dark_power, to_db
+from procedures.homodyne import dark_power, fit_scan, scan_design, to_db
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,7 +185,7 @@ def graph(data: RunData) -> Figure:
 
 def squeezing(data: RunData) -> Figure:
     """Noise traces of the four quadratures against shot noise, and the scan of the LO phase."""
-    from procedures.squeezing_spectrum import QUADRATURES, RESULTS, fit_scan, scan_design
+    from procedures.squeezing_spectrum import QUADRATURES, RESULTS
 
     kinds = np.asarray(data["kind"])
     powers = data["signal (mW)"], data["shot (mW)"]

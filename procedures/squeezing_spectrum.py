@@ -19,6 +19,7 @@ from procedures.homodyne import (
     db_error,
     noise_over_shot,
     power_columns,
+    squeezing_angle,
     to_db,
 )
 
@@ -153,27 +154,3 @@ def relative_noise(data: RunData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         signal[light], errors[0][light], shot[light], errors[1][light], *dark
     )
     return variance, error, kinds
-
-
-def squeezing_angle(scan: Mapping[float, float]) -> tuple[float, float]:
-    """Phase (rad) of the least noise, and its standard error, from variances by LO phase (rad)."""
-    (_, b, c), spread = fit_scan(np.array(list(scan)), np.array(list(scan.values())))
-    slope = np.array([0.0, -c, b]) / (2.0 * (b * b + c * c))
-    return 0.5 * math.atan2(-c, -b), float(np.sqrt(slope @ spread @ slope))
-
-
-def fit_scan(theta: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares of a + b cos 2 theta + c sin 2 theta: coefficients and their covariance.
-
-    Noise powers have equal relative errors, so a point counts with the inverse square of its
-    value; how large they are is taken from the scatter around the fit.
-    """
-    design = scan_design(theta) / values[:, None]
-    coefficients, *_ = np.linalg.lstsq(design, np.ones_like(values), rcond=None)
-    scatter = np.sum((design @ coefficients - 1.0) ** 2) / (len(values) - 3)
-    return coefficients, np.linalg.inv(design.T @ design) * scatter
-
-
-def scan_design(theta: np.ndarray) -> np.ndarray:
-    """Columns 1, cos 2 theta, sin 2 theta."""
-    return np.stack([np.ones_like(theta), np.cos(2 * theta), np.sin(2 * theta)], axis=1)
