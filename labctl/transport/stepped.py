@@ -72,9 +72,10 @@ class SteppedClock(VirtualClock):
         """Remember that `count` bytes went to `connection`; the next question names them."""
         self._sent.append((*connection, count))
 
-    def await_bytes(self, connection: Connection, timeout: float) -> int:
+    def await_bytes(self, connection: Connection, timeout: float | None) -> int:
         """Let time pass until bytes are due, at most `timeout` s; return all bytes ever promised.
 
+        Without a timeout, ask only for what is due of the replies that the server already knows.
         The promise is a total since the connection was opened, so a read that was interrupted
         does not make the next one wait for bytes that came already.
         """
@@ -162,6 +163,13 @@ class SteppedTransport:
 
     def receive(self, timeout: float) -> bytes:
         """Return what is due, letting at most `timeout` s pass; b"" if nothing came in time."""
+        return self._read_promised(timeout)
+
+    def arrived(self) -> bytes:
+        """Return what is due already, without asking the simulator for more."""
+        return self._read_promised(None)
+
+    def _read_promised(self, timeout: float | None) -> bytes:
         source = self._open_socket()
         self._promised = self._clock.await_bytes(self._connection, timeout)
         arrived = bytearray()

@@ -94,6 +94,8 @@ class FreeConnection:
 
     def _give(self, data: bytes) -> None:
         """Hand bytes to the simulator and note its replies."""
+        while self._due and not self._due[-1][1]:
+            self._due.pop()  # a wish to be fed later is renewed if it still holds
         try:
             self._due.extend(self._endpoint.feed(data, self._clock.now()))
         except Exception:  # a fault of one simulator must not take the others down
@@ -153,19 +155,26 @@ class SteppedConnection:
         try:
             self._link.send(data)
         except Exception:
-            log.exception("a simulator failed on %r", data[:80])
-            self.wire.close()
+            self._fail(f"on {data[:80]!r}")
 
-    def receive(self, timeout: float) -> None:
-        """Let time pass as the in-process link does, and send what it returns."""
+    def receive(self, timeout: float | None) -> None:
+        """Let time pass as the in-process link does, and send what it returns.
+
+        Without a timeout: send what is due of the replies already known.
+        """
         try:
-            data = self._link.receive(timeout)
+            data = self._link.arrived() if timeout is None else self._link.receive(timeout)
         except Exception:
-            log.exception("a simulator failed when asked for data")
-            self.wire.close()
+            self._fail("when asked for data")
             return
         self.promised += len(data)
         self.wire.write(data)
+
+    def _fail(self, when: str) -> None:
+        """End the connection: the simulator has hung up, or does not work."""
+        if not getattr(self._endpoint, "closed", False):
+            log.exception("a simulator failed %s", when)
+        self.wire.close()
 
     def _hold(self, data: bytes) -> None:
         self._held += data

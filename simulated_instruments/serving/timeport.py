@@ -9,7 +9,8 @@ question, in order; the simulators get exactly those messages before anything el
 | `now` | | nothing |
 | `attach` | `connection` | this connection, which must not be open yet, will be a stepped one |
 | `move` | `to` (s) | time moves to `to`, never backwards |
-| `receive` | `connection`, `timeout` (s) | time moves until bytes are due, at most by `timeout` |
+| `receive` | `connection`, `timeout` (s) | time moves until bytes are due, at most by `timeout`; \
+null: only what is due of the replies already known |
 | `detach` | `connection` | nothing more; it is about to close |
 
 Answer: `{"id": same, "now": s, "pace": number}`, for `receive` also `"expect"`: all bytes that the
@@ -144,12 +145,14 @@ class TimePort:
                 connection = self._stepped.get((client, server))
                 if connection is None:
                     return {"error": f"connection {client} -> {server} is closed"}
-                timeout = float(question["timeout"])
-                if not 0 <= timeout < math.inf:
+                timeout = question["timeout"]
+                if timeout is not None and not 0 <= float(timeout) < math.inf:
                     raise ValueError(f"cannot wait for {timeout} s")
                 self._before_move()
                 connection.receive(timeout)
                 self._after_move()
+                if not connection.wire.open:
+                    return {"error": f"connection {client} -> {server} is closed"}
                 return {"expect": connection.promised}
         return {"error": f"cannot do {verb!r}"}
 

@@ -30,13 +30,16 @@ class Heater:
 
 class ToyEndpoint:
     """`NAME?`, `WHEN?` (the time), `SLOW? s` (answers late), `HEAT x`, `TOTAL?`, `BLOCK? n`,
-    `PUSH s` (says the time every s, unasked), `BREAK` (a bug of the simulator), `BYE` (hangs up).
+    `PUSH s` (says the time every s, unasked), `BUSY s` (acts on nothing for s), `BREAK` (a bug of
+    the simulator), `BYE` (hangs up).
     """
 
     def __init__(self, toy: SimulatedInstrument) -> None:
         self.toy = toy
         self.world = toy.world
         self.line = b""
+        self.pending: list[bytes] = []
+        self.busy_until = 0.0
         self.greeting = [b"hello\n"]
         self.push_every = 0.0
         self.push_next = 0.0
@@ -48,8 +51,11 @@ class ToyEndpoint:
         self.greeting = []
         *lines, self.line = (self.line + data).split(b"\n")
         self.line = self.line[-1000:]
-        for line in lines:
-            replies += self.obey(line.decode("latin-1").strip(), now)
+        self.pending += lines
+        while self.pending and now >= self.busy_until:
+            replies += self.obey(self.pending.pop(0).decode("latin-1").strip(), now)
+        if self.pending:
+            replies.append((self.busy_until, b""))
         while self.push_every and self.push_next <= now:
             replies.append((now, f"push {self.push_next!r}\n".encode()))
             self.push_next += self.push_every
@@ -80,6 +86,8 @@ class ToyEndpoint:
                 return [(now + 0.003, f"{heater.total!r}\n".encode())]
             case "BLOCK?":
                 return [(now + 0.001, bytes(int(number)) + b"\n")]
+            case "BUSY":
+                self.busy_until = now + number
             case "PUSH":
                 self.push_every, self.push_next = number, now
             case "BREAK":

@@ -266,6 +266,33 @@ def test_time_port_refuses_nonsense_and_goes_on(one, dial, question):
         assert json.loads(clock.ask('{"do": "now"}')) == {"id": None, "now": 0.0, "pace": 0}
 
 
+def test_a_busy_instrument_goes_on_at_the_exact_time(one, dial):
+    with serving(one, pace=0) as addresses:
+        client, clock = dial(addresses, "a"), dial(addresses, "clock")
+        assert client.line() == b"hello\n"
+        client.send(b"BUSY 2.5\nWHEN?\nBUSY 0.5\nWHEN?\nNAME?\n")
+        assert json.loads(clock.ask('{"do": "move", "to": 10}'))["now"] == 10
+        assert [client.line() for _ in range(3)] == [b"2.5\n", b"3.0\n", b"a\n"]
+
+
+def test_a_busy_instrument_answers_in_real_time(one, dial):
+    with serving(one, pace=100) as addresses:
+        client = dial(addresses, "a")
+        assert client.line() == b"hello\n"
+        before = float(client.ask("WHEN?"))
+        client.send(b"BUSY 5\nWHEN?\n")
+        assert float(client.line()) >= before + 5
+
+
+def test_faults_strike_replies_not_the_end_of_being_busy(one, dial):
+    with serving(one, pace=0, faults={"a": {"drop": [2], "double": [3]}}) as addresses:
+        client, clock = dial(addresses, "a"), dial(addresses, "clock")
+        assert client.line() == b"hello\n"
+        client.send(b"BUSY 1\nNAME?\nBUSY 1\nWHEN?\n")
+        clock.ask('{"do": "move", "to": 3}')
+        assert (client.line(), client.line()) == (b"2.0\n", b"2.0\n")
+
+
 def test_time_that_runs_by_itself_is_not_moved(one, dial):
     with serving(one, pace=2) as addresses:
         clock = dial(addresses, "clock")

@@ -11,13 +11,14 @@ from labctl.clock import VirtualClock
 from labctl.errors import ConnectionLost
 from labctl.transport.link import Link
 from labctl.transport.stepped import SteppedClock, open_stepped_transport
+from simulated_instruments.faults import plan, wrap
 from simulated_instruments.server import address_of, serving
 from simulated_instruments.world import World
 
 SECONDS = st.sampled_from([0.0, 1e-3, 0.1, 1 / 3, 2.0])
 COMMANDS = st.sampled_from(
     [b"NAME?\n", b"WHEN?\n", b"TOTAL?\n", b"HEAT 3\n", b"HEAT 0.7\n", b"SLOW? 0.05\n", b"NA",
-     b"ME?", b"\n", b"SLOW? 1.7\n", b"PUSH 0.3\n", b"PUSH 0\n", b"BLOCK? 200000\n", b"\x00\xff\n",
+     b"ME?", b"\n", b"SLOW? 1.7\n", b"PUSH 0.3\n", b"PUSH 0\n", b"BUSY 0.4\n", b"BYE\n", b"BLOCK? 200000\n", b"\x00\xff\n",
      b"WHEN?\nTOTAL?\nWHEN?\n"]
 )  # fmt: skip
 WHO = st.sampled_from(["a", "b", "a again"])
@@ -33,47 +34,72 @@ STEPS = st.one_of(
 
 def play(steps, clock, connect):
     """Do what the steps say; everything that can be seen, with its time."""
-    transports = {}
-    for who in ("a", "b", "a again"):
-        transports[who] = connect(who[0])
+    names = ("a", "b", "a again")
+    transports = {who: connect(who[0]) for who in names}
     seen = []
+
+    def reopen(who):
+        transports[who].close()
+        transports[who] = connect(who[0])
+
+    def send(who, data):
+        """As drivers do: look first whether the line is clean and open."""
+        try:
+            while stray := transports[who].arrived():
+                seen.append(stray)
+        except ConnectionLost:
+            seen.append("hung up")
+            reopen(who)
+        transports[who].send(data)
+
+    def receive(who, timeout):
+        try:
+            seen.append((who, transports[who].receive(timeout), clock.now()))
+        except ConnectionLost:
+            seen.append((who, "hung up", clock.now()))
+            reopen(who)
 
     def beat(who):
         def ask():
-            transports[who].send(b"TOTAL?\n")
-            seen.append(("beat", clock.now(), transports[who].receive(0.01)))
+            send(who, b"TOTAL?\n")
+            receive(who, 0.01)
 
         return ask
 
     for verb, who, what in steps:
         if verb == "send":
-            transports[who].send(what)
+            send(who, what)
         elif verb == "receive":
-            seen.append((who, transports[who].receive(what)))
+            receive(who, what)
         elif verb == "every":
             clock.every(what, beat(who))
         elif verb == "reopen":
-            transports[who].close()
-            transports[who] = connect(who[0])
+            reopen(who)
         else:
             getattr(clock, verb)(what)
         seen.append((verb, clock.now()))
-    for transport in transports.values():
-        seen.append(transport.receive(1.0))
-        transport.close()
+    for who in names:
+        receive(who, 1.0)
+        transports[who].close()
     return seen
 
 
+FAULTS = {"b": {"drop": 0.1, "late": 0.1, "late_by": 0.2, "double": [4], "disconnect": 0.05}}
+
+
+@pytest.mark.parametrize("faults", [{}, FAULTS], ids=["sound", "faulty"])
 @settings(max_examples=80, deadline=None)
 @given(steps=st.lists(STEPS, max_size=25))
-def test_any_sequence_is_the_same_as_in_process(toy, steps):
+def test_any_sequence_is_the_same_as_in_process(toy, faults, steps):
     world = World(3)
     toys = {name: toy(world, name) for name in "ab"}
+    plans = {name: plan(faults.get(name, {}), world.seed) for name in toys}
     clock = VirtualClock()
-    expected = play(steps, clock, lambda name: Link(toys[name].connect(), clock))
+    expected = play(steps, clock, lambda name: Link(wrap(toys[name].connect(), plans[name]), clock))
 
     world = World(3)
-    with serving({name: toy(world, name) for name in "ab"}, pace=0) as addresses:
+    toys = {name: toy(world, name) for name in "ab"}
+    with serving(toys, pace=0, faults=faults) as addresses:
         stepped = SteppedClock(address_of(addresses, "clock"))
         got = play(
             steps,
