@@ -23,7 +23,8 @@ Source: Wang et al., "Large-scale cluster quantum microcombs", arXiv 2406.10715 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,16 +193,23 @@ class MicrocombWorld(World):
         amplitude goes with its power. Follows the filter in steps of 1 ms, the laser in steps of
         1 s.
         """
-        times = np.atleast_1d(np.asarray(times_s, dtype=float))
-        seconds = np.floor(times)
-        moving = times < self.shaper.settle_until
-        stage = np.where(moving, np.floor(times / FRINGE_STEP), AT_REST)
-        level = self._slow.power(seconds)
-        shift = self._slow.shift_hz(seconds)
-        for (step, cell), here in _groups(stage, np.rint(shift / LASER_GRID)):
-            level[here] *= self._level_of(step * FRINGE_STEP if step >= 0 else AT_REST, cell)
-        volts = self.values["fringe"] * (self.values["lock_tap"] / 0.1) ** 0.5 * 10**0.3 * level
-        return volts if np.ndim(times_s) else float(volts[0])
+        if not isinstance(times_s, np.ndarray) or times_s.ndim == 0:
+            return self._fringe(float(times_s))
+        seconds = np.floor(times_s)
+        moving = times_s < self.shaper.settle_until
+        stage = np.where(moving, np.floor(times_s / FRINGE_STEP), AT_REST)
+        cell = np.rint(self._slow.shift_hz(seconds) / LASER_GRID)
+        level = np.empty(times_s.shape)
+        for pair, here in _groups(stage, cell):
+            level[here] = self._level_of(*pair)
+        return level * self._slow.power(seconds)
+
+    def _fringe(self, t: float) -> float:
+        """The same for one time, which a running lock asks for often."""
+        second = math.floor(t)
+        stage = math.floor(t / FRINGE_STEP) if t < self.shaper.settle_until else AT_REST
+        cell = float(round(self._slow.one("shift", second) / LASER_GRID))
+        return self._level_of(stage, cell) * self._slow.one("power", second)
 
     # --- for looking into the world, as no instrument can ---------------------------------------
 
@@ -270,14 +278,16 @@ class MicrocombWorld(World):
             )
         return self._light[key]
 
-    def _level_of(self, when: float, cell: float) -> float:
-        """Power of the primary pump line behind the filter, relative to a line at 0 dB."""
-        key = (self.shaper.version, when, cell)
+    def _level_of(self, step: float, cell: float) -> float:
+        """Amplitude (V) of the lock signal at nominal power; `step` counts `FRINGE_STEP`."""
+        key = (self.shaper.version, step, cell)
         if key not in self._levels:
             if len(self._levels) >= 16 * REMEMBERED:
                 self._levels.clear()
-            fields = np.abs(self._fields(PUMP_PORT, when, cell))
-            self._levels[key] = float(np.max(fields)) ** 2
+            when = AT_REST if step == AT_REST else step * FRINGE_STEP
+            primary = float(np.max(np.abs(self._fields(PUMP_PORT, when, cell)))) ** 2
+            tap = (self.values["lock_tap"] / 0.1) ** 0.5
+            self._levels[key] = self.values["fringe"] * tap * primary * 10**0.3
         return self._levels[key]
 
     def _fields(self, port: int, when: float, cell: float) -> Complex:
@@ -302,14 +312,20 @@ class _SlowLaser:
         self._nominal_mw = nominal_mw
         self._settings: tuple[Any, ...] = ()
         self._known: dict[str, dict[int, Real]] = {}
+        self._exact = {"shift": self._exact_shift, "power": self._exact_power}
 
     def shift_hz(self, times: Real) -> Real:
         """Frequency (Hz) above the resonance at times (s)."""
-        return self._joined("shift", self._exact_shift, times, FREQUENCY_JUMP)
+        return self._joined("shift", times, FREQUENCY_JUMP)
 
     def power(self, times: Real) -> Real:
         """Power over nominal power at times (s)."""
-        return self._joined("power", self._exact_power, times, POWER_JUMP)
+        return self._joined("power", times, POWER_JUMP)
+
+    def one(self, name: str, second: int) -> float:
+        """Shift (Hz) or relative power at a whole second."""
+        number = second // BLOCK
+        return float(self._block(name, number)[second - number * BLOCK])
 
     def _exact_shift(self, times: Real) -> Real:
         return np.asarray(self._laser.frequency_hz(times) - self._resonance_hz)
@@ -317,33 +333,41 @@ class _SlowLaser:
     def _exact_power(self, times: Real) -> Real:
         return np.asarray(self._laser.power_mw(times) / self._nominal_mw)
 
-    def _joined(self, name: str, exact: Callable[[Real], Real], times: Real, jump: float) -> Real:
+    def _joined(self, name: str, times: Real, jump: float) -> Real:
         before = np.floor(times)
         seconds = before.astype(np.int64)
-        left, right = self._nodes(name, exact, np.stack([seconds, seconds + 1]))
+        first, last = int(seconds.min()) // BLOCK, (int(seconds.max()) + 1) // BLOCK
+        if last - first < 2:
+            values = self._block(name, first)
+            if last > first:
+                values = np.concatenate([values, self._block(name, last)])
+            start = seconds - first * BLOCK
+            left, right = values[start], values[start + 1]
+        else:
+            left, right = (self._far(name, seconds + i) for i in (0, 1))
         joined = left + (times - before) * (right - left)
         wild = np.abs(right - left) > jump
         if wild.any():
-            joined[wild] = exact(times[wild])
+            joined[wild] = self._exact[name](times[wild])
         return np.asarray(joined)
 
-    def _nodes(self, name: str, exact: Callable[[Real], Real], seconds: NDArray[np.int64]) -> Real:
-        """Values at whole seconds; known ones are forgotten when the laser is told anything."""
+    def _far(self, name: str, seconds: NDArray[np.int64]) -> Real:
+        """Values at whole seconds that lie in many blocks."""
+        blocks, which = np.unique(seconds // BLOCK, return_inverse=True)
+        table = np.stack([self._block(name, number) for number in blocks.tolist()])
+        return np.asarray(table[which, seconds % BLOCK])
+
+    def _block(self, name: str, number: int) -> Real:
+        """Values at the seconds of one block; forgotten when the laser is told anything."""
         laser = self._laser
         settings = (laser.emitting, laser.current_ma, laser._coarse, laser._piezo, laser._scan)
         if settings != self._settings:
             self._settings, self._known = settings, {"shift": {}, "power": {}}
         known = self._known[name]
-        block = seconds // BLOCK
-        values = np.empty(seconds.shape)
-        for number in range(int(block.min()), int(block.max()) + 1):
-            here = block == number
-            if not here.any():
-                continue
-            if number not in known:  # ahead of time as well: one look costs as much as many
-                known[number] = exact(np.arange(number * BLOCK, (number + 1) * BLOCK, dtype=float))
-            values[here] = known[number][seconds[here] - number * BLOCK]
-        return values
+        if number not in known:  # ahead of time as well: one look costs as much as many
+            seconds = np.arange(number * BLOCK, (number + 1) * BLOCK, dtype=float)
+            known[number] = self._exact[name](seconds)
+        return known[number]
 
 
 def _groups(stage: Real, cell: Real) -> Iterator[tuple[tuple[float, float], Selection]]:
