@@ -80,7 +80,7 @@ class Journal:
             raise storage_error(self.path, exc) from exc
         if written != len(line):
             self._write_rest(line, written)
-        if durable or self.sync_due():
+        if durable or (self.durable_every is not None and self.sync_due()):
             self._sync()
 
     def sync_due(self) -> bool:

@@ -93,11 +93,11 @@ def salvage(line: bytes) -> list[tuple[int, int, dict[str, Any]]]:
 
 def _default(value: Any) -> Any:
     """Turn what orjson does not know into what it knows; floats keep every bit."""
+    if isinstance(value, float):  # numpy's float64 above all
+        return float(value)
     if isinstance(value, np.generic | np.ndarray):
         if value.dtype.kind in "biuU" or (value.dtype.kind == "f" and value.dtype.itemsize <= 8):
             return value.tolist()
-    elif isinstance(value, float):
-        return float(value)
     elif isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} {value!r:.60} has no JSON form")

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,11 +67,16 @@ class RunFolder(RunReader):
         Raises:
             StorageError: the folder cannot be written.
         """
-        run = cls._locked(new_folder(Path(runs_dir), procedure_name), durable_every)
+        path = new_folder(Path(runs_dir), procedure_name)
         try:
-            run.record("start", {"procedure": procedure_name, **start_entry})
+            run = cls._locked(path, durable_every)
+            try:
+                run.record("start", {"procedure": procedure_name, **start_entry})
+            except BaseException:
+                run.close()
+                raise
         except BaseException:
-            run.close()
+            shutil.rmtree(path, ignore_errors=True)  # it never became a run
             raise
         return run
 

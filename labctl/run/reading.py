@@ -178,7 +178,9 @@ class RunReader:
     def points_done(self) -> set[int]:
         """Values of the column "index" of all rows."""
         source = self.source()
-        return set(source.values("index")) if "index" in source.names() else set()
+        if "index" not in source.names():
+            return set()
+        return {value for value in source.values("index") if isinstance(value, int)}
 
     @property
     def damage(self) -> list[str]:

@@ -221,7 +221,7 @@ def test_garbage_anywhere_between_rows_costs_no_row(
     path.write_bytes(b"".join(lines))
     entries, damage = Journal.read_all(path)
     assert entries == ROWS
-    assert bool(damage) == bool(garbage)
+    assert bool(damage) == bool(garbage.strip(b"\n"))  # an empty line loses nothing
     with Journal(path) as journal:  # opening for writing loses none either
         journal.append({"entry": "after"})
     assert list(Journal.read(path)) == [*ROWS, {"entry": "after"}]

@@ -486,6 +486,40 @@ def test_damaged_results_of_the_analysis_are_named(tmp_path: Path) -> None:
     assert len(RunFolder.open(path).verify()) == 1
 
 
+def test_a_run_that_could_not_begin_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StorageError, match="complex"):
+        start(tmp_path, parameters={"z": 1j})
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(StorageError):
+            start(tmp_path)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_with_fsync_arrays_reach_the_disk_before_the_row_that_cites_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder.create(tmp_path / "runs", "scan", START, durable_every=0.0)
+    flushed: list[str] = []
+
+    def flush(descriptor: int) -> None:
+        inode = os.fstat(descriptor).st_ino
+        flushed.append(next(p.name for p in run.path.rglob("*") if p.stat().st_ino == inode))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    run.emit(ROWS[0], 0.0)
+    assert flushed == ["signal_dBm.arrows", "run.jsonl"]
+    run.stop("finished")
+    assert flushed[2:] == ["signal_dBm.arrows", "run.jsonl"]
+    run.close()
+
+
 # -- the cache --------------------------------------------------------------------------------
 
 
