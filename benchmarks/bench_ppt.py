@@ -41,7 +41,7 @@ def direct(cov: np.ndarray) -> np.ndarray:
 
 def peer(cov: np.ndarray) -> np.ndarray:
     """thewalrus, vacuum variance hbar / 2 with hbar = 2."""
-    from thewalrus.symplectic import symplectic_eigenvals  # type: ignore[attr-defined]
+    from thewalrus.decompositions import symplectic_eigenvals
 
     out = []
     for party in bipartitions(MODES):

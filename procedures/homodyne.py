@@ -136,9 +136,9 @@ class HomodyneMeasurement:
 
     def close_bench(self) -> None:
         """Leave light and feedback off."""
-        self.bench["lock"].unlock()
-        self.bench["shaper"].block_all()
         self.bench["laser"].emission = False
+        self.bench["shaper"].block_all()
+        self.bench["lock"].unlock()
 
     def load(self, lo: Mapping[int, float], *, pumped: bool) -> None:
         """Load pump lines (or none) and LO lines with their phases (rad) into the shaper."""
@@ -158,25 +158,31 @@ class HomodyneMeasurement:
         shaper.load()
 
     def read_quadrature(self, lo: Mapping[int, float]) -> Reading:
-        """Measure signal and shot noise for LO lines with phases (rad)."""
-        for attempt in range(TRIES):
+        """Measure signal and shot noise for LO lines with phases (rad).
+
+        Whether the phase is locked is asked when the trace is complete, so that a lock lost on
+        the way is seen; the setting is then measured again.
+        """
+        for attempt in range(1, TRIES + 1):
             self.load(lo, pumped=True)
             self.lock.thaw()
-            if not self.lock.locked().ok:
-                self._relock("before")
             signal = self.read_power()
-            after = self.lock.locked()
-            if after.ok:
+            state = self.lock.locked()
+            if state.ok:
                 break
-            self._relock(f"during try {attempt + 1} of")
+            self.note(  # type: ignore[attr-defined]
+                f"phase lock lost (mean {state.mean:.3f} rad, rms {state.rms:.3f} rad"
+                f"{', saturated' if state.saturated else ''}) in try {attempt}: measuring again"
+            )
+            self.lock.relock()
         else:
             raise InstrumentError(
-                f"lock: the phase did not stay locked for one trace of {self.sweep_time} s in "
-                f"{TRIES} tries; check its gain and the light on the detector"
+                f"lock: the phase was not locked after any of {TRIES} traces of "
+                f"{self.sweep_time:g} s; check its bandwidth and the light on the detector"
             )
         self.lock.freeze()
         self.load(lo, pumped=False)
-        return Reading(signal, self.read_power(), after.rms)
+        return Reading(signal, self.read_power(), state.rms)
 
     def read_dark(self) -> tuple[Power, Power]:
         """Detector and analyser noise alone, twice; the lock is frozen, all light blocked."""
@@ -196,10 +202,6 @@ class HomodyneMeasurement:
         return power_columns(reading.signal, reading.shot) | {
             "lock rms (rad)": float(reading.lock_rms)
         }
-
-    def _relock(self, when: str) -> None:
-        self.note(f"phase lock lost {when} a trace, locking again")  # type: ignore[attr-defined]
-        self.lock.relock()
 
 
 #: Columns that `HomodyneMeasurement.row` fills.
