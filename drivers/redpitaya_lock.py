@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,12 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.pyrpl_registers import Registers
 from labctl.adapter import Framing
-from labctl.errors import InstrumentError, RequestError, TransportTimeout
+from labctl.errors import InstrumentError, RequestError
 from labctl.instrument import LabInstrument
 
 _HK, _SCOPE, _ASG, _DSP = 0x40000000, 0x40100000, 0x40200000, 0x40300000
 _IN1, _OUT1, _ASG0, _ASG1 = 10, 12, 8, 9
+_ERROR, _OUTPUT = _DSP + _IN1 * 0x10000 + 0x10, _DSP + _OUT1 * 0x10000 + 0x10  # samplers
 _MODULES_WITH_OUTPUT = (0, 1, 2, 5, 6, 7, 8, 9)  # PIDs, IQs, generators
 
 _PER_VOLT = 8192  # 14-bit registers
@@ -100,6 +101,8 @@ class RedPitayaLock(LabInstrument):
         **kwargs: Any,
     ) -> None:
         super().__init__(adapter, name, **kwargs)
+        #: Raw access to the board, for what this driver does not cover.
+        self.registers = Registers(self.adapter, name)
         if pid not in (0, 1, 2):
             raise RequestError(f"{name}: setting 'pid' must be 0, 1 or 2, got {pid!r}")
         if polarity not in (-1, 1):
@@ -121,131 +124,78 @@ class RedPitayaLock(LabInstrument):
         self._target = 0.0  # rad, angle at which the fringe is held
         self._setpoint = math.nan  # V, as last written or read
 
-    # ---------------------------------------------------------------- registers
-
-    def read_words(self, address: int, count: int = 1) -> NDArray[np.uint32]:
-        """Read `count` 32-bit registers from `address` on."""
-        reply = self._exchange(b"r", address, count, b"")
-        return np.frombuffer(reply, "<u4", offset=8)
-
-    def write_words(self, address: int, *words: int) -> None:
-        """Write 32-bit registers from `address` on; returns when they are written."""
-        self._exchange(b"w", address, len(words), struct.pack(f"<{len(words)}I", *words))
-
-    def _exchange(self, operation: bytes, address: int, count: int, payload: bytes) -> bytes:
-        header = struct.pack("<cBHI", operation, 0, count, address)
-        size = 8 + (4 * count if operation == b"r" else 0)
-        what = f"{'read' if operation == b'r' else 'write'} of {count} words at {address:#x}"
-        reply = b""
-        with self.transaction():
-            for _ in range(3):  # reading and writing registers may be repeated
-                self.adapter.write_bytes(header + payload)
-                try:
-                    reply = bytes(self.adapter.read_bytes(size))
-                except TransportTimeout as error:
-                    raise TransportTimeout(
-                        f"{self.name}: {what} was not answered within {self.FRAMING.timeout:g} s; "
-                        "check that the register server runs on the board"
-                    ) from error
-                if reply[:8] == header:
-                    return reply
-                self.clock.wait(0.05)
-                self.adapter.flush_read_buffer()
-        raise InstrumentError(
-            f"{self.name}: {what} was answered with header {reply[:8].hex(' ')} instead of "
-            f"{header.hex(' ')}; restart the register server"
-        )
-
-    def _read_signed(self, address: int, bits: int) -> int:
-        word = int(self.read_words(address)[0]) & ((1 << bits) - 1)
-        return word - (1 << bits) if word >> (bits - 1) else word
-
-    def _write_signed(self, address: int, value: float, scale: float, bits: int, what: str) -> None:
-        top = 1 << (bits - 1)
-        number = round(value * scale)
-        if number == 0 and value != 0:
-            number = 1 if value > 0 else -1  # a small gain must not become none
-        if number == top and value * scale <= top:
-            number = top - 1  # +1 V is one step out of reach
-        if not -top <= number < top:
-            raise RequestError(
-                f"{self.name}: {what} must be from {-top / scale:g} to {(top - 1) / scale:g}, "
-                f"got {value!r}"
-            )
-        self.write_words(address, number & (2 * top - 1))
-
     # ---------------------------------------------------------------- controller
 
     @property
     def setpoint(self) -> float:
         """Control the voltage at IN1 that the lock holds (float from -1 to 1 V)."""
-        self._setpoint = self._read_signed(self._pid + 0x104, 14) / _PER_VOLT
+        self._setpoint = self.registers.read_signed(self._pid + 0x104, 14) / _PER_VOLT
         return self._setpoint
 
     @setpoint.setter
     def setpoint(self, volts: float) -> None:
-        self._write_signed(self._pid + 0x104, volts, _PER_VOLT, 14, "setpoint (V)")
+        self.registers.write_signed(self._pid + 0x104, volts, _PER_VOLT, 14, "setpoint (V)")
         self._setpoint = round(volts * _PER_VOLT) / _PER_VOLT
 
     @property
     def p(self) -> float:
         """Control the proportional gain in V/V, with sign."""
-        return self._read_signed(self._pid + 0x108, 24) / _PER_GAIN
+        return self.registers.read_signed(self._pid + 0x108, 24) / _PER_GAIN
 
     @p.setter
     def p(self, gain: float) -> None:
-        self._write_signed(self._pid + 0x108, gain, _PER_GAIN, 24, "p (V/V)")
+        self.registers.write_signed(self._pid + 0x108, gain, _PER_GAIN, 24, "p (V/V)")
 
     @property
     def i(self) -> float:
         """Control the unity-gain frequency of the integrator in Hz, with sign."""
-        return self._read_signed(self._pid + 0x10C, 24) / _PER_HZ
+        return self.registers.read_signed(self._pid + 0x10C, 24) / _PER_HZ
 
     @i.setter
     def i(self, hertz: float) -> None:
-        self._write_signed(self._pid + 0x10C, hertz, _PER_HZ, 24, "i (Hz)")
+        self.registers.write_signed(self._pid + 0x10C, hertz, _PER_HZ, 24, "i (Hz)")
 
     @property
     def integrator(self) -> float:
         """Control the integrator's value in V (float from -4 to 4 V)."""
-        return self._read_signed(self._pid + 0x100, 16) / _PER_VOLT
+        return self.registers.read_signed(self._pid + 0x100, 16) / _PER_VOLT
 
     @integrator.setter
     def integrator(self, volts: float) -> None:
-        self._write_signed(self._pid + 0x100, volts, _PER_VOLT, 16, "integrator (V)")
+        self.registers.write_signed(self._pid + 0x100, volts, _PER_VOLT, 16, "integrator (V)")
 
     @property
     def output_minimum(self) -> float:
         """Control the smallest output in V."""
-        return self._read_signed(self._pid + 0x124, 14) / _PER_VOLT
+        return self.registers.read_signed(self._pid + 0x124, 14) / _PER_VOLT
 
     @output_minimum.setter
     def output_minimum(self, volts: float) -> None:
-        self._write_signed(self._pid + 0x124, volts, _PER_VOLT, 14, "output_minimum (V)")
+        self.registers.write_signed(self._pid + 0x124, volts, _PER_VOLT, 14, "output_minimum (V)")
 
     @property
     def output_maximum(self) -> float:
         """Control the largest output in V."""
-        return self._read_signed(self._pid + 0x128, 14) / _PER_VOLT
+        return self.registers.read_signed(self._pid + 0x128, 14) / _PER_VOLT
 
     @output_maximum.setter
     def output_maximum(self, volts: float) -> None:
-        self._write_signed(self._pid + 0x128, volts, _PER_VOLT, 14, "output_maximum (V)")
+        self.registers.write_signed(self._pid + 0x128, volts, _PER_VOLT, 14, "output_maximum (V)")
 
     @property
     def error(self) -> float:
         """Get the voltage at IN1 at this moment in V."""
-        return self._read_signed(_DSP + _IN1 * 0x10000 + 0x10, 14) / _SAMPLER_PER_VOLT
+        return self.registers.read_signed(_ERROR) / _SAMPLER_PER_VOLT
 
     @property
     def output(self) -> float:
         """Get the voltage at OUT1 at this moment in V."""
-        return self._read_signed(_DSP + _OUT1 * 0x10000 + 0x10, 14) / _SAMPLER_PER_VOLT
+        return self.registers.read_signed(_OUTPUT) / _SAMPLER_PER_VOLT
 
     @property
     def frozen(self) -> bool:
         """Get whether the controller is paused."""
-        return not int(self.read_words(self._pid + 0xC)[0]) >> self._number & 1
+        return not int(self.registers.read(self._pid + 0xC)[0]) >> self._number & 1
 
     @property
     def fringe_amplitude(self) -> float | None:
@@ -285,41 +235,41 @@ class RedPitayaLock(LabInstrument):
         """Ramp OUT1 and record volts at OUT1 and IN1."""
         ramp = np.round(_RAMP * (_PER_VOLT - 1)).astype(np.int64) & 0x3FFF
         step = round(self.scan_frequency * 2**30 / _CLOCK)
-        self.write_words(_ASG, 0x40)  # reset
-        self.write_words(_ASG + 0x10000, *ramp.tolist())
-        self.write_words(_ASG + 0x4, round(self.scan * (_PER_VOLT - 1)))
-        self.write_words(_ASG + 0x8, 0x3FFFFFFF)
-        self.write_words(_ASG + 0xC, 0)
-        self.write_words(_ASG + 0x10, step)
-        self.write_words(_ASG + 0x18, 0)
-        scope_inputs = [int(self.read_words(_DSP + n * 0x10000)[0]) for n in (_ASG0, _ASG1)]
-        self.write_words(_DSP + _ASG0 * 0x10000, _IN1)
-        self.write_words(_DSP + _ASG1 * 0x10000, _OUT1)
-        self.write_words(_DSP + _ASG0 * 0x10000 + 0x4, 1)
-        self.write_words(_ASG, 0x11)  # start at once, wrap around
+        self.registers.write(_ASG, 0x40)  # reset
+        self.registers.write(_ASG + 0x10000, *ramp.tolist())
+        self.registers.write(_ASG + 0x4, round(self.scan * (_PER_VOLT - 1)))
+        self.registers.write(_ASG + 0x8, 0x3FFFFFFF)
+        self.registers.write(_ASG + 0xC, 0)
+        self.registers.write(_ASG + 0x10, step)
+        self.registers.write(_ASG + 0x18, 0)
+        scope_inputs = [int(self.registers.read(_DSP + n * 0x10000)[0]) for n in (_ASG0, _ASG1)]
+        self.registers.write(_DSP + _ASG0 * 0x10000, _IN1)
+        self.registers.write(_DSP + _ASG1 * 0x10000, _OUT1)
+        self.registers.write(_DSP + _ASG0 * 0x10000 + 0x4, 1)
+        self.registers.write(_ASG, 0x11)  # start at once, wrap around
         try:
-            self.write_words(_SCOPE + 0x14, _SCAN_DECIMATION)
-            self.write_words(_SCOPE + 0x10, _POINTS)
-            self.write_words(_SCOPE, 2)  # reset
-            self.write_words(_SCOPE, 1)  # arm
-            self.write_words(_SCOPE + 0x4, 1)  # trigger now
+            self.registers.write(_SCOPE + 0x14, _SCAN_DECIMATION)
+            self.registers.write(_SCOPE + 0x10, _POINTS)
+            self.registers.write(_SCOPE, 2)  # reset
+            self.registers.write(_SCOPE, 1)  # arm
+            self.registers.write(_SCOPE + 0x4, 1)  # trigger now
             duration = _POINTS * _SCAN_DECIMATION / _CLOCK
             deadline = self.clock.now() + 10 * duration + 1.0
             self.clock.sleep(duration)
-            while int(self.read_words(_SCOPE)[0]) & 0b101:
+            while int(self.registers.read(_SCOPE)[0]) & 0b101:
                 if self.clock.now() > deadline:
                     raise InstrumentError(
                         f"{self.name}: the scope did not finish a curve of {duration:.4f} s; "
                         "restart the board"
                     )
                 self.clock.sleep(1e-3)
-            last = int(self.read_words(_SCOPE + 0x1C)[0]) + _POINTS
-            curves = [self.read_words(_SCOPE + n * 0x10000, _POINTS) for n in (2, 1)]
+            last = int(self.registers.read(_SCOPE + 0x1C)[0]) + _POINTS
+            curves = [self.registers.read(_SCOPE + n * 0x10000, _POINTS) for n in (2, 1)]
         finally:
-            self.write_words(_ASG, 0xC0)  # reset, output off
-            self.write_words(_DSP + _ASG0 * 0x10000 + 0x4, 0)
+            self.registers.write(_ASG, 0xC0)  # reset, output off
+            self.registers.write(_DSP + _ASG0 * 0x10000 + 0x4, 0)
             for number, word in zip((_ASG0, _ASG1), scope_inputs, strict=True):
-                self.write_words(_DSP + number * 0x10000, word)
+                self.registers.write(_DSP + number * 0x10000, word)
         numbers = [(np.roll(c, -(last + 1)).astype(np.int64) ^ 0x2000) - 0x2000 for c in curves]
         return numbers[0] / _PER_VOLT, numbers[1] / _PER_VOLT
 
@@ -336,13 +286,13 @@ class RedPitayaLock(LabInstrument):
             )
         report = self.report or self.acquire()
         self._target = target_rad
-        self.write_words(self._pid + 0x12C, _PAUSE_BOTH)
+        self.registers.write(self._pid + 0x12C, _PAUSE_BOTH)
         self.freeze()
         self.setpoint = report.offset + report.amplitude * math.sin(target_rad)
         self.p = 0.0
         self.i = report.i / math.cos(target_rad)
-        self.write_words(self._pid, _IN1)
-        self.write_words(self._pid + 0x4, 1)
+        self.registers.write(self._pid, _IN1)
+        self.registers.write(self._pid + 0x4, 1)
         return self.relock()
 
     def locked(self) -> LockState:
@@ -354,11 +304,13 @@ class RedPitayaLock(LabInstrument):
         if self.report is None:
             return LockState(math.nan, math.nan, saturated=False, ok=False)
         setpoint = self.setpoint if math.isnan(self._setpoint) else self._setpoint
-        readings = [self.error - setpoint for _ in range(_READINGS)]
+        read, readings = self.registers.read_signed, []
+        for _ in range(_READINGS):
+            readings.append(read(_ERROR) / _SAMPLER_PER_VOLT - setpoint)
         slope = self.report.amplitude * math.cos(self._target)  # V/rad
         mean = sum(readings) / (_READINGS * slope)
         rms = math.sqrt(sum(e * e for e in readings) / _READINGS) / slope
-        flags, sync, _ = self.read_words(self._pid + 0x8, 3).tolist()
+        flags, sync, _ = self.registers.read(self._pid + 0x8, 3).tolist()
         saturated = bool(flags & 1)
         running = bool(sync >> self._number & 1)
         ok = running and not saturated and abs(mean) < self.mean_limit and rms < self.rms_limit
@@ -390,9 +342,9 @@ class RedPitayaLock(LabInstrument):
 
     def _run(self, running: bool) -> None:
         with self.transaction():
-            sync = int(self.read_words(self._pid + 0xC)[0])
+            sync = int(self.registers.read(self._pid + 0xC)[0])
             bit = 1 << self._number
-            self.write_words(self._pid + 0xC, sync | bit if running else sync & ~bit)
+            self.registers.write(self._pid + 0xC, sync | bit if running else sync & ~bit)
 
     def relock(self, attempts: int = 3) -> LockState:
         """Close the loop anew from the middle of the modulator's range, and test it.
@@ -418,17 +370,17 @@ class RedPitayaLock(LabInstrument):
 
     def unlock(self) -> None:
         """Open the loop and bring the output to 0."""
-        self.write_words(self._pid + 0x12C, _PAUSE_BOTH)
+        self.registers.write(self._pid + 0x12C, _PAUSE_BOTH)
         self.freeze()
         self.integrator = 0.0
-        self.write_words(self._pid + 0x4, 0)
+        self.registers.write(self._pid + 0x4, 0)
 
     # ---------------------------------------------------------------- who and how
 
     def identify(self) -> str:
         """Who answers: board, serial number of its chip and gateware, from fixed registers."""
-        device, low, high = self.read_words(_HK, 3).tolist()
-        stages = int(self.read_words(self._pid + 0x220)[0])
+        device, low, high = self.registers.read(_HK, 3).tolist()
+        stages = int(self.registers.read(self._pid + 0x220)[0])
         board = {0: "prototype0", 1: "release1"}.get(device, f"device {device:#x}")
         gateware = f"PyRPL gateware, {stages} filter stages" if stages else "unknown gateware"
         return f"Red Pitaya {board}, serial {high << 32 | low:014x}, {gateware}"
@@ -437,7 +389,7 @@ class RedPitayaLock(LabInstrument):
         """Pause the controller and take every module off the outputs, which then are at 0 V."""
         self.freeze()
         for number in _MODULES_WITH_OUTPUT:
-            self.write_words(_DSP + number * 0x10000 + 0x4, 0)
+            self.registers.write(_DSP + number * 0x10000 + 0x4, 0)
 
 
 def fit_fringe(

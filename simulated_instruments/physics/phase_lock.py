@@ -158,7 +158,7 @@ class PhaseLoop:
 
     def saturated(self, t: float) -> bool:
         """Whether the controller is at one of its limits."""
-        segment = self._segments[bisect_right(self._starts, t) - 1]
+        segment = self._at(t)
         limits = segment.controller
         return segment.saturated or not limits.low < self._output(segment, t) < limits.high
 
@@ -174,7 +174,7 @@ class PhaseLoop:
 
     def locked(self, t: float) -> bool:
         """Whether the loop holds the phase."""
-        return self._segments[bisect_right(self._starts, t) - 1].locked
+        return self._at(t).locked
 
     def advance(self, now: float) -> None:
         """Find all events up to `now` (s)."""
@@ -186,18 +186,22 @@ class PhaseLoop:
 
     # ---------------------------------------------------------------- state at a time
 
+    def _at(self, t: float) -> _Segment:
+        """The segment of a time; of one long past, the oldest that is remembered."""
+        return self._segments[max(bisect_right(self._starts, t) - 1, 0)]
+
     def _piecewise(self, function: Callable[[_Segment, Any], Any], times: Any) -> Any:
         """Apply a function of (segment, times) to each time with the segment it belongs to."""
         starts = self._starts
         if not isinstance(times, np.ndarray) or times.ndim == 0:
-            return function(self._segments[bisect_right(starts, times) - 1], float(times))
+            return function(self._at(float(times)), float(times))
         if times.size == 0:
             return np.empty(times.shape)
-        first = bisect_right(starts, times.min()) - 1
+        first = max(bisect_right(starts, times.min()) - 1, 0)
         if first + 1 == len(starts) or times.max() < starts[first + 1]:
             return function(self._segments[first], times)
         result = np.empty(times.shape)
-        owner = np.searchsorted(starts, times, side="right") - 1
+        owner = np.maximum(np.searchsorted(starts, times, side="right") - 1, 0)
         for index in np.unique(owner):
             chosen = owner == index
             result[chosen] = function(self._segments[index], times[chosen])

@@ -444,10 +444,10 @@ def test_driver_reads_the_sampler_and_the_decimation_as_the_vendor_does():
     far.memory[IN1 + 0x10] = 0x3FFF & -4096
     assert driver.error == pytest.approx(-4096 / 8191)
     assert far.sent == [bytes.fromhex("72 00 01 00 10 00 3a 40")]
-    driver.read_words(0x40100014)
+    driver.registers.read(0x40100014)
     assert far.sent[1] == bytes.fromhex(READ_DECIMATION)
-    driver.write_words(PID0, 10)
-    driver.write_words(PID0 + 4, 1)
+    driver.registers.write(PID0, 10)
+    driver.registers.write(PID0 + 4, 1)
     assert far.sent[2:] == [bytes.fromhex(WRITES[n]) for n in ("input in1", "output out1")]
 
 
@@ -484,13 +484,11 @@ def test_driver_repeats_after_a_wrong_echo_and_gives_up_with_one_line():
     assert driver.setpoint == pytest.approx(0.1, abs=1e-4)
     assert len(far.sent) == 3
     far.spoil = [bytes(12)] * 3
-    with pytest.raises(
-        InstrumentError, match="lock: read of 1 words at 0x40300104 was ans"
-    ) as info:
+    with pytest.raises(InstrumentError, match="lock: read of 1 word at 0x40300104 was ans") as info:
         _ = driver.setpoint
     assert "\n" not in str(info.value)
     far.spoil = [None]
-    with pytest.raises(TransportTimeout, match="lock: write of 1 words at 0x40300108 was not"):
+    with pytest.raises(TransportTimeout, match="lock: write of 1 word at 0x40300108 was not"):
         driver.p = 1.0
 
 
@@ -536,7 +534,7 @@ def test_a_scan_finds_the_fringe(seed):
     assert report.offset == pytest.approx(2e-3, abs=0.012)
     assert report.i == pytest.approx(-1000 / (20 * 0.4), rel=0.05)
     assert bench.sim.model.output(1, bench.clock.now()) == 0.0
-    assert bench.driver.read_words(PID0 + 0x80000) == [10]  # scope inputs are as before
+    assert bench.driver.registers.read(PID0 + 0x80000) == [10]  # scope inputs are as before
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.5, -0.9])
@@ -620,7 +618,7 @@ def test_a_saturated_or_blinded_lock_is_noticed_and_can_be_locked_again():
 def test_make_safe_zeroes_all_outputs_and_snapshot_holds_the_settings():
     bench = Bench(7)
     bench.driver.lock(0.2)
-    bench.driver.write_words(0x40390004, 3)
+    bench.driver.registers.write(0x40390004, 3)
     snapshot = bench.driver.snapshot()
     assert snapshot["bandwidth"] == 1000.0
     assert snapshot["i"] == pytest.approx(-127.5, rel=0.05)
