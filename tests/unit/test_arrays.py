@@ -135,7 +135,10 @@ def test_a_stream_shorter_than_cited_is_refused(three: tuple[Path, list[Citation
 
 @given(data=st.data())
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_flipped_bit_spoils_its_batch_only_and_is_named(
     three: tuple[Path, list[Citation], bytes], data: st.DataObject

@@ -229,7 +229,10 @@ def test_csv_traces_lie_beside_it(run: RunFolder, tmp_path: Path) -> None:
 
 @given(values=st.lists(st.floats(), min_size=1, max_size=50))
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_float_survives_csv_and_pymeasure(tmp_path: Path, values: list[float]) -> None:
     with RunFolder.create(tmp_path / "runs", "scan", {**START, "columns": ["x (nm)"]}) as run:

@@ -30,7 +30,10 @@ ROWS = [
 ]
 
 FILES = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -87,7 +90,7 @@ values = st.recursive(
 
 
 @given(value=values)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, derandomize=True)
 def test_any_value_comes_back_to_the_last_bit(value: Any) -> None:
     line = encode({"entry": "x", "value": value})
     assert line.count(b"\n") == 1
@@ -96,6 +99,7 @@ def test_any_value_comes_back_to_the_last_bit(value: Any) -> None:
 
 
 @given(key=st.sampled_from(["$float", "$int", "$utf8", "$object"]), value=values)
+@settings(deadline=None, derandomize=True)
 def test_an_entry_that_looks_like_an_encoding_stays_what_it_is(key: str, value: Any) -> None:
     assert same(decode(encode({key: value})), {key: value})
 
@@ -228,6 +232,7 @@ def test_garbage_anywhere_between_rows_costs_no_row(
 
 
 @given(st.binary(max_size=300))
+@settings(deadline=None, derandomize=True)
 def test_no_bytes_whatsoever_break_the_reader(data: bytes) -> None:
     for line in data.splitlines(keepends=True):
         assert decode(line) is None

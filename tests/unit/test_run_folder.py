@@ -133,7 +133,10 @@ COLUMNS = st.dictionaries(
 
 @given(columns=COLUMNS, holes=st.sets(st.tuples(st.integers(0, 5), st.sampled_from("ab$"))))
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_rows_from_the_cache_are_the_rows_of_the_journal(
     tmp_path: Path, columns: dict[str, list[Any]], holes: set[tuple[int, str]]
@@ -419,7 +422,10 @@ def test_resume_goes_on_where_a_stream_lost_data(tmp_path: Path) -> None:
 
 @given(data=st.data())
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_flipped_bit_anywhere_in_the_folder_is_found_and_costs_one_row(
     tmp_path: Path, data: st.DataObject
