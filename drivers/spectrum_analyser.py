@@ -257,6 +257,7 @@ class SpectrumAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymea
             ":INIT:CONT OFF",
             ":INST:SEL SA",
             ":CONF:SAN",
+            ":UNIT:POW DBM",
             f":SENS:FREQ:CENT {_within(centre_hz, 0, 50e9, 'centre frequency in Hz'):.12g}",
             ":SENS:FREQ:SPAN 0",
             f":SENS:BAND:RES {_within(rbw_hz, 1, 8e6, 'resolution bandwidth in Hz'):.12g}",
@@ -270,7 +271,11 @@ class SpectrumAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymea
         )
         with self.transaction():
             self.write(";".join(commands))
-            self.check_set_errors()
+            if errors := self.check_errors():
+                for command in commands:  # find out which one it refuses
+                    self.write(command)
+                    self.check_set_errors()
+                raise self._refused("all settings at once", errors)
             return self.settings()
 
     def single(self, duration_s: float | None = None) -> None:
@@ -330,7 +335,7 @@ class SpectrumAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymea
             )
         return np.frombuffer(data, kind).astype(float) * factor
 
-    def zero_span_power(self, discard_s: float = 0.1) -> ZeroSpanPower:
+    def zero_span_power(self, discard_s: float | None = None) -> ZeroSpanPower:
         """Sweep once in zero span and average the noise power.
 
         The standard error comes from the scatter of the points and from the correlation that the
@@ -339,9 +344,12 @@ class SpectrumAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymea
 
         Args:
             discard_s: time at the start of the sweep that is left out, because the video filter
-                is still settling: about six times 1/(2 pi VBW).
+                is still settling. By default 1/VBW, which is 6.3 of its time constants; half as
+                much again if the logarithm is averaged, because that settles in decibels.
         """
         settings = self.settings()
+        if discard_s is None:
+            discard_s = (1.5 if settings.average_type == "LOG" else 1.0) / settings.vbw_hz
         first = math.ceil(discard_s / settings.interval_s - 1e-9)
         used = settings.points - max(0, first)
         time = 1 / (2 * math.pi * settings.vbw_hz) + 0.332 / settings.rbw_hz
