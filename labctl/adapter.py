@@ -36,6 +36,7 @@ BACK_OFF = (0.0, 0.25, 1.0, 4.0)
 MOST_TIMEOUTS = 20
 
 _IN_QUOTES = re.compile(r"\"[^\"]*\"|'[^']*'")
+_TEXT = re.compile(rb"[\t -\"$-~]{0,256}")  # up to the first control character, or a data block
 
 
 class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
@@ -247,16 +248,17 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
 
     def _stray(self, overdue: str) -> bytes:
         """Collect what has come and, once it is complete, what comes until the line is quiet."""
-        stray = self._buffer
-        while chunk := self._arrived():
+        stray, now = self._buffer, self.clock.now
+        enough = now() + self.timeout  # of what an instrument says that never stops
+        while now() <= enough and (chunk := self._arrived()):
             stray += chunk
         while overdue and not self._ends(stray):
             chunk = self._receive(self.timeout)
-            if not chunk:
+            if not chunk or now() > enough + self.timeout:
                 return bytes(stray)
             stray += chunk
         if stray.strip(self._end):
-            while chunk := self._receive(QUIET):
+            while now() <= enough + self.timeout and (chunk := self._receive(QUIET)):
                 stray += chunk
         return bytes(stray)
 
@@ -316,7 +318,9 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
         """A whole reply, whatever is in it: up to the end of the block, the line, or silence."""
         if not self._buffer:
             self._more(timeout)
+        give_up = 0.0
         while not self._ends(self._buffer):
+            give_up = self._in_time(give_up, timeout)
             try:
                 chunk = self._receive(timeout if self._end else QUIET)
             except ConnectionLost as error:
@@ -411,11 +415,17 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
         with self.lock:
             self._discard()
 
+    def _asks(self, command: str) -> bool:
+        """Whether an answer will come."""
+        if self._framing.prompt:
+            return True
+        return "?" in command and "?" in _IN_QUOTES.sub("", command)
+
     # ---- what pymeasure calls
 
     def _write(self, command: str, **kwargs: Any) -> None:
         with self.lock:
-            asks = self._framing.prompt or ("?" in command and "?" in _IN_QUOTES.sub("", command))
+            asks = self._asks(command)
             data = command.encode(self._framing.encoding) + self._framing.write
             self._speak(data, command if asks else "")
             if asks:
@@ -423,8 +433,10 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
 
     def _write_bytes(self, content: bytes, **kwargs: Any) -> None:
         with self.lock:
-            asks = self._end and b"?" in content[:256]
-            self._speak(content, content[:256].decode("latin-1") if asks else "")
+            text = _TEXT.match(content)
+            command = text[0].decode("ascii") if text else ""
+            asks = self._end and self._asks(command)
+            self._speak(content, command or "bytes" if asks else "")
             if asks:
                 self._talker = get_ident()
 

@@ -155,6 +155,28 @@ def test_definite_blocks_hold_any_bytes(payload, lengths, plain):
     assert a.discarded == 0
 
 
+@pytest.mark.parametrize("abandoned", [False, True])
+def test_line_ends_inside_a_block_do_not_end_it(abandoned):
+    """Neither for who reads it, nor for who waits until a late one is over."""
+    block = b"#212ab\ncd\nef\ngh\n\n"
+
+    class Slow(Lines):
+        def feed(self, data, now):
+            replies = super().feed(data, now)
+            if replies and replies[0][1] == block:
+                parts = (block[:1], block[1:3], block[3:7], block[7:])
+                return [(now + 0.3 * (i + 1), part) for i, part in enumerate(parts)]
+            return replies
+
+    a = adapter(Slow(answer=lambda line: block if line == b"DATA?" else b"ok\n"), timeout=1.0)
+    a.write("DATA?")
+    if not abandoned:
+        assert a.read_bytes(-1) == block
+    assert a.query("NEXT?") == "ok"
+    assert a.discarded == (len(block) if abandoned else 0)
+    assert a.reconnects == 0
+
+
 def test_indefinite_block():
     a = adapter(Lines(answer=lambda _: b"#0\x01\x02\x03\n"))
     a.write("DATA?")
@@ -327,6 +349,52 @@ def test_a_question_mark_in_quotes_asks_nothing():
     a.write("DISP:TEXT 'ready?'")
     assert a.query("X?") == "7"
     assert a.clock.now() == 0.0
+
+
+def test_a_question_mark_in_a_data_block_asks_nothing():
+    a = adapter(Lines(answer=lambda line: b"7\n" if line == b"X?" else b""))
+    a.write_binary_values("WAVE ", [63, 63], termination="\n", datatype="B")
+    a.write_bytes(b"\x01?\n")
+    assert a.query("X?") == "7"
+    assert a.clock.now() == 0.0
+
+
+def test_an_instrument_that_never_stops_is_given_up():
+    """Neither reading nor discarding takes for ever."""
+
+    class Stream(Lines):
+        def feed(self, data, now):
+            if not data:
+                return []
+            return [*super().feed(data, now), *((now + 0.01 * i, b".") for i in range(100_000))]
+
+    a = adapter(Stream(answer=lambda line: b""), timeout=1.0)
+    with pytest.raises(TransportTimeout, match="in 20 s"):
+        a.query("1?")
+    with pytest.raises(TransportTimeout, match="in 20 s"):
+        a.query("2?")
+    assert a.reconnects == 1
+    silent = adapter(Stream(answer=lambda line: b""), timeout=1.0, read=b"")
+    with pytest.raises(TransportTimeout, match="in 20 s"):
+        silent.query("1?")
+
+
+def test_an_interrupted_query_does_not_shift_the_next():
+    class Interrupted(Link):
+        often = 1
+
+        def receive(self, timeout):
+            if timeout and self.often:
+                self.often -= 1
+                raise KeyboardInterrupt
+            return super().receive(timeout)
+
+    clock = VirtualClock()
+    a = ByteAdapter(lambda: Interrupted(Lines(delay=0.5), clock), clock, name="dut")
+    with pytest.raises(KeyboardInterrupt):
+        a.query("1?")
+    assert a.query("2?") == "2"
+    assert a.discarded == 2
 
 
 def test_pushed_data_are_not_stray_if_the_framing_says_so():

@@ -163,8 +163,12 @@ def test_timeout_is_one_line_and_the_late_answer_never_arrives():
     c = client()
     with pytest.raises(TransportTimeout, match=r"^shaper: GET /slow got no complete answer in 2 s"):
         c.get("/slow")
+    assert c.adapter.clock.now() == 2.0
+    assert c.get("/b").json() == {
+        "method": "GET", "path": "/b", "length": 0, "now": 2.0, "type": None,
+    }  # fmt: skip
     c.adapter.clock.sleep(20.0)
-    assert c.get("/b").json()["path"] == "/b"
+    assert c.get("/c").json()["path"] == "/c"
     assert c.get("/slow", timeout=30.0).json() == {}
 
 
@@ -180,6 +184,14 @@ def test_server_that_closes_after_each_answer():
     c = canned(*(Canned(close, hang_up_after=True) for _ in range(3)))
     assert [c.post("/a", b"x").status for _ in range(3)] == [200] * 3
     assert c.adapter.reconnects == 2
+
+
+def test_connection_that_the_server_is_about_to_close_is_not_used_again():
+    close = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+    first, second = Canned(close, OK), Canned(OK)
+    c = canned(first, second)
+    assert [c.post("/a", b"x").status for _ in range(2)] == [200, 200]
+    assert (len(first.heard), len(second.heard)) == (1, 1)
 
 
 def test_idle_connection_that_the_server_closed_is_opened_again_even_for_post():

@@ -13,7 +13,7 @@ from labctl.errors import ConnectionLost, ReplayMismatch, StorageError, Transpor
 from labctl.journal import Journal
 from labctl.transport.link import Link
 from labctl.transport.replaying import Transcript
-from labctl.transport.wirelog import LONGEST, RecordingTransport, WireLog, cuts, recording
+from labctl.transport.wirelog import LONGEST, SHORTEST, RecordingTransport, WireLog, cuts, recording
 from simulated_instruments.faults import plan, wrap
 
 
@@ -277,6 +277,14 @@ def test_pieces_cover_everything(data):
     ends = cuts(data)
     assert ends[-1] == len(data)
     assert all(0 < end - start <= LONGEST for start, end in zip([0, *ends], ends, strict=False))
+
+
+def test_pieces_of_monotonous_data_are_not_tiny():
+    """Some eight bytes are a cut; data that repeat them must not fall into crumbs."""
+    counter = np.arange(100_000, dtype="<u8")
+    [place] = [end for end in cuts(counter.tobytes()) if end % 8 == 0][:1]
+    word = counter.tobytes()[place - 8 : place]
+    assert len(cuts(word * 10_000)) <= 80_000 / SHORTEST + 1
 
 
 def test_an_inserted_line_changes_few_pieces():
