@@ -95,7 +95,7 @@ def plain_registers() -> tuple[dict[int, int], dict[int, int]]:
             register(at + offset, bits)
         register(at + 0x124, 14, reset=0x2000)
         register(at + 0x128, 14, reset=0x1FFF)
-        register(at + 0x12C, 4, reset=1)
+        register(at + 0x12C, 4)
         for offset, value in {0x220: 4, 0x224: 5, 0x228: 10}.items():
             constant(at + offset, value)
     for iq in IQS:
