@@ -17,6 +17,7 @@ from simulated_instruments.physics import analyser_noise as noise
 from simulated_instruments.physics.analyser_settings import MIXER_LIMIT_DBM, AnalyserSettings
 
 EMPTY_DBM = -1000.0  # a point that no sweep has reached yet
+HOLD_LIMIT = 1000  # sweeps without end whose extremes a trace holds; more would change little
 LO_FEEDTHROUGH_DBM = -15.0  # the line that every swept analyser shows at 0 Hz
 
 
@@ -197,10 +198,15 @@ class AnalyserModel(AnalyserSettings):
             if index + 1 == self._series:
                 self._sweep = None
                 return
-            if self._series == 0 and self.trace_type == "WRIT":
+            if self._series == 0:
                 # Of the sweeps that nobody has seen, the last whole one matters, and to it
-                # what the filter saw at the end of the one before.
-                index = max(index, int((now - self._origin) / self._period) - 4)
+                # what the filter saw at the end of the one before; to an average, those that
+                # have not been forgotten to the last bit.
+                unseen = int((now - self._origin) / self._period) - 4
+                if self.trace_type == "AVER":
+                    index = max(index, unseen - 40 * self.average_count)
+                elif self.trace_type == "WRIT" or self._averaged >= HOLD_LIMIT:
+                    index = max(index, unseen)
             self._prepare(index + 1)
 
     def _fill(self, sweep: _Sweep, now: float) -> None:
@@ -246,6 +252,8 @@ class AnalyserModel(AnalyserSettings):
         if self.trace_type != "WRIT" and self._averaged:
             if self.trace_type == "AVER":
                 new = old + (new - old) / min(self._averaged + 1, self.average_count)
+            elif self._averaged >= HOLD_LIMIT and self._series == 0:
+                new = old
             else:
                 new = (np.maximum if self.trace_type == "MAXH" else np.minimum)(old, new)
         self._level[first:last] = new

@@ -234,6 +234,22 @@ class Flat:
         return np.full(np.broadcast(frequency_hz, times_s).shape, self.level)
 
 
+@pytest.mark.parametrize("trace_type", ["WRIT", "AVER", "MAXH"])
+def test_sweeps_that_nobody_saw_are_left_out_without_a_trace(trace_type):
+    """Hundreds of sweeps without end between two looks, or a look during each of them."""
+    traces = []
+    for step in (20.0, 0.1):
+        model = analyser(Source())
+        model.sweep_time_s, model.points, model.average_count = 0.01, 21, 4
+        model.trace_type = trace_type
+        model.set_continuous(True)
+        for now in np.arange(step, 20.05, step):
+            model.advance(float(min(now, 20.0)))
+        model.advance(20.0)
+        traces.append(model.trace_dbm())
+    assert np.array_equal(*traces)
+
+
 @pytest.mark.parametrize("span", [0.0, 1e6])
 @pytest.mark.parametrize("trace_type", ["WRIT", "AVER", "MAXH"])
 @pytest.mark.parametrize("continuous", [False, True])
