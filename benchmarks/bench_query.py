@@ -2,9 +2,10 @@
 
     python benchmarks/bench_query.py
 
-Everything is measured in turns in the same process, so that ratios hold on a busy machine. The
+Queries are measured in turns in the same process, so that ratios hold on a busy machine. The
 TCP peer is a process of its own. pyvisa-py is the yardstick: its bare query, and a pymeasure
-property on top of it.
+property on top of it. The traffic of a sweep is that between drivers and endpoints alone, without
+what the simulators and the analysis cost.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def recordings() -> None:
         return 0.0, 200, {}, b'{"rc": 0}' if method == "POST" else last[0].replace(b"\\n", b"\n")
 
     def sweep(log: WireLog | None) -> float:
-        """832 uploads, 832 read-backs and 15 000 small queries; the time in s."""
+        """832 uploads, 832 read-backs and 15 000 small queries; the processor time in s."""
         clock = VirtualClock()
 
         def opener(make: Callable[[], Link], name: str) -> Callable[[], object]:
@@ -157,7 +158,7 @@ def recordings() -> None:
             )
         )
         meter = Driver(ByteAdapter(opener(lambda: Link(Meter(), clock), "meter"), clock, name="m"))
-        started = time.perf_counter()
+        started = time.process_time()
         for k in range(832):
             client.post("/waveshaper/loadprofile", bodies[k % len(bodies)])
             client.get("/waveshaper/getprofile")
@@ -165,7 +166,7 @@ def recordings() -> None:
                 _ = meter.power
             if log is not None:
                 log.flush()
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "wire.jsonl"
@@ -179,7 +180,7 @@ def recordings() -> None:
         Transcript(path)
         reading = time.perf_counter() - started
     uploads = 1664
-    print(f"\n{'traffic of a sweep (832 loads)':40} {'s':>8} {'ratio':>14}")
+    print(f"\n{'traffic of a sweep (832 loads)':40} {'CPU s':>8} {'ratio':>14}")
     print(f"{'without recording':40} {without:8.2f} {1:14.2f}")
     print(f"{'with recording':40} {with_log:8.2f} {with_log / without:14.2f}")
     print(f"recording adds {with_log - without:.2f} s and {size / 1e6:.1f} MB", end="; ")
