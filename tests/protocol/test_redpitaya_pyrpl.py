@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -633,6 +634,50 @@ def test_make_safe_zeroes_all_outputs_and_snapshot_holds_the_settings():
     bench.driver.lock()
     bench.driver.unlock()
     assert bench.driver.output == 0.0
+
+
+class Faulty:
+    """An endpoint whose next reply is dropped, late, garbled or cut in two."""
+
+    def __init__(self, endpoint, faults: list[str]) -> None:
+        self.endpoint, self.faults = endpoint, faults
+
+    def feed(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
+        replies = self.endpoint.feed(data, now)
+        match self.faults.pop() if data and self.faults else "":
+            case "drop":
+                return []
+            case "late":
+                return [(due + 1.4, reply) for due, reply in replies]
+            case "garble":
+                return [(due, b"?" + reply[1:]) for due, reply in replies]
+            case "cut":
+                return [x for due, r in replies for x in ((due, r[:5]), (due + 0.3, r[5:]))]
+        return replies
+
+
+@pytest.mark.parametrize("fault", ["drop", "late", "garble", "cut"])
+@pytest.mark.parametrize("what", ["read", "write"])
+def test_a_spoilt_reply_never_becomes_the_answer_to_another_request(fault, what):
+    sim, clock, faults = SimRedPitaya(World(1), "lock"), VirtualClock(), []
+    adapter = ByteAdapter(
+        lambda: Link(Faulty(sim.connect(), faults), clock),
+        clock,
+        name="lock",
+        framing=RedPitayaLock.FRAMING,
+    )
+    driver = RedPitayaLock(adapter, "lock")
+    driver.setpoint = 1008 / 8192
+    faults.append(fault)
+    lost = fault in ("drop", "late")
+    with pytest.raises(TransportTimeout, match="in time") if lost else nullcontext():
+        if what == "read":
+            assert driver.setpoint == 1008 / 8192
+        else:
+            driver.p = 0.25
+    assert (driver.output_maximum, driver.setpoint) == (8191 / 8192, 1008 / 8192)
+    driver.p = 0.5
+    assert driver.p == 0.5
 
 
 def test_relock_and_lock_refuse_what_cannot_work():
