@@ -86,9 +86,9 @@ def list_runs(
     for attempt in (str(path), str(path)):
         try:
             return _look(attempt, base, query, values)
-        except sqlite3.OperationalError:
-            break  # it cannot be written, or somebody holds it
-        except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError):
+        except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as exc:
+            if isinstance(exc, sqlite3.OperationalError) and not _is_wrong_table(exc):
+                break  # it cannot be written, or somebody holds it
             with contextlib.suppress(OSError):  # damaged
                 path.unlink()
     return _look(":memory:", base, query, values)
@@ -127,6 +127,10 @@ def _refresh(index: sqlite3.Connection, base: Path) -> None:
     )
     index.executemany("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?)", read)
     index.execute("COMMIT")
+
+
+def _is_wrong_table(exc: sqlite3.OperationalError) -> bool:
+    return getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
 def _is_current(index: sqlite3.Connection) -> bool:

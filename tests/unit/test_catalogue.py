@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -152,6 +153,12 @@ def test_a_lost_or_damaged_index_is_rebuilt_silently(runs: Path, damage: str) ->
         index.commit()
         index.close()
     assert list_runs(runs) == before
+    with contextlib.closing(sqlite3.connect(path)) as index:
+        assert index.execute("SELECT number FROM runs ORDER BY number").fetchall() == [
+            (1,),
+            (2,),
+            (3,),
+        ]
     assert list_runs(runs) == before
 
 

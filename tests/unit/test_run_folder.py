@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from labctl.errors import RequestError, RunLocked, StorageError
 from labctl.filelock import FileLock
 from labctl.journal import Journal
+from labctl.run import locate
 from labctl.run.folder import RunFolder, default_runs_dir, find_run
 from labctl.run.traces import file_names
 
@@ -166,7 +167,7 @@ def test_columns_are_numbers_where_that_is_exact(tmp_path: Path) -> None:
             {
                 "float": i + 0.5, "int": 2**62 + i, "bool": i > 0, "text": "abc"[i],
                 "gap": None if i else 1.5, "counts": None if i else 7, "huge": None if i else 2**60,
-                "mixed": [1, 2.5, None][i],
+                "mixed": [1, 2.5, None][i], "big": 2**70 + i,
             },
             0.0,
         )  # fmt: skip
@@ -175,9 +176,11 @@ def test_columns_are_numbers_where_that_is_exact(tmp_path: Path) -> None:
         assert kinds == {
             "float": "float64", "int": "int64", "bool": "bool", "text": "object",
             "gap": "float64", "counts": "float64", "huge": "object", "mixed": "float64",
+            "big": "object",
         }  # fmt: skip
         assert found["int"].tolist() == [2**62, 2**62 + 1, 2**62 + 2]
         assert found["huge"].tolist() == [2**60, None, None]
+        assert found["big"].tolist() == [2**70, 2**70 + 1, 2**70 + 2]
         assert repr(found["mixed"].tolist()) == "[1.0, 2.5, nan]"
 
 
@@ -304,6 +307,7 @@ def test_the_lock_of_another_process_counts_until_it_dies(tmp_path: Path) -> Non
     run.close()
     code = f"""
 import sys
+from labctl.run import locate
 from labctl.run.folder import RunFolder
 run = RunFolder.resume({str(run.path)!r})
 print("held", flush=True)
@@ -565,6 +569,16 @@ def test_a_cache_of_another_state_of_the_journal_is_never_believed(tmp_path: Pat
     assert RunFolder.open(path).times[-1] == 7.5
 
 
+def test_a_flipped_bit_in_the_cache_is_never_believed(tmp_path: Path) -> None:
+    path = cached_run(tmp_path)
+    whole = (path / "rows.arrow").read_bytes()
+    for place in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        (path / "rows.arrow").write_bytes(flipped)
+        check_rows(RunFolder.open(path))
+
+
 def test_a_reader_notices_that_the_run_went_on(tmp_path: Path) -> None:
     path = cached_run(tmp_path)
     reader = RunFolder.open(path)
@@ -630,6 +644,19 @@ def test_numbers_are_given_out_once_among_many_writers(tmp_path: Path) -> None:
         numbers = list(pool.map(work, range(40)))
     assert sorted(numbers) == list(range(1, 41))
     assert len(list((tmp_path / "runs").iterdir())) == 40
+
+
+def test_a_number_that_was_taken_since_the_look_is_not_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(tmp_path).close()
+    looks: list[list[tuple[int, Path]]] = [[]]  # the first look sees an empty directory
+    real = locate.numbered
+    monkeypatch.setattr(locate, "numbered", lambda d: looks.pop() if looks else real(d))
+    run = start(tmp_path)
+    run.close()
+    assert run.number == 2
+    assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
 def test_folder_names(tmp_path: Path) -> None:
