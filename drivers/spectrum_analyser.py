@@ -20,6 +20,7 @@ from labctl.instrument import LabInstrument
 
 PATIENCE = 5.0  # s beyond the time that sweeps take
 OVERLOAD = 16 | 32  # bits "input overload" and "over range" of STAT:QUES:INT
+NO_LEVEL = 300.0  # dBm, above or below which a level is none
 #: Numbers per trace point: format to (type on the wire, factor to dBm); byte order NORMal.
 FORMATS = {
     "REAL,32": (">f4", 1.0),
@@ -375,7 +376,13 @@ class SpectrumAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymea
                 f"{self.name}: the trace has {len(trace)} points instead of {settings.points}; "
                 "check that nobody else uses the analyser"
             )
-        mean, error = _mean(trace[-used:], settings.average_type, share)
+        levels = trace[-used:]
+        if not np.all(np.abs(levels) < NO_LEVEL):  # NaN is refused, too
+            raise InstrumentError(
+                f"{self.name}: the trace has points of {levels.min():g} to {levels.max():g} dBm, "
+                "so it is damaged or not measured; measure again"
+            )
+        mean, error = _mean(levels, settings.average_type, share)
         return ZeroSpanPower(mean, error, trace)
 
     # ------------------------------------------------- helpers

@@ -23,7 +23,10 @@ BLOCK_LIMIT = 1 << 26
 
 
 class ScpiEndpoint:
-    """One connection: cuts messages out of the byte stream, executes them and queues answers."""
+    """One connection: cuts messages out of the byte stream, executes them and queues answers.
+
+    Nobody can ask a stream for an answer that was not requested, so -420 does not occur here.
+    """
 
     _BLOCK_START = re.compile(r"(?:[^\"'#]|\"[^\"]*\"|'[^']*'|#(?![1-9]))*#(?=[1-9])")
 

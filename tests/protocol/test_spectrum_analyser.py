@@ -648,6 +648,15 @@ def test_measurements_that_make_no_sense_are_refused_before_the_sweep(changes, w
     assert wire.clock.now() < now + 0.01
 
 
+@pytest.mark.parametrize("level", [math.nan, -1000.0, 1e30])
+def test_a_damaged_trace_is_an_error(level):
+    wire, analyser = configured(Flat(-67.0))
+    good = wire.model.trace_dbm
+    wire.model.trace_dbm = lambda: np.where(np.arange(501) == 300, level, good())
+    with pytest.raises(InstrumentError, match=r"^esa: the trace has points"):
+        analyser.zero_span_power()
+
+
 def test_long_and_averaged_sweeps_do_not_time_out():
     wire, analyser = configured(Flat(-67.0), sweep_time_s=300.0)
     analyser.zero_span_power()
