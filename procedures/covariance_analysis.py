@@ -93,17 +93,21 @@ def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray
     # The shot noise of single lines tells how strong each line of the local oscillator is.
     power = np.bincount(first[alone], (shot[light] - dark)[alone]) / np.bincount(first[alone])
     amplitude = np.sqrt(power / power.mean())
+    # Phases count from those at which the sweep took x of each mode: close to alignment already.
+    rows = np.flatnonzero(np.asarray(data["kind"])[light] == "x")
+    frame = np.zeros(len(sweep.modes))
+    frame[first[rows]] = data["angle i (rad)"][light][rows]
     rows = np.arange(len(first))
     weights = np.zeros((len(first), len(sweep.modes)))
     phases = np.zeros_like(weights)
     for place, angle in ((first, "angle i (rad)"), (second, "angle j (rad)")):
         weights[rows, place] = amplitude[place]
-        phases[rows, place] = data[angle][light]
+        phases[rows, place] = data[angle][light] - frame[place]
     raw = covariance_from_variances(quadrature_direction(weights, phases), variance, error)
     pairs = [(sweep.place(i), sweep.place(j)) for i, j in sweep.connected]
     _, angles = align_phases(raw.covariance, pairs)
-    turned = quadrature_direction(weights, phases + np.where(weights > 0, angles, 0.0))
-    return covariance_from_variances(turned, variance, error), angles
+    aligned = quadrature_direction(weights, phases + np.where(weights > 0, angles, 0.0))
+    return covariance_from_variances(aligned, variance, error), angles - frame
 
 
 def squeezing(measured: Reconstruction, sweep: Sweep) -> dict[str, Any]:

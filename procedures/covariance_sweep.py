@@ -62,7 +62,9 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
     RESULTS = (
         Result("modes", "", "number of modes"),
         Result("settings", "", "number of quadratures measured"),
-        Result("nullifier", "dB", "best nullifier squeezing below shot noise, selection bias off"),
+        Result(
+            "nullifier", "dB", "best nullifier below shot noise, bias off, unmeasured elements as 0"
+        ),
         Result(
             "nullifier_bias", "dB", "what choosing the best of noisy nullifiers adds; taken off"
         ),
@@ -84,7 +86,8 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
         self._dark = 0.0
         self._seen: dict[tuple[str, int, int], float] = {}
         self._scan: dict[int, dict[float, float]] = {}
-        self._turn: dict[int, float] = {}
+        self._frame: dict[int, float] = {}  # LO phase (rad) that measures x of each mode
+        self._target: dict[int, float] = {}  # sum of two of them that aligns a pair, by pair sum
         for row in self.rows:
             self._remember(row)
 
@@ -120,13 +123,7 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
         if point["kind"] == "dark":
             row = power_columns(*self.read_dark()) | {"variance": 0.0, "lock rms (rad)": 0.0}
         else:
-            # Both LO lines of a pair turn together such that x + p and p + x come to lie where
-            # the pair is squeezed: then its squeezing is measured, not calculated from others.
-            pair = point["kind"] in PAIR_KINDS
-            turn = self._turn.get(point["mode i"] + point["mode j"], 0.0) if pair else 0.0
-            angles = {
-                f"angle {line} (rad)": point[f"angle {line} (rad)"] + turn for line in ("i", "j")
-            }
+            angles = self._lo_angles(point)
             reading = self.read_quadrature(
                 {point["mode i"]: angles["angle i (rad)"], point["mode j"]: angles["angle j (rad)"]}
             )
@@ -137,6 +134,28 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
             self.show(f"{point['mode i']}, {point['mode j']}", to_db(row["variance"]), "dB")
         return row
 
+    def _lo_angles(self, point: Mapping[str, Any]) -> dict[str, float]:
+        """LO phases of a point, turned such that p + x of connected pairs is squeezed.
+
+        Then the squeezing itself is measured, and not calculated from larger numbers.
+        """
+        turned = {}
+        for line in ("i", "j"):
+            mode, angle = point[f"mode {line}"], point[f"angle {line} (rad)"]
+            if point["kind"] != "scan":
+                if mode not in self._frame:
+                    self._frame[mode] = self._new_frame(mode)
+                angle += self._frame[mode]
+            turned[f"angle {line} (rad)"] = math.remainder(angle, math.tau)
+        return turned
+
+    def _new_frame(self, mode: int) -> float:
+        """LO phase that measures x of a mode, from the first connected mode measured already."""
+        for total, target in self._target.items():
+            if total - mode in self._frame:
+                return target - self._frame[total - mode]
+        return 0.0
+
     def _remember(self, row: Mapping[str, Any]) -> None:
         """Keep what later points need: dark noise, and the LO phases at which pairs are squeezed.
 
@@ -145,23 +164,27 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
         kind, i, j = row["kind"], row["mode i"], row["mode j"]
         if kind == "dark":
             self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
-        elif kind == "scan":
+            return
+        if kind == "scan":
             scan = self._scan.setdefault(i + j, {})
             scan[row["angle i (rad)"]] = row["variance"]
             if len(scan) == SCAN_STEPS:
-                self._turn[i + j] = squeezing_angle(scan)[0] - XP
-        else:
-            self._seen[kind, i, j] = row["variance"]
-            if kind == TOGETHER[-1][0] and i + j in self._turn:
-                self._turn[i + j] += self._deviation(i, j)
+                # x + x is squeezed at this angle, p + x where the phases add up to P more or less.
+                self._target[i + j] = 2 * squeezing_angle(scan)[0] - P
+            return
+        self._seen[kind, i, j] = row["variance"]
+        if kind == "x":
+            self._frame[i] = row["angle i (rad)"]
+        elif kind == TOGETHER[-1][0] and i + j in self._target:
+            self._target[i + j] = self._frame[i] + self._frame[j] + self._deviation(i, j)
 
     def _deviation(self, i: int, j: int) -> float:
-        """By how much the LO phases of a pair just measured missed its squeezing angle (rad)."""
+        """By how much the LO phases of a pair just measured, added, missed its squeezing (rad)."""
         alone = [self._seen[kind, k, k] for kind in ("x", "p") for k in (i, j)]
         xx, pp, xp, px = (self._seen[kind, i, j] for kind, *_ in TOGETHER)
         # 4 <a_i a_j> = V_xx - V_pp + i (V_xp + V_px), with V_ij = Var(sum) - (V_ii + V_jj) / 2;
         # its argument is -pi / 2 where p + x is squeezed.
-        return 0.5 * math.atan2(xx - pp, sum(alone) / 2 - xp - px)
+        return math.atan2(xx - pp, sum(alone) / 2 - xp - px)
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Covariance matrix, nullifiers, PPT values, certificate and Fisher information."""

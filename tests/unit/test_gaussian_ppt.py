@@ -165,3 +165,12 @@ def test_six_sets_of_2047_are_fast() -> None:
 def test_bad_input_is_refused_by_name(call, name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name}: "):
         call()
+
+
+def test_agrees_with_an_independent_library() -> None:
+    peer = pytest.importorskip("thewalrus.quantum")
+    cov = chain_state(5, 9)
+    for party in ([0], [1, 3], [0, 2, 4]):
+        assert log_negativity(cov, party) == pytest.approx(
+            float(peer.log_negativity(cov, modes_A=party)), abs=1e-10
+        )

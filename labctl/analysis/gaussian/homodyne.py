@@ -146,6 +146,9 @@ def align_phases(
     arg<a_k a_l> = -pi/2 on a spanning tree, hence C(p_k, x_l) = C(x_k, p_l) = -2|<a_k a_l>|. The
     tree is grown breadth first from the lowest mode number, trying `pairs` in the order given
     (default: every pair, strongest first); modes out of reach start a tree of their own.
+
+    Turning the modes at even distance from a tree's root by any angle and the others back by it
+    keeps the tree aligned. Of these solutions the one is taken that turns the modes least.
     """
     array = symmetric(cov)
     modes = len(array) // 2
@@ -169,13 +172,17 @@ def align_phases(
         if not np.isnan(angles[root]):
             continue
         angles[root] = 0.0
+        side = {root: 1.0}
         queue = deque([root])
         while queue:
             near = queue.popleft()
             for far in neighbours[near]:
                 if np.isnan(angles[far]):
                     angles[far] = -np.pi / 2 - np.angle(product[near, far]) - angles[near]
+                    side[far] = -side[near]
                     queue.append(far)
+        tree, sign = list(side), np.array(list(side.values()))
+        angles[tree] -= sign * np.angle(np.mean(np.exp(1j * sign * angles[tree])))
     angles = np.mod(angles + np.pi, 2 * np.pi) - np.pi
     return rotate_phases(array, angles), angles
 
