@@ -22,13 +22,14 @@ CHILD = """
 import sys
 from pathlib import Path
 from labctl.run import runner
+from labctl.run.request import Request
 
 def tell(event):
     if event.kind == "point":
         print(event.value["index"], flush=True)
 
 if sys.argv[1] == "start":
-    request = runner.Request("covariance-sweep", bench="cluster-microcomb")
+    request = Request("covariance-sweep", bench="cluster-microcomb")
     runner.start(request, Path(sys.argv[2]), tell)
 else:
     runner.resume(Path(sys.argv[2]), tell)

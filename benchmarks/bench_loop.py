@@ -17,8 +17,9 @@ from pymeasure.experiment import IntegerParameter, Procedure, Results, Worker
 from labctl.clock import VirtualClock
 from labctl.parameters import integer
 from labctl.procedure import LabProcedure, Point, Row
-from labctl.run import runner
 from labctl.run.folder import RunFolder
+from labctl.run.request import Checked, Request, start_entry
+from labctl.run.stretch import Stretch
 
 
 class Theirs(Procedure):
@@ -58,9 +59,9 @@ class NoBench:
 def ours(rows: int, place: Path) -> float:
     procedure = Ours(steps=rows)
     procedure.bench = NoBench()  # type: ignore[assignment]
-    checked = runner.Checked(procedure, None, "", {})
-    folder = RunFolder.create(place, "ours", runner.start_entry(runner.Request("ours"), checked))
-    stretch = runner.Stretch(folder, procedure, None, "", {}, 0)
+    checked = Checked(procedure, None, "", {})
+    folder = RunFolder.create(place, "ours", start_entry(Request("ours"), checked))
+    stretch = Stretch(folder, procedure, None, "", {}, 0)
     began = 0.0
 
     def startup() -> None:

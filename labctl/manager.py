@@ -13,7 +13,8 @@ from labctl.filelock import FileLock
 from labctl.journal import Journal, append_shared
 
 if TYPE_CHECKING:
-    from labctl.run.runner import Event, Outcome, Request
+    from labctl.run.request import Request
+    from labctl.run.stretch import Event, Outcome
 
 FILE = "queue.jsonl"
 
@@ -80,7 +81,7 @@ class Manager:
         Raises:
             RequestError: it could not run as it is; the queue is unchanged.
         """
-        from labctl.run.runner import check
+        from labctl.run.request import check
 
         check(request)
         with self._alone("change the queue", patience=10.0):
@@ -111,12 +112,14 @@ class Manager:
     def run_next(self) -> Outcome | None:
         """Run the next waiting item in the calling thread; None when nothing waits."""
         from labctl.run import runner
+        from labctl.run.request import Request
+        from labctl.run.stretch import Outcome
 
         waiting = self.waiting()
         if not waiting:
             return None
         item = waiting[0]
-        request = runner.Request(**item.request)
+        request = Request(**item.request)
         self._status(item.number, "running")
         try:
             outcome = runner.start(
@@ -124,7 +127,7 @@ class Manager:
             )
         except LabError as error:
             self._status(item.number, "failed", reason=str(error))
-            return runner.Outcome(self.runs_dir, "failed", str(error), error)
+            return Outcome(self.runs_dir, "failed", str(error), error)
         except BaseException:
             self._status(item.number, "interrupted", reason="the queue's process was stopped")
             raise

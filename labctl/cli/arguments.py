@@ -37,7 +37,7 @@ def runs_dir(arguments: Any) -> Path:
 
 def request(arguments: Any) -> Any:
     """The `Request` that the arguments of `run` or `queue add` describe."""
-    from labctl.run.runner import Request
+    from labctl.run.request import Request
 
     if arguments.seed < 0:
         raise RequestError(f"--seed {arguments.seed} must not be negative")

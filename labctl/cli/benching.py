@@ -88,15 +88,18 @@ def serve(arguments: Any) -> int:
     except ValueError as error:
         raise RequestError(f"labctl serve: {error}") from None
     addresses = server.addresses()
-    if arguments.json:
-        for address in [*addresses, {"ready": True}]:
-            print(json.dumps(address), flush=True)
-    else:
+
+    def announce() -> None:
+        if arguments.json:
+            for address in [*addresses, {"ready": True}]:
+                print(json.dumps(address), flush=True)
+            return
         width = max(len(a["instrument"]) for a in addresses)
         for address in addresses:
             print(
                 f"{address['instrument']:<{width}}  {address['protocol']:<16}  {address['address']}"
             )
         print("serving until interrupted (Ctrl-C)", flush=True)
-    server.serve_forever()
+
+    server.serve_forever(ready=announce)
     return 0

@@ -125,7 +125,8 @@ SUFFIXES = (".png", ".svg", ".pdf", ".html")
 
 
 def plot(arguments: Any) -> int:
-    from labctl.run.runner import rebuild, run_data
+    from labctl.run.request import rebuild
+    from labctl.run.results import run_data
 
     folder = _folder(arguments)
     output = Path(arguments.output or folder.path / "figures.html")

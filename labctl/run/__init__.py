@@ -26,14 +26,15 @@ def run(
     Raises:
         LabError: whatever ended the run early.
     """
-    from labctl.run import runner
     from labctl.run.catalogue import list_runs
     from labctl.run.folder import RunFolder
+    from labctl.run.request import Checked, Request, check_instruments, start_entry
+    from labctl.run.stretch import Stretch
 
-    request = runner.Request(procedure.name())
-    checked = runner.Checked(procedure, bench.file, bench.mode, {})
-    runner.check_instruments(procedure, bench.file)
-    entry = runner.start_entry(request, checked)
+    request = Request(procedure.name())
+    checked = Checked(procedure, bench.file, bench.mode, {})
+    check_instruments(procedure, bench.file)
+    entry = start_entry(request, checked)
     folder = None
     for known in list_runs(runs_dir, procedure=procedure.name()) if runs_dir.exists() else ():
         if known.status not in ("finished", "running", "paused"):
@@ -43,7 +44,7 @@ def run(
                 break
     if folder is None:
         folder = RunFolder.create(runs_dir, procedure.name(), entry)
-    outcome = runner.Stretch(
+    outcome = Stretch(
         folder, procedure, bench.file, bench.mode, {}, 0, stop_after=stop_after, bench=bench
     ).run()
     if outcome.error is not None:

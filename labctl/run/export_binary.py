@@ -59,7 +59,7 @@ def write_netcdf(exported: ExportedRun, path: Path) -> list[Path]:
 
 class _NetCDF:
     def __init__(self, path: Path) -> None:
-        import h5netcdf  # type: ignore[import-untyped]
+        import h5netcdf
 
         self.file = h5netcdf.File(path, "w")
         self.taken: set[str] = set()

@@ -8,8 +8,10 @@ from typing import Any
 
 from labctl.errors import RequestError
 from labctl.procedure import LabProcedure
-from labctl.run import provenance, runner
+from labctl.run import provenance
 from labctl.run.folder import RunFolder
+from labctl.run.request import describe_parameters, rebuild
+from labctl.run.results import analyse
 
 
 def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
@@ -19,7 +21,7 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
         RequestError: wrong parameters, or nothing to analyse.
     """
     source = RunFolder.open(path)
-    procedure, _ = runner.rebuild(source.start)
+    procedure, _ = rebuild(source.start)
     if not isinstance(procedure, LabProcedure):
         raise RequestError(f"{path}: {source.start['procedure']} defines no analysis")
     if not source.rows:
@@ -27,7 +29,7 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
     procedure.set(**changes)
     entry = {
         **source.start,
-        **runner.describe_parameters(procedure),
+        **describe_parameters(procedure),
         "analysis_of": str(source.path.resolve()),
         **provenance.collect(type(procedure)),
     }
@@ -41,7 +43,7 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
                 if source.has_trace(name, number)
             }
             folder.emit({**row, **traces}, float(t))
-        runner.analyse(procedure, folder)
+        analyse(procedure, folder)
         folder.stop("finished", "")
     except BaseException as error:
         folder.stop("failed", f"the analysis failed: {error}")

@@ -13,7 +13,8 @@ import numpy as np
 
 from labctl.errors import ReplayMismatch, RequestError
 from labctl.run.folder import RunFolder
-from labctl.run.runner import FORMAT, Listener, Stretch, rebuild
+from labctl.run.request import FORMAT, rebuild
+from labctl.run.stretch import Listener, Stretch
 
 
 @dataclass(frozen=True)

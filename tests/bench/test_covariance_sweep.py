@@ -14,7 +14,9 @@ from labctl.errors import InstrumentError, RequestError
 from labctl.procedure import RunData
 from labctl.run import run
 from labctl.run.folder import RunFolder
-from labctl.run.runner import Request, run_data, start
+from labctl.run.request import Request
+from labctl.run.results import run_data
+from labctl.run.runner import start
 from procedures.covariance_sweep import CovarianceSweep, measured_modes, measured_pairs
 from procedures.homodyne import TRIES, HomodyneMeasurement
 

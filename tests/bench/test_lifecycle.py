@@ -16,6 +16,7 @@ from labctl.errors import InterlockTripped, RequestError
 from labctl.procedure import standalone
 from labctl.run import control, replay, run, runner
 from labctl.run.folder import RunFolder
+from labctl.run.request import Request
 
 SUPPORT = str(Path(toybench.__file__).parent)
 
@@ -28,7 +29,7 @@ def bench_file(tmp_path):
 
 
 def request(bench_file, procedure="toybench:Watch", **options):
-    return runner.Request(procedure=procedure, bench=bench_file, **options)
+    return Request(procedure=procedure, bench=bench_file, **options)
 
 
 def started(bench_file, tmp_path, listener=None, **options):

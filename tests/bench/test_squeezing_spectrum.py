@@ -11,7 +11,9 @@ import pytest
 from labctl.errors import RequestError
 from labctl.procedure import RunData
 from labctl.run.folder import RunFolder
-from labctl.run.runner import Request, run_data, start
+from labctl.run.request import Request
+from labctl.run.results import run_data
+from labctl.run.runner import start
 from procedures.homodyne import DETUNING, noise_over_shot, pump_lines, squeezing_angle
 from procedures.squeezing_spectrum import SqueezingSpectrum
 

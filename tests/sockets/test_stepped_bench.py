@@ -10,6 +10,7 @@ from labctl import benchfile
 from labctl.bench import find_bench, simulators
 from labctl.run import runner
 from labctl.run.folder import RunFolder
+from labctl.run.request import Request
 from simulated_instruments.server import address_of, serving
 
 
@@ -20,7 +21,7 @@ def run_both_ways(tmp_path, text, procedure, parameters, seed):
     with serving(simulators(file, seed, {}), pace=0) as addresses:
         file.path.write_text(served(text, addresses), encoding="utf-8")
         for mode in ("real", "sim"):
-            request = runner.Request(
+            request = Request(
                 procedure, parameters, str(file.path), mode=mode, seed=seed, title=mode
             )
             outcome = runner.start(request, tmp_path / "runs")
