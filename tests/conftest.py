@@ -9,7 +9,7 @@ import labctl  # noqa: F401  before numpy: it limits the threads of linear algeb
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-from hypothesis import settings  # noqa: E402
+from hypothesis import settings
 
 # The same examples in every run, and no deadline on busy machines.
 settings.register_profile("labctl", derandomize=True, deadline=None)
