@@ -52,11 +52,12 @@ class Sweep:
 
 def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
     """All results and derived arrays of a covariance sweep."""
-    measured, angles = reconstruct(data, sweep)
+    measured, angles, drift = reconstruct(data, sweep)
     state = nearest_physical(measured.covariance)
     results: dict[str, Any] = {
         "modes": len(sweep.modes),
         "settings": sweep.settings,
+        "drift": 100.0 * drift,
         **squeezing(measured, sweep),
         **inseparability(measured, state, sweep),
     }
@@ -73,8 +74,8 @@ def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray]:
-    """Covariance matrix with aligned phases, and the angle by which each mode was rotated."""
+def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray, float]:
+    """Covariance matrix with aligned phases, the angle (rad) each mode was rotated by, drift."""
     kinds = np.asarray(data["kind"])
     light = (kinds != "dark") & (kinds != "scan")
     if light.sum() < sweep.settings or "dark" not in kinds:
@@ -93,6 +94,8 @@ def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray
     # The shot noise of single lines tells how strong each line of the local oscillator is.
     power = np.bincount(first[alone], (shot[light] - dark)[alone]) / np.bincount(first[alone])
     amplitude = np.sqrt(power / power.mean())
+    walk = drift_per_mode(variance[alone], error[alone], first[alone])
+    error = np.hypot(error, walk * np.maximum(variance - 1.0, 0.0))
     # Phases count from those at which the sweep took x of each mode: close to alignment already.
     rows = np.flatnonzero(np.asarray(data["kind"])[light] == "x")
     frame = np.zeros(len(sweep.modes))
@@ -107,7 +110,28 @@ def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray
     pairs = [(sweep.place(i), sweep.place(j)) for i, j in sweep.connected]
     _, angles = align_phases(raw.covariance, pairs)
     aligned = quadrature_direction(weights, phases + np.where(weights > 0, angles, 0.0))
-    return covariance_from_variances(aligned, variance, error), angles - frame
+    return covariance_from_variances(aligned, variance, error), angles - frame, walk
+
+
+def drift_per_mode(variance: np.ndarray, error: np.ndarray, mode: np.ndarray) -> float:
+    """Relative change of the excess noise from one mode to the next measured, by drifts alone.
+
+    The excess noise is smooth in the mode number, on either side of the pumps. What its second
+    differences show beyond the statistical errors is a drift of the laser. On one side, modes
+    follow each other in two steps of the sweep; a random walk of s per step then gives
+    ((a - b) - (b - c)) / 2 the variance s^2. A pair is measured about one step after its modes, so
+    s says how badly they fit together; squeezed noise hardly depends on the detuning.
+    """
+    scatter, noise = [0.0], [0.0]
+    for side in (mode[mode < mode.mean()], mode[mode > mode.mean()]):
+        order = np.unique(side)
+        excess = np.array([variance[mode == k].mean() - 1.0 for k in order])
+        squares = np.array([np.sum(error[mode == k] ** 2) / np.sum(mode == k) ** 2 for k in order])
+        if len(order) < 3 or not (excess > 3.0 * np.sqrt(squares)).all():
+            return 0.0  # too little light from the ring to tell
+        scatter.extend(np.diff(np.log(excess), 2) ** 2 / 4.0)
+        noise.extend(squares / excess**2)
+    return math.sqrt(max(0.0, float(np.mean(scatter[1:]) - 1.5 * np.mean(noise[1:]))))
 
 
 def squeezing(measured: Reconstruction, sweep: Sweep) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from labctl.run.folder import RunFolder
 from labctl.run.request import Request
 from labctl.run.results import run_data
 from labctl.run.runner import start
+from procedures.covariance_analysis import drift_per_mode, selection_bias
 from procedures.covariance_sweep import CovarianceSweep, measured_modes, measured_pairs
 from procedures.homodyne import TRIES, HomodyneMeasurement
 
@@ -48,6 +49,7 @@ def test_reaches_the_figures_of_the_physics_sheet(sweep: Any) -> None:
     assert results["settings"] == settings
     assert results["nullifier"] == pytest.approx(nullifier, abs=0.15)
     assert results["two_mode"] == pytest.approx(two_mode, abs=0.15)
+    assert 0 < results["drift"] < 10
     for name in ("nullifier", "two_mode", "ppt_max", "ppt_bottleneck", "qfi", "qfi_bound"):
         assert sweep.data.results[name][1] > 0, name
 
@@ -157,6 +159,38 @@ def test_incomplete_data_are_refused_in_one_line() -> None:
     columns |= {"kind": np.array(["dark"])}
     with pytest.raises(RequestError, match="0 of 416 settings; resume it first"):
         procedure.analyse(RunData(columns, procedure.parameter_values()))
+
+
+def test_drift_is_found_beyond_the_statistical_errors() -> None:
+    """Excess noise smooth in k, times a random walk of 3 % per mode, measured inwards."""
+    rng = np.random.default_rng(2)
+    order = [sign * k for k in range(35, 5, -1) for sign in (1, -1)]
+    mode = np.repeat(order, 3)
+    error = np.full(len(mode), 0.001)
+    found = {}
+    for step in (0.0, 0.03):
+        walk = np.repeat(np.cumsum(step * rng.normal(size=60)), 3)
+        excess = (0.05 + 1e-4 * mode**2) * np.exp(walk)
+        variance = 1 + excess + 0.001 * rng.normal(size=len(mode))
+        found[step] = drift_per_mode(variance, error, mode)
+    assert found[0.03] == pytest.approx(0.03, rel=0.3)
+    assert found[0.0] < 0.006
+    assert drift_per_mode(np.ones(len(mode)), error, mode) == 0
+
+
+def test_the_best_of_noisy_values_is_corrected() -> None:
+    """Mean over many experiments of best minus bias, against what the chosen one really is."""
+    rng = np.random.default_rng(3)
+    truth = np.linspace(0.9, 1.0, 40)
+    wrong, corrected = [], []
+    for _ in range(200):
+        values = truth + 0.05 * rng.normal(size=40)
+        best = int(np.argmax(values))
+        wrong.append(values[best] - truth[best])
+        bias = selection_bias(values, np.full(40, 0.05), draws=500)
+        corrected.append(values[best] - bias - truth[best])
+    assert np.mean(wrong) > 0.05
+    assert abs(np.mean(corrected)) < 0.02
 
 
 class FickleLock:
