@@ -14,6 +14,7 @@ import math
 import os
 import selectors
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -113,10 +114,17 @@ class Server:
         """Where to connect: one entry per port, each with instrument, protocol and address."""
         return [dict(address) for address in self._addresses]
 
-    def serve_forever(self, stop: threading.Event | None = None) -> None:
-        """Serve until `stop` is set, `stop()` is called, or Ctrl-C or SIGTERM; then close."""
+    def serve_forever(
+        self, stop: threading.Event | None = None, ready: Callable[[], None] | None = None
+    ) -> None:
+        """Serve until `stop` is set, `stop()` is called, or Ctrl-C or SIGTERM; then close.
+
+        `ready` is called once from now on every one of these ends it cleanly.
+        """
         try:
             with ending_on_signals(self.stop, self._wake):
+                if ready is not None:
+                    ready()
                 while not self._stopping and not (stop and stop.is_set()):
                     self._turn(stop is not None)
         finally:
@@ -216,7 +224,7 @@ class Server:
 
     def _accept_asker(self, _: socket.socket, accepted: socket.socket) -> None:
         if len(self._time_port.askers) >= CLIENT_LIMIT:
-            accepted.close()
+            _refuse(accepted)
             return
         self._time_port.accept(self._selector, SocketStream(accepted))
 
@@ -233,7 +241,7 @@ class Server:
         announced = self._time_port.claim(key)
         taken = self._open.get(port, 0)
         if (limit and taken >= limit) or sum(self._open.values()) >= CLIENT_LIMIT:
-            accepted.close()
+            _refuse(accepted)
             return
         stream = SocketStream(accepted)
 
@@ -307,6 +315,13 @@ class Server:
     def _wake_up(self, _: int) -> None:
         with contextlib.suppress(OSError):
             self._woken.recv(4096)
+
+
+def _refuse(accepted: socket.socket) -> None:
+    """Reset a connection: some clients wait for ever for more from one that just ends."""
+    linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # on, 0 s
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    accepted.close()
 
 
 def _connector(

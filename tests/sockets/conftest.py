@@ -5,6 +5,7 @@ Commands are lines. Everything a toy says depends on the time at which it was as
 
 from __future__ import annotations
 
+import io
 import socket
 from urllib.parse import urlsplit
 
@@ -128,14 +129,23 @@ class Client:
         parts = urlsplit(address)
         assert parts.hostname
         assert parts.port
-        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=10)
-        self.file = self.socket.makefile("rb")
+        try:
+            self.socket = socket.create_connection((parts.hostname, parts.port), timeout=10)
+        except ConnectionResetError:  # refused: some see it only when they read
+            self.socket = socket.socket()
+            self.file = io.BytesIO()
+        else:
+            self.file = self.socket.makefile("rb")
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
     def line(self) -> bytes:
-        return self.file.readline()
+        """The next line; empty if the server hung up."""
+        try:
+            return self.file.readline()
+        except ConnectionError:
+            return b""
 
     def ask(self, command: str) -> str:
         self.send(command.encode() + b"\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -176,6 +177,21 @@ def test_serial_port_is_a_pseudo_terminal(serial_toy):
                 assert line == b"a\n"
                 port.write(b"BLOCK? 3000\n")  # every byte value passes a raw line
                 assert port.read(3001) == bytes(3000) + b"\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals on this system")
+def test_pseudo_terminals_are_closed_at_the_end(serial_toy):
+    with serving({"a": serial_toy(World(1), "a")}) as addresses:
+        line = os.open(address_of(addresses, "a"), os.O_RDWR | os.O_NOCTTY)
+        os.write(line, b"NAME?\n")
+        assert os.read(line, 1)
+    try:
+        while os.read(line, 4096):
+            pass
+    except OSError as error:
+        assert error.errno == errno.EIO  # noqa: PT017  # hung up; other systems report the end
+    finally:
+        os.close(line)
 
 
 def test_serial_line_that_nobody_reads_loses_bytes_and_goes_on(serial_toy):
@@ -439,4 +455,3 @@ def test_signals_end_it_cleanly(number, dial):
         assert process.stdout.readline() == "closed\n"
         assert process.wait(10) == 0
         assert client.rest() == b""
-        assert not Path(address_of(addresses, "b")).exists()
