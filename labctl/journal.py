@@ -11,12 +11,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os import write
 from pathlib import Path
 from typing import Any
 
 from labctl.errors import StorageError
 from labctl.filelock import FileLock
-from labctl.jsonline import decode, encode, salvage
+from labctl.jsonline import decode, encode, encode_plain, salvage
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,28 @@ class Journal:
             self._write_rest(line, written)
         if durable or (self.durable_every is not None and self.sync_due()):
             self._sync()
+
+    def append_plain(self, entry: Mapping[str, Any]) -> bool:
+        """Append an entry without surprises, quickly; False: nothing was written, use `append`.
+
+        A surprise is a value that JSON cannot say (NaN, an array), a write that failed before, or
+        an order to flush. Nearly all rows of a run have none.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        if self._half_line or self.durable_every is not None:
+            return False
+        line = encode_plain(entry)
+        if not line:
+            return False
+        try:
+            written = write(self._fd, line)
+        except OSError as exc:
+            raise storage_error(self.path, exc) from exc
+        if written != len(line):
+            self._write_rest(line, written)
+        return True
 
     def sync_due(self) -> bool:
         """Tell whether the next append will flush to the disk itself."""

@@ -125,15 +125,12 @@ class LabProcedure(Procedure):  # type: ignore[misc]
 
     def execute(self) -> None:
         """Measure every point that is not recorded yet, yielding once before each."""
-        sleep = self.bench.clock.sleep
+        sleep, measure, emit = self.bench.clock.sleep, self.measure_point, self.emit
         finished = self.finished_points
         for index, point in enumerate(self.points()):
-            if index in finished:
-                continue
-            sleep(0.0)
-            row: Row = {"index": index, **point}
-            row.update(self.measure_point(point))
-            self.emit("results", row)
+            if index not in finished:
+                sleep(0.0)
+                emit("results", {"index": index, **point, **measure(point)})
 
     def count_points(self) -> int:
         """How many points the whole run has."""

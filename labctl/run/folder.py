@@ -133,10 +133,9 @@ class RunFolder(RunReader):
         journal = self._journal
         if journal is None:
             raise self._read_only()
-        for value in row.values():
-            if isinstance(value, np.ndarray) and value.ndim:
-                break
-        else:
+        if journal.append_plain({"entry": "row", "t": t, "row": row}):
+            return
+        if not any(isinstance(value, np.ndarray) and value.ndim for value in row.values()):
             journal.append({"entry": "row", "t": t, "row": row})
             return
         with self._trace_writer.all_or_nothing():
