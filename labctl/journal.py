@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from os import write
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +98,7 @@ class Journal:
         if not line:
             return False
         try:
-            written = write(self._fd, line)
+            written = os.write(self._fd, line)
         except OSError as exc:
             raise storage_error(self.path, exc) from exc
         if written != len(line):
