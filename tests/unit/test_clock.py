@@ -139,11 +139,42 @@ def test_move_to_never_goes_back():
     assert clock.now() == 0.1 + 3.0
 
 
-def test_real_clock_keeps_time_and_runs_callbacks():
+class FakeTime:
+    """The operating system's clock, as far as RealClock asks it; sleeping takes a bit longer."""
+
+    def __init__(self):
+        self.t = 1000.0
+
+    def monotonic(self):
+        return self.t
+
+    def sleep(self, seconds):
+        assert seconds >= 0
+        self.t += seconds + 1e-4
+
+
+def test_real_clock_keeps_time_and_runs_callbacks(monkeypatch):
+    monkeypatch.setattr("labctl.clock.time", FakeTime())
     clock, seen = RealClock(), []
-    clock.every(0.002, lambda: seen.append(clock.now()))
-    before = clock.now()
-    clock.sleep(0.02)
-    assert clock.now() - before >= 0.02
-    assert 2 <= len(seen) <= 10
-    assert all(b - a >= 0.0015 for a, b in pairwise(seen))
+    clock.every(0.2, lambda: seen.append(clock.now()))
+    clock.sleep(1.05)
+    assert 1.05 <= clock.now() < 1.06
+    assert len(seen) == 5
+    assert all(0.19 < b - a < 0.21 for a, b in pairwise([0.0, *seen]))
+    clock.wait(0.5)
+    assert len(seen) == 5
+
+
+def test_real_clock_looks_at_its_hooks_while_it_sleeps(monkeypatch):
+    monkeypatch.setattr("labctl.clock.time", FakeTime())
+    monkeypatch.setattr("labctl.clock.LOOK_EVERY", 0.0)
+    clock, looks = RealClock(), []
+
+    def stop():
+        looks.append(clock.now())
+        if len(looks) == 3:
+            raise Aborted("enough")
+
+    clock.at_yield(stop)
+    with pytest.raises(Aborted):
+        clock.sleep(3600.0)
