@@ -196,7 +196,7 @@ def squeezing(data: RunData) -> Figure:
     spectrum = dict(zip(QUADRATURES, (BLUE, GREEN, RED, ORANGE), strict=True))
     styles = dict(zip(QUADRATURES, ("-", "--", "-", "--"), strict=True))
     for name, (kind, sign) in RESULTS.items():
-        (row,) = np.flatnonzero(kinds == kind)
+        row = int(np.flatnonzero(kinds == kind)[0])
         shot = powers[1][row] - dark
         signal = _relative(data.trace("signal (dBm)", row), dark, shot)
         time = np.linspace(0, data.parameters["sweep_time"], len(signal))
@@ -205,7 +205,7 @@ def squeezing(data: RunData) -> Figure:
         traces.plot(time, signal, color=spectrum[kind], linestyle=styles[kind], linewidth=1.3,
                     zorder=2)  # fmt: skip
         value, error, _ = data.results[name]
-        letter, joint, _ = kind
+        letter, joint = kind[0], kind[1]
         label = f"${letter}_{{{pair}}} {joint} {letter}_{{-{pair}}}$"
         level = sign * value
         traces.annotate(
@@ -235,7 +235,7 @@ def squeezing(data: RunData) -> Figure:
     found, uncertainty, _ = data.results["squeezing_angle"]
     scan.axvline(np.degrees(found % math.pi), color=RED, linestyle="--", linewidth=1.2,
                  label=f"squeezing angle {np.degrees(found % math.pi):.2f}° ± "
-                 f"{np.degrees(uncertainty):.2f}°")  # fmt: skip
+                 f"{np.degrees(uncertainty or 0.0):.2f}°")  # fmt: skip
     scan.axhline(0, color=GREY, linewidth=2, zorder=0)
     scan.set(
         xlabel="common LO phase (degree)",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class HomodyneMeasurement:
 
     bench: Bench
 
-    INSTRUMENTS = ("laser", "shaper", "lock", "analyser")
+    INSTRUMENTS: ClassVar[tuple[str, ...]] = ("laser", "shaper", "lock", "analyser")
 
     averages: int = integer(
         "Averages", 1, minimum=1, maximum=1000, meaning="traces averaged for each noise power"
