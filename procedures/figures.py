@@ -27,7 +27,8 @@ COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, "#56B4E9")
 MARKERS = ("o", "s", "^")
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size (inch), laid out without overlaps."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -44,7 +45,7 @@ def covariance(data: RunData) -> Figure:
     limit = float(np.nanmax(np.abs(off)))
     count = len(modes)
 
-    figure = _figure(12.5, 7.6)
+    figure = new_figure(12.5, 7.6)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.75, 1))
     whole = figure.add_subplot(grid[:, 0])
     image = _heat_map(whole, shown, limit)
@@ -82,7 +83,7 @@ def covariance(data: RunData) -> Figure:
 def ppt(data: RunData) -> Figure:
     """PPT values of all bipartitions of six sets of twelve modes, sorted within each set."""
     values, sets = data.derived["ppt"], data.derived["ppt_sets"].astype(int)
-    figure = _figure(11, 4.8)
+    figure = new_figure(11, 4.8)
     axes = figure.add_subplot()
     count = values.shape[1]
     worst, error, _ = data.results["ppt_max"]
@@ -128,7 +129,7 @@ def graph(data: RunData) -> Figure:
     modes = data.derived["mode_numbers"].astype(int)
     cov = data.derived["covariance"]
     sums, weight = PAIR_SUMS[topology], NULLIFIER_WEIGHT[topology]
-    figure = _figure(12.5, 7.6)
+    figure = new_figure(12.5, 7.6)
     top, bottom = figure.subplots(2, 1, height_ratios=(1, 2.1))
     place = {int(k): i for i, k in enumerate(modes)}
 
@@ -191,7 +192,7 @@ def squeezing(data: RunData) -> Figure:
     powers = data["signal (mW)"], data["shot (mW)"]
     dark, _ = dark_power(kinds, powers, (data["signal error (mW)"], data["shot error (mW)"]))
     pair = data.parameters["pair"]
-    figure = _figure(12.5, 5.2)
+    figure = new_figure(12.5, 5.2)
     traces, scan = figure.subplots(1, 2, width_ratios=(1.7, 1))
     spectrum = dict(zip(QUADRATURES, (BLUE, GREEN, RED, ORANGE), strict=True))
     styles = dict(zip(QUADRATURES, ("-", "--", "-", "--"), strict=True))

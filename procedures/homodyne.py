@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from labctl.errors import InstrumentError
+from labctl.errors import InstrumentError, RequestError
 from labctl.parameters import integer, number
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from drivers.toptica_dlcpro import TopticaDlcPro
     from drivers.waveshaper import WaveShaper
     from labctl.bench import Bench
+    from labctl.procedure import RunData
 
 SPEED_OF_LIGHT = 299_792_458.0  # m/s
 PUMP_PORT, LO_PORT = 1, 2
@@ -252,6 +253,22 @@ def noise_over_shot(
         signal_error**2 + (variance * shot_error) ** 2 + ((1.0 - variance) * dark_error) ** 2
     )
     return variance, error / np.abs(reference)
+
+
+def noise_relative_to_shot(data: RunData) -> tuple[np.ndarray, np.ndarray]:
+    """Variance over shot noise and its error for each row of a run; NaN in dark rows."""
+    kinds = np.asarray(data["kind"])
+    if "dark" not in kinds:
+        raise RequestError("this run lacks its dark noise; resume it first")
+    signal, shot = data["signal (mW)"], data["shot (mW)"]
+    errors = data["signal error (mW)"], data["shot error (mW)"]
+    dark = dark_power(kinds, (signal, shot), errors)
+    light = kinds != "dark"
+    variance, error = np.full(len(kinds), np.nan), np.full(len(kinds), np.nan)
+    variance[light], error[light] = noise_over_shot(
+        signal[light], errors[0][light], shot[light], errors[1][light], *dark
+    )
+    return variance, error
 
 
 def to_db(variance: Any) -> Any:

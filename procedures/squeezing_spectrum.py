@@ -15,9 +15,8 @@ from procedures.homodyne import (
     POWER_COLUMNS,
     TRACE_COLUMNS,
     HomodyneMeasurement,
-    dark_power,
     db_error,
-    noise_over_shot,
+    noise_relative_to_shot,
     power_columns,
     squeezing_angle,
     to_db,
@@ -145,12 +144,4 @@ def relative_noise(data: RunData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     missing = [kind for kind in ("dark", "scan", *QUADRATURES) if kind not in kinds]
     if missing:
         raise RequestError(f"this run lacks {', '.join(missing)}; resume it first")
-    signal, shot = data["signal (mW)"], data["shot (mW)"]
-    errors = data["signal error (mW)"], data["shot error (mW)"]
-    dark = dark_power(kinds, (signal, shot), errors)
-    light = kinds != "dark"
-    variance, error = np.full(len(kinds), np.nan), np.full(len(kinds), np.nan)
-    variance[light], error[light] = noise_over_shot(
-        signal[light], errors[0][light], shot[light], errors[1][light], *dark
-    )
-    return variance, error, kinds
+    return (*noise_relative_to_shot(data), kinds)

@@ -1,0 +1,135 @@
+"""All pairs of the single-pump comb through the wire, against a model of each pair on its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labctl.bench import Bench, find_bench
+from labctl.errors import RequestError
+from labctl.procedure import RunData
+from labctl.run import run
+from procedures.epr_pairs import EprPairs, twin_scatter
+
+EFFICIENCY, JITTER, PUMP, DISPERSION = 0.675, 0.1094, 0.605, 1e-3
+OMEGA = 0.5e6 / 4.8354e6  # analysis frequency over half the linewidth
+
+
+def pair_noise(pair: int, detuning: float) -> tuple[float, float]:
+    """Least and most noise (dB) of a pair that one pump drives: a 2 x 2 problem per sideband."""
+    e = detuning + DISPERSION * pair**2 / 2
+    number, product = 0.0, 0j
+    for w in (OMEGA, -OMEGA):
+        inverse = np.linalg.inv(
+            np.array([[1 + 1j * (e - w), -1j * PUMP], [1j * PUMP, 1 - 1j * (e + w)]])
+        )
+        here = 2 * inverse - np.eye(2)
+        number += abs(here[0, 1]) ** 2 / 2
+        # <a_k a_-k>: annihilation of one at w with creation of the other's vacuum at -w.
+        back = 2 * np.linalg.inv(
+            np.array([[1 + 1j * (e + w), -1j * PUMP], [1j * PUMP, 1 - 1j * (e - w)]])
+        ) - np.eye(2)
+        product += here[0, 0] * back[0, 1] / 2
+    blurred = abs(product) * np.exp(-2 * JITTER**2)
+    low, high = (1 + 2 * EFFICIENCY * (number + sign * blurred) for sign in (-1, 1))
+    return 10 * np.log10(low), 10 * np.log10(high)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The default measurement, and the detuning that the ring had at the end of each row."""
+    bench = Bench.open(find_bench("cluster-microcomb"), "sim", seed=0)
+    detuning: list[float] = []
+    procedure = EprPairs()
+    inner = procedure.measure_point
+
+    def measure_point(point: Any) -> Any:
+        row = inner(point)
+        detuning.append(bench.world.detuning(bench.clock.now()))
+        return row
+
+    procedure.measure_point = measure_point  # type: ignore[method-assign]
+    rows = run(procedure, bench, tmp_path_factory.mktemp("pairs"))
+    bench.close()
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    data = RunData(columns, EprPairs().parameter_values())
+    found = procedure.analyse(data)
+    results = {r.name: (*np.atleast_1d(found[r.name]), None)[:2] for r in EprPairs.RESULTS}
+    data.results = {r.name: (*results[r.name], r.unit) for r in EprPairs.RESULTS}
+    data.derived = {name: np.asarray(v) for name, v in found.items() if name not in results}
+    return SimpleNamespace(data=data, found=found, detuning=np.array(detuning))
+
+
+def test_model_of_the_test_itself() -> None:
+    """Reference of the physics sheet for one pair: -3.0817 and +10.2835 dB."""
+    low, high = pair_noise(16, -0.256 + (0.002 - DISPERSION) * 16**2 / 2)
+    assert -low == pytest.approx(3.0817, abs=0.002)
+    assert high == pytest.approx(10.2835, abs=0.002)
+
+
+def test_all_31_pairs_lie_within_a_fifth_of_a_decibel_of_the_model(measured: Any) -> None:
+    kinds, pairs = measured.data["kind"], measured.data["pair"]
+    assert measured.found["pairs"] == 31
+    for place, pair in enumerate(range(5, 36)):
+        for name, kind, side in (
+            ("squeezing_x", "x+x", 0), ("squeezing_p", "p-p", 0),
+            ("antisqueezing_x", "x-x", 1), ("antisqueezing_p", "p+p", 1),
+        ):  # fmt: skip
+            (row,) = np.flatnonzero((kinds == kind) & (pairs == pair))
+            expected = abs(pair_noise(pair, measured.detuning[row])[side])
+            value = measured.found[f"{name}_db"][place, 0]
+            assert value == pytest.approx(expected, abs=0.2), (pair, name)
+
+
+def test_dispersion_rolls_off_the_gain(measured: Any) -> None:
+    found = measured.found
+    assert found["antisqueezing_best"][0] > found["antisqueezing_worst"][0] + 1.5
+    assert found["antisqueezing_worst_pair"] == 35
+    assert found["squeezing_best"][0] >= found["squeezing_worst"][0] > 2.9
+    for name in ("squeezing_best", "antisqueezing_worst"):
+        assert 0.003 < found[name][1] < 0.1
+
+
+def test_figure_names_both_extremes(measured: Any, tmp_path: Path) -> None:
+    (figure,) = EprPairs().figures(measured.data).values()
+    figure.savefig(tmp_path / "pairs.png", dpi=40)
+    upper, lower = figure.axes
+    assert f"{measured.found['antisqueezing_best'][0]:.2f}" in upper.get_title()
+    assert f"{measured.found['squeezing_worst'][0]:.2f}" in lower.get_title()
+    assert "dB" in lower.get_ylabel()
+
+
+def test_a_resumed_run_uses_the_scan_that_it_finds(tmp_path: Path) -> None:
+    bench = Bench.open(find_bench("cluster-microcomb"), "sim", seed=1)
+    options: dict[str, Any] = {"first": 16, "last": 16, "sweep_time": 0.5}
+    run(EprPairs(**options), bench, tmp_path, stop_after=6)
+    rows = run(EprPairs(**options), bench, tmp_path)
+    bench.close()
+    assert [row["index"] for row in rows] == list(range(10))
+    assert 0.4 < rows[6]["variance"] < 0.6  # x + x at the squeezing angle
+
+
+def test_pairs_in_the_wrong_order_are_refused() -> None:
+    with pytest.raises(RequestError, match="first: 20 is above last, 10"):
+        list(EprPairs(first=20, last=10).points())
+
+
+def test_incomplete_data_are_refused_in_one_line() -> None:
+    columns = {
+        name: np.ones(1)
+        for name in ("signal (mW)", "signal error (mW)", "shot (mW)", "shot error (mW)", "pair")
+    }
+    data = RunData(columns | {"kind": np.array(["dark"])}, EprPairs().parameter_values())
+    with pytest.raises(RequestError, match=r"lacks x\+x of pair 5; resume it first"):
+        EprPairs().analyse(data)
+
+
+def test_twins_tell_their_scatter() -> None:
+    rng = np.random.default_rng(4)
+    x, p = (np.stack([rng.normal(0, 0.05, 400), np.zeros(400)], axis=-1) for _ in range(2))
+    assert twin_scatter(x, p) == pytest.approx(0.05, rel=0.15)
+    assert twin_scatter(x[:2], p[:2]) == 0
