@@ -99,6 +99,10 @@ class ScpiInstrument(SimulatedInstrument):
         """Bring the settings to their preset values."""
         self.operation_end = 0.0
 
+    def number_text(self, value: float) -> str:
+        """How this maker writes numbers that are not whole."""
+        return syntax.nr3(value)
+
     # ------------------------------------------------- helpers for handlers
 
     def number(

@@ -102,7 +102,7 @@ class ScpiEndpoint:
             if isinstance(reply, AfterPending):
                 self._later = reply
             elif reply is not None:
-                self._replies.append(_encode(reply))
+                self._replies.append(_encode(reply, self._instrument.number_text))
         self._instrument.refresh()
 
     def _execute(self, unit: str) -> Any:
@@ -201,9 +201,9 @@ class ScpiEndpoint:
         return -1
 
 
-def _encode(reply: Reply) -> bytes:
+def _encode(reply: Reply, number_text: Callable[[float], str]) -> bytes:
     if isinstance(reply, bytes):
         return reply
     if isinstance(reply, float):
-        return syntax.nr3(reply).encode()
+        return number_text(reply).encode()
     return (str(int(reply)) if isinstance(reply, int) else str(reply)).encode("latin-1", "replace")

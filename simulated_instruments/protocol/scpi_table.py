@@ -20,7 +20,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 class AfterPending:
     """What a handler returns whose reply (or effect) must wait until all operations have ended."""
 
-    then: Callable[[], Reply]
+    then: Callable[[], Reply | AfterPending]
 
 
 @dataclass(frozen=True)
