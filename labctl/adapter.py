@@ -205,6 +205,11 @@ class ByteAdapter(Adapter):  # type: ignore[misc]  # pymeasure is not annotated
                 "check cable and instrument"
             ) from error
 
+    def settle(self) -> None:
+        """Deal now with what earlier exchanges left, such as late bytes or a lost connection."""
+        with self.lock:
+            self._clear_line()
+
     def _clear_line(self) -> None:
         """Make sure that what comes next is the answer to what is sent next."""
         if self._broken:

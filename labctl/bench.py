@@ -8,16 +8,20 @@ import importlib.util
 import math
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl import benchfile
 from labctl.benchfile import BenchFile, InstrumentEntry
 from labctl.clock import Clock, RealClock, VirtualClock
 from labctl.errors import BenchFileError, LabError, RequestError, SafetyError, nearest
 from labctl.interlock import Interlock
-from labctl.transport import Transport
+from labctl.transport.link import Link
 from labctl.units import to_unit
+
+if TYPE_CHECKING:
+    from labctl.adapter import ByteAdapter
 
 
 def shipped_benches() -> dict[str, Path]:
@@ -204,13 +208,13 @@ class Bench:
             bench.world = build_world(file, seed, values)
         try:
             for name, entry in entries.items():
-                bench._open_instrument(entry, kinds[name], seed, replay)
+                bench._open_instrument(entry, kinds[name], replay)
         except BaseException:
             bench.close()
             raise
         return bench
 
-    def _open_instrument(self, entry: InstrumentEntry, kind: str, seed: int, replay: Any) -> None:
+    def _open_instrument(self, entry: InstrumentEntry, kind: str, replay: Any) -> None:
         from dataclasses import replace
 
         from labctl.adapter import ByteAdapter, Framing
@@ -223,7 +227,7 @@ class Bench:
         framing: Framing = driver.FRAMING
         if entry.timeout is not None:
             framing = replace(framing, timeout=entry.timeout)
-        open_transport = self._opener(entry, kind, seed, replay)
+        open_transport = self._opener(entry, kind, replay)
         adapter = ByteAdapter(
             open_transport, self.clock, name=entry.name, framing=framing, address=entry.address
         )
@@ -242,7 +246,7 @@ class Bench:
             instrument.IDENTITY = entry.identity
         self.identities[entry.name] = instrument.check_identity()
 
-    def _opener(self, entry: InstrumentEntry, kind: str, seed: int, replay: Any) -> Any:
+    def _opener(self, entry: InstrumentEntry, kind: str, replay: Any) -> Any:
         """A function that opens a fresh transport; recording wraps whatever it opens."""
         where = f"instruments.{entry.name}"
         if kind == "replay":
@@ -255,7 +259,7 @@ class Bench:
                 )  # fmt: skip
             simulator = load_target(entry.simulator, "simulator", self.file, where)
             self.simulators[entry.name] = simulator(self.world, entry.name)
-            inner = self._link_opener(entry, seed)
+            inner = self._link_opener(entry)
         else:
             inner = self._real_opener(entry)
         if self._record is None:
@@ -264,19 +268,18 @@ class Bench:
 
         return recording(inner, self.clock, self._record, entry.name)
 
-    def _link_opener(self, entry: InstrumentEntry, seed: int) -> Any:
-        from labctl.transport.link import Link
-
-        def opened() -> Transport:
-            endpoint = self.simulators[entry.name].connect()
-            if entry.faults:
-                wrap = load_target(
-                    "simulated_instruments.faults:wrap", "faults", self.file, "world"
-                )
-                endpoint = wrap(endpoint, entry.faults, seed)
-            return Link(endpoint, self.clock)
-
-        return opened
+    def _link_opener(self, entry: InstrumentEntry) -> Any:
+        simulator = self.simulators[entry.name]
+        if not entry.faults:
+            return lambda: Link(simulator.connect(), self.clock)
+        where = f"instruments.{entry.name}"
+        plan = load_target("simulated_instruments.faults:plan", "faults", self.file, where)
+        wrap = load_target("simulated_instruments.faults:wrap", "faults", self.file, where)
+        try:  # one plan for all connections: replies are counted over all of them
+            faults = plan(entry.faults, self.world.seed_of(f"{entry.name}.faults"))
+        except ValueError as error:
+            benchfile.Checker(self.file.text, self.file.path).fail(str(error), "faults", where)
+        return lambda: Link(wrap(simulator.connect(), faults), self.clock)
 
     def _real_opener(self, entry: InstrumentEntry) -> Any:
         if not entry.address:
@@ -334,7 +337,7 @@ class Bench:
                     entry.maximum,
                     entry.period,
                     entry.unit,
-                    lambda: self.speaking("interlock"),
+                    partial(self._interlock_speaking, driver.adapter),
                 )
             )
         return bound
@@ -360,6 +363,17 @@ class Bench:
             yield
         finally:
             self._record.speaker = before
+
+    @contextlib.contextmanager
+    def _interlock_speaking(self, adapter: ByteAdapter) -> Iterator[None]:
+        """Let an interlock speak between two exchanges of the run.
+
+        A replay leaves interlocks out, so neither may clear away what the other left.
+        """
+        adapter.settle()
+        with self.speaking("interlock"):
+            yield
+            adapter.settle()
 
     def make_safe(self) -> None:
         """Make every instrument safe, last opened first; all are tried.

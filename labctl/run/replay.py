@@ -49,6 +49,8 @@ def replay(path: Path, mode: str = "wire", listener: Listener | None = None) -> 
         raise RequestError(f"{path}: was run without a bench, so there is no wire to replay")
     if mode == "wire" and not (path / "wire.jsonl").exists():
         raise RequestError(f"{path}: was run with --no-record; use replay --mode sim")
+    if not recorded.stretches:
+        raise RequestError(f"{path}: ended before its bench was open, so there is nothing to replay")
     with tempfile.TemporaryDirectory(prefix="labctl-replay-") as place:
         return _replay(recorded, mode, Path(place), listener)
 
@@ -100,9 +102,12 @@ def _stretch(
         writer, procedure, file, "sim" if mode == "sim" else start["mode"], start["world"],
         start["seed"], listener=listener, replay=transcript, stop_after=stop_after,
     )  # fmt: skip
+    before = writer.row_count
     outcome = stretch.run()
-    as_expected = outcome.status == "finished" or (stop_after and outcome.error is None)
-    return "" if as_expected else outcome.reason
+    if stop_after is None:
+        return "" if outcome.status == "finished" else outcome.reason
+    # What came after the last recorded row, such as the fault that ended the run, is not compared.
+    return "" if RunFolder.open(writer.path).row_count - before >= stop_after else outcome.reason
 
 
 def compare(recorded: RunFolder, repeated: RunFolder) -> tuple[int, str]:
