@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.parameters import choice
 from labctl.procedure import LabProcedure, Result, RunData
+from procedures.graphs import Graph, graph_of
 from procedures.homodyne import (
     POWER_COLUMNS,
     TRACE_COLUMNS,
-    HomodyneMeasurement,
+    ClusterMeasurement,
     power_columns,
     squeezing_angle,
     to_db,
@@ -20,13 +21,6 @@ from procedures.homodyne import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-#: Innermost measured mode, and sums of the mode numbers of pairs that the pumps connect.
-FIRST_MODE = {"1d": 6, "2d": 8, "single": 6}
-LAST_MODE = 35
-PAIR_SUMS = {"1d": (-1, 0), "2d": (-2, -1, 0), "single": (0,)}
-#: Weight of the neighbours in the nullifier p_k + weight (x_l + ...) (paper: 0.65 and 0.5).
-NULLIFIER_WEIGHT = {"1d": 0.65, "2d": 0.5, "single": 1.0}
 
 X, P, XP = 0.0, math.pi / 2, math.pi / 4  # LO phases, rad
 ALONE = (("x", X), ("p", P), ("diagonal", XP))
@@ -36,7 +30,7 @@ PAIR_KINDS = frozenset(kind for kind, *_ in TOGETHER)
 SCAN_STEPS = 6
 
 
-class CovarianceSweep(HomodyneMeasurement, LabProcedure):
+class CovarianceSweep(ClusterMeasurement, LabProcedure):
     """Homodyne covariance matrix of up to 60 comb modes, element by element.
 
     Every mode's x, p and x + p and every connected pair's four sums, each against its own shot
@@ -45,10 +39,6 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
     is separable.
     """
 
-    topology: str = choice(
-        "Topology", "1d", ["1d", "2d", "single"],
-        meaning="pump lines: 0 and -1 (1d); -1, 0 and 1 (2d); 0 alone (single)",
-    )  # fmt: skip
     selection: str = choice(
         "Selection", "selective", ["selective", "full"],
         meaning="pairs to measure: those the pumps connect, or all",
@@ -75,7 +65,8 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
     )
 
     def startup(self) -> None:
-        self.open_bench(self.topology)
+        self.announce(settings(self.graph, self.selection))
+        self.open_bench(self.graph)
         self._dark = 0.0
         self._seen: dict[tuple[str, int, int], float] = {}
         self._scan: dict[int, dict[float, float]] = {}
@@ -94,13 +85,14 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
         minutes of each other, they see the same detuning although the laser drifts. The outermost
         modes come first because they depend most on the detuning.
         """
+        self.check_pumps(self.graph)
         yield _point("dark", 0, X, 0, X)
-        modes = outwards(measured_modes(self.topology))[::-1]
+        modes = outwards(self.graph.modes)[::-1]
         rank = {mode: place for place, mode in enumerate(modes)}
         pairs: dict[int, list[tuple[int, int]]] = {}
-        for i, j in measured_pairs(self.topology, self.selection):
+        for i, j in selected_pairs(self.graph, self.selection):
             pairs.setdefault(max(i, j, key=rank.__getitem__), []).append((i, j))
-        for total in PAIR_SUMS[self.topology]:
+        for total in self.graph.sums:
             i, j = next((i, j) for k in modes for i, j in pairs.get(k, ()) if i + j == total)
             for step in range(SCAN_STEPS):
                 angle = math.pi * step / SCAN_STEPS
@@ -183,17 +175,16 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
         """Covariance matrix, nullifiers, PPT values, certificate and Fisher information."""
         from procedures.covariance_analysis import Sweep, analyse_sweep
 
-        topology, selection = data.parameters["topology"], data.parameters["selection"]
-        modes = measured_modes(topology)
+        graph = graph_of(data.parameters)
         return analyse_sweep(
             data,
             Sweep(
-                modes=modes,
-                order=tuple(outwards(modes)),
-                connected=measured_pairs(topology, "selective"),
-                sums=PAIR_SUMS[topology],
-                weight=NULLIFIER_WEIGHT[topology],
-                settings=3 * len(modes) + 4 * len(measured_pairs(topology, selection)),
+                modes=graph.modes,
+                order=tuple(outwards(graph.modes)),
+                connected=graph.connected,
+                sums=graph.sums,
+                weight=graph.weight,
+                settings=settings(graph, data.parameters["selection"]),
             ),
         )
 
@@ -207,32 +198,25 @@ class CovarianceSweep(HomodyneMeasurement, LabProcedure):
         }
 
 
-@cache
-def measured_modes(topology: str) -> tuple[int, ...]:
-    """Mode numbers, ascending; the pumped modes and their neighbours are filtered out."""
-    first = FIRST_MODE[topology]
-    return (*range(-LAST_MODE, -first + 1), *range(first, LAST_MODE + 1))
-
-
 def outwards(modes: Iterable[int]) -> list[int]:
     """Mode numbers in the order -6, 6, -7, 7, ..., which follows the chain of a 1d cluster."""
     return sorted(modes, key=lambda k: (abs(k), k))
 
 
 @cache
-def measured_pairs(topology: str, selection: str) -> tuple[tuple[int, int], ...]:
-    """Pairs of modes, those with the lowest sum first; a full sweep appends all others."""
-    modes = measured_modes(topology)
-    connected = [
-        (k, total - k)
-        for total in PAIR_SUMS[topology]
-        for k in modes
-        if k < total - k and total - k in modes
-    ]
-    if selection == "full":
-        known = set(connected)
-        connected += [(i, j) for i in modes for j in modes if i < j and (i, j) not in known]
-    return tuple(connected)
+def selected_pairs(graph: Graph, selection: str) -> tuple[tuple[int, int], ...]:
+    """Pairs of modes to measure: the connected ones; a full sweep appends all others."""
+    connected = graph.connected
+    if selection != "full":
+        return connected
+    known = set(connected)
+    others = ((i, j) for i in graph.modes for j in graph.modes if i < j)
+    return connected + tuple(pair for pair in others if pair not in known)
+
+
+def settings(graph: Graph, selection: str) -> int:
+    """How many quadratures a sweep measures."""
+    return len(ALONE) * len(graph.modes) + len(TOGETHER) * len(selected_pairs(graph, selection))
 
 
 def _point(kind: str, i: int, angle_i: float, j: int, angle_j: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from labctl.errors import RequestError
 from labctl.parameters import integer
 from labctl.procedure import LabProcedure, Result, RunData
+from procedures.graphs import graph
 from procedures.homodyne import (
     POWER_COLUMNS,
     TRACE_COLUMNS,
@@ -62,7 +63,7 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
     )
 
     def startup(self) -> None:
-        self.open_bench("single")
+        self.open_bench(graph("single"))
         self._dark = 0.0
         self._scan: dict[int, dict[float, float]] = {}
         for row in self.rows:
@@ -77,6 +78,7 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
             raise RequestError(
                 f"first: {self.first} is above last, {self.last}; name the inner pair first"
             )
+        self.check_pumps(graph("single"))
         yield {"kind": "dark", "pair": 0, "angle i (rad)": 0.0, "angle j (rad)": 0.0}
         scan = (math.pi * np.arange(self.scan_steps) / self.scan_steps).tolist()
         for pair in range(self.last, self.first - 1, -1):

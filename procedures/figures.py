@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.procedure import RunData
-from procedures.covariance_sweep import NULLIFIER_WEIGHT, PAIR_SUMS, measured_pairs
+from procedures.graphs import graph_of
 from procedures.homodyne import dark_power, fit_scan, scan_design, to_db
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def covariance(data: RunData) -> Figure:
     modes = data.derived["mode_numbers"].astype(int)
     cov = data.derived["covariance"]
     measured = np.isfinite(data.derived["covariance_error"])
-    sums = PAIR_SUMS[data.parameters["topology"]]
+    sums = graph_of(data.parameters).sums
     shown = np.where(measured, cov - np.eye(len(cov)), np.nan)
     off = np.where(np.eye(len(cov), dtype=bool), np.nan, shown)
     limit = float(np.nanmax(np.abs(off)))
@@ -125,17 +125,16 @@ def ppt(data: RunData) -> Figure:
 
 def graph(data: RunData) -> Figure:
     """The graph of connected modes, and the squeezing of every nullifier."""
-    topology = data.parameters["topology"]
+    made = graph_of(data.parameters)
     modes = data.derived["mode_numbers"].astype(int)
     cov = data.derived["covariance"]
-    sums, weight = PAIR_SUMS[topology], NULLIFIER_WEIGHT[topology]
+    sums, weight = made.sums, made.weight
     figure = new_figure(12.5, 7.6)
     top, bottom = figure.subplots(2, 1, height_ratios=(1, 2.1))
     place = {int(k): i for i, k in enumerate(modes)}
 
     strengths = {
-        pair: abs(cov[len(modes) + place[pair[1]], place[pair[0]]])
-        for pair in measured_pairs(topology, "selective")
+        pair: abs(cov[len(modes) + place[pair[1]], place[pair[0]]]) for pair in made.connected
     }
     strongest = max(strengths.values())
     for (i, j), strength in strengths.items():

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from labctl.errors import InstrumentError, RequestError
-from labctl.parameters import integer, number
+from labctl.parameters import choice, integer, number, text
+from procedures.graphs import PUMPS, Graph, graph
 
 if TYPE_CHECKING:
     from drivers.redpitaya_lock import RedPitayaLock
@@ -29,15 +30,6 @@ if TYPE_CHECKING:
 SPEED_OF_LIGHT = 299_792_458.0  # m/s
 PUMP_PORT, LO_PORT = 1, 2
 LINE_SPACING = 0.025  # THz; also the width of the band given to one line
-
-#: Relative powers of the pump lines, the primary one first (paper: 20 %, and 20 % and 16 %).
-PUMPS: dict[str, dict[int, float]] = {
-    "single": {0: 1.0},
-    "1d": {0: 1.0, -1: 0.20},
-    "2d": {-1: 1.0, 0: 0.20, 1: 0.16},
-}
-#: Mode minus drive frequency (MHz), pumps included, at which each topology is measured.
-DETUNING = {"single": -0.619, "1d": -11.85, "2d": -15.86}
 
 #: How often a setting is measured again because the phase lock failed meanwhile.
 TRIES = 3
@@ -111,16 +103,20 @@ class HomodyneMeasurement:
         "-0.619 single, -11.85 1d, -15.86 2d",
     )  # fmt: skip
 
-    def open_bench(self, topology: str) -> None:
+    def check_pumps(self, graph: Graph) -> None:
+        """Refuse pumps above threshold; nothing was switched on."""
+        graph.check(self.pump_attenuation, graph.detuning + self.detuning_shift)
+
+    def open_bench(self, graph: Graph) -> None:
         """Switch on, tune to the operating point, close the phase lock, set the analyser."""
         self.laser: TopticaDlcPro = self.bench["laser"]
         self.shaper: WaveShaper = self.bench["shaper"]
         self.lock: RedPitayaLock = self.bench["lock"]
         self.analyser: SpectrumAnalyser = self.bench["analyser"]
-        self.pumps = pump_lines(topology, self.pump_attenuation)
+        self.pump_lines = graph.lines
         self.shaper.block_all()
         self.laser.tune(self.wavelength)
-        detuning = DETUNING[topology] + self.detuning_shift
+        detuning = graph.detuning + self.detuning_shift
         # A higher voltage raises the laser frequency and so lowers mode minus drive.
         self.laser.piezo_voltage = self.piezo_centre - detuning / self.piezo_pull
         self.laser.emission = True
@@ -141,31 +137,49 @@ class HomodyneMeasurement:
         self.bench["shaper"].block_all()
         self.bench["lock"].unlock()
 
-    def load(self, lo: Mapping[int, float], *, pumped: bool) -> None:
-        """Load pump lines (or none) and LO lines with their phases (rad) into the shaper."""
+    def load(
+        self,
+        lo: Mapping[int, float],
+        *,
+        pumped: bool,
+        weights: Mapping[int, float] | None = None,
+    ) -> None:
+        """Load pump lines (or none) and LO lines with their phases (rad) into the shaper.
+
+        `weights` are relative amplitudes of LO lines, at most 1, which they are by default.
+        """
         shaper = self.shaper
         centre = SPEED_OF_LIGHT / self.wavelength * 1e-3
         shaper.clear()
         if pumped:
-            for line, attenuation in self.pumps.items():
+            for line, share, phase in self.pump_lines:
+                if line in lo:
+                    raise RequestError(
+                        f"shaper: line {line} is wanted as pump and as local oscillator; "
+                        "the shaper gives each line to one port, so choose another mode"
+                    )
                 shaper.set_band(
-                    centre + line * LINE_SPACING, LINE_SPACING,
-                    attenuation_db=attenuation, port=PUMP_PORT,
+                    centre + line * LINE_SPACING, LINE_SPACING, phase_rad=phase, port=PUMP_PORT,
+                    attenuation_db=self.pump_attenuation - 10.0 * math.log10(share),
                 )  # fmt: skip
         for line, phase in lo.items():
+            weight = 1.0 if weights is None else weights[line]
             shaper.set_band(
-                centre + line * LINE_SPACING, LINE_SPACING, phase_rad=phase, port=LO_PORT
-            )
+                centre + line * LINE_SPACING, LINE_SPACING, phase_rad=phase, port=LO_PORT,
+                attenuation_db=-20.0 * math.log10(weight),
+            )  # fmt: skip
         shaper.load()
 
-    def read_quadrature(self, lo: Mapping[int, float]) -> Reading:
-        """Measure signal and shot noise for LO lines with phases (rad).
+    def read_quadrature(
+        self, lo: Mapping[int, float], weights: Mapping[int, float] | None = None
+    ) -> Reading:
+        """Measure signal and shot noise for LO lines with phases (rad) and relative amplitudes.
 
         Whether the phase is locked is asked when the trace is complete, so that a lock lost on
         the way is seen; the setting is then measured again.
         """
         for attempt in range(1, TRIES + 1):
-            self.load(lo, pumped=True)
+            self.load(lo, pumped=True, weights=weights)
             self.lock.thaw()
             signal = self.read_power()
             state = self.lock.locked()
@@ -182,7 +196,7 @@ class HomodyneMeasurement:
                 f"{self.sweep_time:g} s; check its bandwidth and the light on the detector"
             )
         self.lock.freeze()
-        self.load(lo, pumped=False)
+        self.load(lo, pumped=False, weights=weights)
         return Reading(signal, self.read_power(), state.rms)
 
     def read_dark(self) -> tuple[Power, Power]:
@@ -203,6 +217,33 @@ class HomodyneMeasurement:
         return power_columns(reading.signal, reading.shot) | {
             "lock rms (rad)": float(reading.lock_rms)
         }
+
+
+class ClusterMeasurement(HomodyneMeasurement):
+    """A homodyne measurement of the graph that several pump lines make."""
+
+    topology: str = choice(
+        "Topology", "1d", ["1d", "2d", "single"],
+        meaning="pump lines: 0 and -1 (1d); -1, 0 and 1 (2d); 0 alone (single)",
+    )  # fmt: skip
+    pumps: str = text(
+        "Pumps", "",
+        meaning="own pump lines instead, as line:relative power@phase in rad, such as "
+        f'"{PUMPS["1d"]}@0.5"; the strongest has the pump attenuation, the edges follow',
+    )  # fmt: skip
+
+    @property
+    def graph(self) -> Graph:
+        """The pump lines and the graph they make."""
+        return graph(self.topology, self.pumps)
+
+    def announce(self, settings: int) -> None:
+        """Say in the run's notes what the user's own pumps make, before anything is measured."""
+        if self.pumps and not self.rows:  # type: ignore[attr-defined]
+            detuning = self.graph.detuning + self.detuning_shift
+            self.note(  # type: ignore[attr-defined]
+                self.graph.describe(self.pump_attenuation, detuning, settings)
+            )
 
 
 #: Columns that `HomodyneMeasurement.row` fills.
@@ -226,11 +267,6 @@ def power_columns(signal: Power, shot: Power) -> dict[str, Any]:
         "signal (dBm)": signal.trace,
         "shot (dBm)": shot.trace,
     }
-
-
-def pump_lines(topology: str, attenuation: float) -> dict[int, float]:
-    """Shaper attenuation (dB) of each pump line, from the attenuation of the primary one."""
-    return {line: attenuation - 10.0 * math.log10(share) for line, share in PUMPS[topology].items()}
 
 
 def dark_power(

@@ -11,6 +11,7 @@ import numpy as np
 from labctl.errors import RequestError
 from labctl.parameters import integer
 from labctl.procedure import LabProcedure, Result, RunData
+from procedures.graphs import graph
 from procedures.homodyne import (
     POWER_COLUMNS,
     TRACE_COLUMNS,
@@ -71,7 +72,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
     )
 
     def startup(self) -> None:
-        self.open_bench("single")
+        self.open_bench(graph("single"))
         self._dark = 0.0
         self._scan: dict[float, float] = {}
         for row in self.rows:
@@ -82,6 +83,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Dark noise, a scan of the common LO phase, then the four quadratures."""
+        self.check_pumps(graph("single"))
         yield {"kind": "dark", "angle i (rad)": 0.0, "angle j (rad)": 0.0}
         for angle in (HALF_TURN * np.arange(self.scan_steps) / self.scan_steps).tolist():
             yield {"kind": "scan", "angle i (rad)": angle, "angle j (rad)": angle}

@@ -18,7 +18,8 @@ from labctl.run.request import Request
 from labctl.run.results import run_data
 from labctl.run.runner import start
 from procedures.covariance_analysis import drift_per_mode, selection_bias
-from procedures.covariance_sweep import CovarianceSweep, measured_modes, measured_pairs
+from procedures.covariance_sweep import CovarianceSweep
+from procedures.graphs import graph
 from procedures.homodyne import TRIES, HomodyneMeasurement
 
 
@@ -65,8 +66,8 @@ def test_no_bipartition_is_separable(sweep: Any) -> None:
     bound, error, _ = sweep.data.results["ppt_bottleneck"]
     assert bound + 4 * error < 1
     tree = sweep.data.derived["certificate"]
-    assert len(tree) == len(measured_modes(sweep.topology)) - 1
-    assert set(tree[:, :2].astype(int).ravel()) == set(measured_modes(sweep.topology))
+    assert len(tree) == len(graph(sweep.topology).modes) - 1
+    assert set(tree[:, :2].astype(int).ravel()) == set(graph(sweep.topology).modes)
 
 
 def test_takes_more_than_an_hour_and_never_loses_the_lock(sweep: Any) -> None:
@@ -76,8 +77,8 @@ def test_takes_more_than_an_hour_and_never_loses_the_lock(sweep: Any) -> None:
 
 
 def test_covariance_matrix_is_complete_and_its_errors_small(sweep: Any) -> None:
-    modes = len(measured_modes(sweep.topology))
-    pairs = len(measured_pairs(sweep.topology, "selective"))
+    modes = len(graph(sweep.topology).modes)
+    pairs = len(graph(sweep.topology).connected)
     cov, error = sweep.data.derived["covariance"], sweep.data.derived["covariance_error"]
     assert cov.shape == error.shape == (2 * modes, 2 * modes)
     assert np.isfinite(error).sum() == 4 * modes + 8 * pairs
@@ -217,7 +218,7 @@ class FickleLock:
 def unlocked_measurement(failures: int) -> Any:
     measurement: Any = HomodyneMeasurement()
     measurement.lock = FickleLock(failures)
-    measurement.load = lambda lo, pumped: None
+    measurement.load = lambda lo, **options: None
     measurement.read_power = lambda: SimpleNamespace(value=1.0, error=0.1, trace=np.zeros(3))
     measurement.sweep_time = 4.0
     measurement.notes = []

@@ -14,7 +14,7 @@ from labctl.run.folder import RunFolder
 from labctl.run.request import Request
 from labctl.run.results import run_data
 from labctl.run.runner import start
-from procedures.homodyne import DETUNING, noise_over_shot, pump_lines, squeezing_angle
+from procedures.homodyne import noise_over_shot, squeezing_angle
 from procedures.squeezing_spectrum import SqueezingSpectrum
 
 
@@ -134,10 +134,3 @@ def test_dark_noise_is_subtracted_and_errors_propagate() -> None:
         shot * (1 + 0.001 * rng.normal(size=4000)), 0.0, dark, 0.0,
     )  # fmt: skip
     assert error == pytest.approx(np.std(many), rel=0.05)
-
-
-def test_pump_lines_of_each_topology() -> None:
-    assert pump_lines("single", 3.0) == {0: 3.0}
-    assert pump_lines("1d", 3.0) == pytest.approx({0: 3.0, -1: 9.9897}, abs=1e-4)
-    assert pump_lines("2d", 3.0) == pytest.approx({-1: 3.0, 0: 9.9897, 1: 10.9588}, abs=1e-4)
-    assert set(DETUNING) == {"single", "1d", "2d"}
