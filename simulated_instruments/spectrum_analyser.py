@@ -12,7 +12,7 @@ import numpy as np
 
 from simulated_instruments.instrument import Port
 from simulated_instruments.physics.analyser import AnalyserModel, NoiseSource, ThermalSource
-from simulated_instruments.physics.analyser_settings import FREQUENCY_MAX_HZ
+from simulated_instruments.physics.analyser_settings import X_SERIES
 from simulated_instruments.protocol.scpi import (
     AfterPending,
     Choice,
@@ -34,6 +34,7 @@ INTEGRITY = 512
 UNCALIBRATED, OVERLOAD, INVALID_DATA = 8, 16, 4096
 SWEEPING = 8
 
+FREQUENCY_MAX_HZ = X_SERIES.frequency_max_hz
 _DETECTORS = ("NORMal", "AVERage", "SAMPle", "POSitive", "NEGative")
 _BAND = "[:SENSe]:BANDwidth|BWIDth"
 _SCALE = ":DISPlay:WINDow{1}:TRACe:Y[:SCALe]"

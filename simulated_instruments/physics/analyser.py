@@ -124,10 +124,10 @@ class AnalyserModel(AnalyserSettings):
             return 0.0
         return float(self._origin + self._series * self._period)
 
-    def initiate(self) -> None:
-        """Start a single sweep, or as many as the trace averages or holds."""
+    def initiate(self, sweeps: int | None = None) -> None:
+        """Start that many sweeps; by default one, or as many as the trace averages or holds."""
         self._averaged = 0
-        self._start(1 if self.trace_type == "WRIT" else self.average_count)
+        self._start(sweeps or (1 if self.trace_type == "WRIT" else self.average_count))
 
     def set_continuous(self, continuous: bool) -> None:
         """Sweep without end, or stop at once."""
@@ -157,9 +157,10 @@ class AnalyserModel(AnalyserSettings):
         """Follow a changed setting with a new trace, unsettled filters and a new sweep."""
         self.stale = True
         self._averaged = 0
-        if len(self._level) != self.points or self._level_type != self.average_type:
+        level_type = self.sweep_average or self.average_type
+        if len(self._level) != self.points or self._level_type != level_type:
             self._level = np.full(self.points, np.nan)
-            self._level_type = self.average_type
+            self._level_type = level_type
         if tunes:
             self._held_w = None
         if self._sweep is not None:
@@ -174,8 +175,9 @@ class AnalyserModel(AnalyserSettings):
         """Set up sweep `index` of the series with all its random numbers."""
         number = self._first + index
         self._sweeps = number + 1
+        vbw_hz = noise.OPEN_VIDEO * self.rbw_hz if self.video_bypassed else self.vbw_hz
         self._how = noise.pointwise(
-            self.rbw_hz, self.vbw_hz, self.average_type, self.detector, self._interval
+            self.rbw_hz, vbw_hz, self.average_type, self.detector, self._interval
         )
         start = self._origin + index * self._period
         times = start + self._interval * np.arange(self.points)
@@ -244,10 +246,10 @@ class AnalyserModel(AnalyserSettings):
 
     def _show(self, first: int, last: int, power_w: np.ndarray) -> None:
         """Combine new points with the trace: replace, average, or keep the extreme."""
-        if self.average_type == "LOG":
+        if self._level_type == "LOG":
             new = np.log(power_w)
         else:
-            new = np.sqrt(power_w) if self.average_type == "SCAL" else power_w
+            new = np.sqrt(power_w) if self._level_type == "SCAL" else power_w
         old = self._level[first:last]
         if self.trace_type != "WRIT" and self._averaged:
             if self.trace_type == "AVER":
@@ -260,10 +262,10 @@ class AnalyserModel(AnalyserSettings):
 
     def trace_dbm(self) -> np.ndarray:
         """The displayed trace; points that were never measured are `EMPTY_DBM`."""
-        if self.average_type == "LOG":
+        if self._level_type == "LOG":
             level = self._level * (10 / math.log(10)) + 30.0
         else:
-            factor = 20.0 if self.average_type == "SCAL" else 10.0
+            factor = 20.0 if self._level_type == "SCAL" else 10.0
             level = factor * np.log10(self._level) + 30.0
         return np.where(np.isnan(level), EMPTY_DBM, level)
 

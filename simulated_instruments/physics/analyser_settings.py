@@ -1,31 +1,51 @@
 """Settings of a spectrum analyser: the steps that it offers and how settings depend on each other.
 
-Rules of the X-series: a setting in auto follows others; setting it by hand takes it out of auto.
+A setting in auto follows others; setting it by hand takes it out of auto. What differs between
+families of analysers is in `Hardware`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 _E24 = [1.0, 1.1, 1.2, 1.3, 1.5, 1.6, 1.8, 2.0, 2.2, 2.4, 2.7, 3.0]
 _E24 += [3.3, 3.6, 3.9, 4.3, 4.7, 5.1, 5.6, 6.2, 6.8, 7.5, 8.2, 9.1]
-#: Resolution bandwidths (Hz): steps of about 10 % up to 3 MHz, then 4, 5, 6 and 8 MHz.
+#: Resolution bandwidths (Hz) of the X-series: about 10 % apart to 3 MHz, then 4, 5, 6 and 8 MHz.
 RBW_STEPS = np.array(
     [round(m * 10**d, 1) for d in range(6) for m in _E24]
     + [m * 1e6 for m in _E24 if m <= 3]
     + [4e6, 5e6, 6e6, 8e6]
 )
-#: Video bandwidths (Hz): the same and 50 MHz, which is as good as none.
-VBW_STEPS = np.append(RBW_STEPS, 50e6)
+#: Bandwidths (Hz) in the sequence 1, 2, 3, 5, from 1 Hz to 10 MHz.
+COARSE_STEPS = np.array([m * 10.0**d for d in range(7) for m in (1, 2, 3, 5)] + [1e7])
 
-FREQUENCY_MAX_HZ = 3.6e9  # option 503
 SPAN_MIN_HZ = 10.0  # smallest span that is not zero
 SWEPT_TIME_MIN_S = 1e-3
+AUTO_RBW_MAX_HZ = 3e6
 MIXER_LIMIT_DBM = -10.0  # highest level at the input mixer, behind the attenuator
+
+
+@dataclass(frozen=True, eq=False)
+class Hardware:
+    """What a family of analysers offers, and some of its preset values."""
+
+    frequency_max_hz: float
+    rbw_steps_hz: np.ndarray
+    vbw_steps_hz: np.ndarray
+    span_over_rbw: float  # in auto
+    points: int
+    reference_level_dbm: float
+
+
+#: Keysight N9020B with option 503; a video bandwidth of 50 MHz is as good as none.
+X_SERIES = Hardware(3.6e9, RBW_STEPS, np.append(RBW_STEPS, 50e6), 106.0, 1001, 0.0)
+#: Rohde & Schwarz FSV-7. Preset points and level are from memory of its manual.
+FSV = Hardware(7e9, COARSE_STEPS, COARSE_STEPS, 100.0, 691, -10.0)
 
 
 def nearest_step(value: float, steps: np.ndarray) -> float:
@@ -39,7 +59,7 @@ class Knob:
     def __init__(
         self,
         preset: Any,
-        fit: Callable[[Any], Any] = lambda v: v,
+        fit: Callable[[Hardware, Any], Any] = lambda hardware, value: value,
         *,
         auto: str = "",
         tunes: bool = True,
@@ -56,7 +76,7 @@ class Knob:
         return self if model is None else model.settings[self.name]
 
     def __set__(self, model: AnalyserSettings, value: Any) -> None:
-        changes = {self.name: self.fit(value)}
+        changes = {self.name: self.fit(model.hardware, value)}
         if self.auto:
             changes[self.auto] = False
         model.change(changes, self.tunes)
@@ -65,12 +85,13 @@ class Knob:
 class AnalyserSettings:
     """All settings; frequencies in Hz, times in s, levels in dBm."""
 
-    centre_hz = Knob(1.8e9)
-    span_hz = Knob(3.6e9, lambda v: v if v >= SPAN_MIN_HZ or v == 0 else SPAN_MIN_HZ)
-    rbw_hz = Knob(3e6, lambda v: nearest_step(v, RBW_STEPS), auto="rbw_auto")
+    centre_hz = Knob(0.0)  # the preset is half of what the hardware offers
+    span_hz = Knob(0.0, lambda _, v: v if v >= SPAN_MIN_HZ or v == 0 else SPAN_MIN_HZ)
+    rbw_hz = Knob(3e6, lambda has, v: nearest_step(v, has.rbw_steps_hz), auto="rbw_auto")
     rbw_auto = Knob(True)
-    vbw_hz = Knob(3e6, lambda v: nearest_step(v, VBW_STEPS), auto="vbw_auto")
+    vbw_hz = Knob(3e6, lambda has, v: nearest_step(v, has.vbw_steps_hz), auto="vbw_auto")
     vbw_auto = Knob(True)
+    video_bypassed = Knob(False)  # whether the detector gets the video signal unfiltered
     sweep_time_s = Knob(1e-3, auto="sweep_time_auto")
     sweep_time_auto = Knob(True)
     points = Knob(1001)
@@ -82,10 +103,13 @@ class AnalyserSettings:
     trace_type = Knob("WRIT", tunes=False)
     reference_level_dbm = Knob(0.0, tunes=False)
     db_per_division = Knob(10.0, tunes=False)
-    attenuation_db = Knob(10.0, lambda v: 2.0 * round(v / 2), auto="attenuation_auto")
+    attenuation_db = Knob(10.0, lambda _, v: 2.0 * round(v / 2), auto="attenuation_auto")
     attenuation_auto = Knob(True)
+    #: What several sweeps are averaged in: "RMS", "LOG" or "SCAL"; "": as `average_type`.
+    sweep_average = Knob("")
 
     def __init__(self) -> None:
+        self.hardware = X_SERIES  # another family may be put here; then preset it
         self.settings: dict[str, Any] = {}
         self.restore()
 
@@ -93,6 +117,12 @@ class AnalyserSettings:
         """Bring all settings to their preset values."""
         knobs = {n: k for n, k in vars(AnalyserSettings).items() if isinstance(k, Knob)}
         self.settings = {name: knob.preset for name, knob in knobs.items()}
+        self.settings |= {
+            "centre_hz": self.hardware.frequency_max_hz / 2,
+            "span_hz": self.hardware.frequency_max_hz,
+            "points": self.hardware.points,
+            "reference_level_dbm": self.hardware.reference_level_dbm,
+        }
 
     def disturbed(self, tunes: bool) -> None:
         """Called when settings have changed; `tunes`: also in the signal path."""
@@ -106,18 +136,19 @@ class AnalyserSettings:
             self.disturbed(tunes)
 
     def _couple(self, changes: dict[str, Any]) -> None:
-        s = self.settings
+        s, most, steps = self.settings, self.hardware.frequency_max_hz, self.hardware.rbw_steps_hz
         if s["span_hz"]:
             edge = SPAN_MIN_HZ / 2
-            s["centre_hz"] = min(max(s["centre_hz"], edge), FREQUENCY_MAX_HZ - edge)
-        room = 2 * min(s["centre_hz"], FREQUENCY_MAX_HZ - s["centre_hz"])
+            s["centre_hz"] = min(max(s["centre_hz"], edge), most - edge)
+        room = 2 * min(s["centre_hz"], most - s["centre_hz"])
         if "centre_hz" in changes:
             s["span_hz"] = min(s["span_hz"], room)
         elif s["span_hz"] > room:
             half = s["span_hz"] / 2
-            s["centre_hz"] = min(max(s["centre_hz"], half), FREQUENCY_MAX_HZ - half)
+            s["centre_hz"] = min(max(s["centre_hz"], half), most - half)
         if s["rbw_auto"] and s["span_hz"]:
-            s["rbw_hz"] = nearest_step(s["span_hz"] / 106, RBW_STEPS[RBW_STEPS <= 3e6])
+            wanted = s["span_hz"] / self.hardware.span_over_rbw
+            s["rbw_hz"] = nearest_step(wanted, steps[steps <= AUTO_RBW_MAX_HZ])
         if s["vbw_auto"]:
             s["vbw_hz"] = s["rbw_hz"]
         if s["span_hz"]:
@@ -160,6 +191,7 @@ class AnalyserSettings:
         self._set_edges(min(self.start_hz, value - SPAN_MIN_HZ), value)
 
     def _set_edges(self, low: float, high: float) -> None:
-        low = min(max(0.0, low), FREQUENCY_MAX_HZ - SPAN_MIN_HZ)
-        high = min(max(low + SPAN_MIN_HZ, high), FREQUENCY_MAX_HZ)
+        most = self.hardware.frequency_max_hz
+        low = min(max(0.0, low), most - SPAN_MIN_HZ)
+        high = min(max(low + SPAN_MIN_HZ, high), most)
         self.change({"span_hz": high - low, "centre_hz": (low + high) / 2}, tunes=True)
