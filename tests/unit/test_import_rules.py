@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ PLANTED = {
     "drivers": ("drivers/planted.py", "import simulated_instruments"),
     "procedures": ("procedures/planted.py", "import drivers"),
     "simulators": ("simulated_instruments/world.py", "import labctl.procedure"),
+    "simulators-errors": ("simulated_instruments/world.py", "import labctl.errors"),
     "layers": ("labctl/clock.py", "import labctl.bench"),
 }
 
@@ -64,16 +66,27 @@ def test_a_planted_violation_breaks_its_contract(copy, contract):
             path.unlink()
         else:
             path.write_text(before, encoding="utf-8")
-    import tomllib
-
-    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    titles = {c["id"]: c["name"] for c in config["tool"]["importlinter"]["contracts"]}
     assert done.returncode != 0
-    assert f"{titles[contract]} BROKEN" in done.stdout.replace("\n", " ")
+    assert f"{contracts()[contract]['name']} BROKEN" in done.stdout.replace("\n", " ")
+
+
+def contracts():
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return {contract["id"]: contract for contract in config["tool"]["importlinter"]["contracts"]}
 
 
 def test_every_contract_has_a_planted_violation():
-    import tomllib
+    assert set(contracts()) == set(PLANTED)
 
-    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert {c["id"] for c in config["tool"]["importlinter"]["contracts"]} == set(PLANTED)
+
+def test_no_module_of_the_framework_is_missing_from_a_contract_that_lists_them():
+    modules = {
+        f"labctl.{path.stem}"
+        for path in (ROOT / "labctl").iterdir()
+        if not path.name.startswith((".", "_")) and (path.is_dir() or path.suffix == ".py")
+    } - {"labctl.analysis"}
+    rules = contracts()
+    assert set(rules["analysis-leaf"]["source_modules"]) == modules
+    assert set(rules["analysis-alone"]["forbidden_modules"]) >= modules
+    allowed = {"labctl.clock", "labctl.transport", "labctl.errors"}
+    assert set(rules["simulators"]["forbidden_modules"]) >= modules - allowed
