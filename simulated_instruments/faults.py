@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from labctl.transport import Endpoint
+from labctl.transport import Endpoint, hang_up
 
 #: What can happen to a reply, in the order in which they are tried.
 KINDS = {
@@ -112,6 +112,10 @@ class FaultyEndpoint:
     def closed(self) -> bool:
         """Whether the far end has hung up."""
         return self._broken or bool(getattr(self._endpoint, "closed", False))
+
+    def close(self) -> None:
+        """Pass on that the client is gone."""
+        hang_up(self._endpoint)
 
     def feed(self, data: bytes, now: float) -> Replies:
         """What the endpoint replies, with the plan's faults; it executes every command."""

@@ -26,7 +26,7 @@ class Endpoint(Protocol):
     """One connection to a simulator, as seen by the simulator. There is no I/O inside.
 
     An endpoint that hangs up sets its attribute `closed` to True; what it replied before that is
-    still delivered.
+    still delivered. One that wants to know when its client is gone has a method `close()`.
     """
 
     def feed(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
@@ -36,3 +36,10 @@ class Endpoint(Protocol):
         An empty reply `(due, b"")`, always the last, asks to be fed again at `due`: the instrument
         is busy until then and will act on what it has already received. Each feed renews it.
         """
+
+
+def hang_up(endpoint: Endpoint) -> None:
+    """Tell an endpoint that wants to know it that its client is gone."""
+    close = getattr(endpoint, "close", None)
+    if close is not None:
+        close()

@@ -6,7 +6,7 @@ from collections import deque
 
 from labctl.clock import Clock, VirtualClock
 from labctl.errors import ConnectionLost
-from labctl.transport import Endpoint
+from labctl.transport import Endpoint, hang_up
 
 
 class Link:
@@ -72,5 +72,7 @@ class Link:
             raise ConnectionLost("the simulator closed the connection")
 
     def close(self) -> None:
-        self._closed = True
-        self._replies.clear()
+        if not self._closed:
+            self._closed = True
+            self._replies.clear()
+            hang_up(self._endpoint)

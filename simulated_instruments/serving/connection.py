@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from labctl.clock import VirtualClock
-from labctl.transport import Endpoint
+from labctl.transport import Endpoint, hang_up
 from labctl.transport.link import Link
 from simulated_instruments.serving.pace import Now
 from simulated_instruments.serving.wire import Stream, Wire
@@ -119,7 +119,7 @@ class FreeConnection:
             self.pump()
         else:
             self._due.clear()
-            _hang_up(self._endpoint)
+            hang_up(self._endpoint)
             self._on_gone(self)
 
 
@@ -189,12 +189,4 @@ class SteppedConnection:
         if self._held:  # the client died before it could name them; they were sent all the same
             self.consume(len(self._held))
         self._link.close()
-        _hang_up(self._endpoint)
         self._on_gone(self)
-
-
-def _hang_up(endpoint: Endpoint) -> None:
-    """Tell an endpoint that wants to know it (it has `close`) that its client is gone."""
-    close = getattr(endpoint, "close", None)
-    if close is not None:
-        close()

@@ -14,6 +14,7 @@ from labctl.errors import ConnectionLost, RequestError, TransportTimeout
 from labctl.transport.link import Link
 from labctl.transport.opening import host_and_port, open_transport
 from labctl.transport.tcp import TcpTransport
+from simulated_instruments.faults import wrap
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 
@@ -404,3 +405,17 @@ def test_link_delivers_what_was_said_before_the_simulator_hung_up():
     link.close()
     with pytest.raises(ConnectionLost, match="the link to the simulator is closed"):
         link.receive(1.0)
+
+
+def test_link_tells_the_simulator_once_that_its_client_is_gone():
+    class Listening(Later):
+        gone = 0
+
+        def close(self):
+            self.gone += 1
+
+    device = Listening()
+    link = Link(wrap(device, {}), VirtualClock())
+    link.close()
+    link.close()
+    assert device.gone == 1
