@@ -183,12 +183,6 @@ class TopticaDlcPro(LabInstrument):
             reply = super().ask(command, query_delay, **kwargs)
         return self._checked(command, reply)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        try:
-            super().__setattr__(name, value)
-        except (ValueError, TypeError, KeyError) as error:
-            raise RequestError(f"{self.name}: cannot set {name} to {value!r}: {error}") from None
-
     def write(self, command: str, **kwargs: Any) -> None:
         self._command = command
         super().write(command, **kwargs)

@@ -21,6 +21,10 @@ class RequestError(LabError):
     exit_code = 2
 
 
+class ValueRefused(RequestError, ValueError):
+    """A property does not take this value; a ValueError too, as pymeasure's own refusals are."""
+
+
 class BenchFileError(RequestError):
     """A bench file is wrong; the message names file, line and key."""
 
@@ -67,6 +71,10 @@ class Aborted(LabError):
     exit_code = 3
 
 
+class Interrupted(Aborted):
+    """A signal asked this process to end, by Ctrl-C for example; exit code 3."""
+
+
 class InterlockTripped(Aborted):
     """A watched quantity left its limits; raised out of a yield point; exit code 3."""
 
@@ -75,6 +83,12 @@ class ReplayMismatch(LabError):
     """A replayed run differs from its recording; exit code 4."""
 
     exit_code = 4
+
+
+def why_not_imported(error: Exception) -> str:
+    """Return "cannot be imported: ..." in one line; modules fail in any way when imported."""
+    kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+    return " ".join(f"cannot be imported: {kind}{error}".split())
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from pymeasure.test import expected_protocol
 
 from labctl.adapter import ByteAdapter, Framing
 from labctl.clock import VirtualClock
-from labctl.errors import IdentityMismatch, InstrumentError, RequestError
+from labctl.errors import IdentityMismatch, InstrumentError, RequestError, ValueRefused
 from labctl.instrument import LabChannel, LabInstrument, adopt
 from labctl.transport.link import Link
 
@@ -198,10 +198,19 @@ def test_error_queue_without_end_or_sense():
         toy({"SYST:ERR?": "what"}).check_errors()
 
 
-def test_validators_still_work():
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("level", 11, r"Value of 11 is not in range \[0,10\]"),
+        ("level", "high", r"it must fit \(0, 10\)"),
+        ("on", "perhaps", "it must be one of True, False"),
+    ],
+)
+def test_a_refused_value_names_instrument_property_value_and_limits(name, value, reason):
     driver = toy()
-    with pytest.raises(ValueError, match="not in range"):
-        driver.level = 11
+    with pytest.raises(ValueError, match=f"^toy: cannot set {name} to {value!r}: {reason}$") as why:
+        setattr(driver, name, value)
+    assert isinstance(why.value, RequestError)
     assert driver.device.said == []
 
 
@@ -370,6 +379,11 @@ def test_adopted_driver_has_what_a_bench_expects():
     assert driver.clock is driver.adapter.clock
     driver.wait_for(2.0)
     assert driver.clock.now() == 2.0
+
+
+def test_an_adopted_driver_names_what_it_refuses():
+    with pytest.raises(ValueRefused, match="^meter: cannot set level to 3: Value of 3 is not in"):
+        adopted().level = 3
 
 
 def test_adopted_driver_raises_what_pymeasure_only_logs(caplog):
