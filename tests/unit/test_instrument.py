@@ -382,7 +382,7 @@ def test_adopted_driver_has_what_a_bench_expects():
 
 
 def test_an_adopted_driver_names_what_it_refuses():
-    with pytest.raises(ValueRefused, match="^meter: cannot set level to 3: Value of 3 is not in"):
+    with pytest.raises(ValueRefused, match=r"^meter: cannot set level to 3: Value of 3 is not in"):
         adopted().level = 3
 
 
