@@ -1,450 +1,296 @@
-"""Keysight X-series signal analyser (N9020B MXA, N9010B EXA and relatives) over SCPI.
+"""Spectrum analysers of two families behind one interface: Keysight X-series, and R&S FSV and FSW.
 
 Made for noise in zero span: one frequency, power against time. The raw socket is TCP port 5025.
+Procedures use `configure_zero_span`, `single`, `trace` and `zero_span_power`, so that a bench file
+names one class or the other and nothing else changes.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from pymeasure.instruments import Instrument, SCPIMixin
+from pymeasure.instruments import Instrument
+from pymeasure.instruments.rohdeschwarz import FSW
 
-from labctl.adapter import Framing
-from labctl.errors import InstrumentError, RequestError
-from labctl.instrument import LabInstrument
+from drivers._noise_analyser import (
+    Array,
+    Limits,
+    NoiseAnalyser,
+    SweepSettings,
+    ZeroSpanPower,
+    number,
+    one_of,
+    word,
+)
+from labctl.errors import RequestError
 
-PATIENCE = 5.0  # s beyond the time that sweeps take
-OVERLOAD = 16 | 32  # bits "input overload" and "over range" of STAT:QUES:INT
-NO_LEVEL = 300.0  # dBm, above or below which a level is none
-#: Numbers per trace point: format to (type on the wire, factor to dBm); byte order NORMal.
-FORMATS = {
-    "REAL,32": (">f4", 1.0),
-    "REAL,64": (">f8", 1.0),
-    "INT,32": (">i4", 1e-3),
-    "ASC": ("", 1),
-}
-#: dB by which an average of this type shows Gaussian noise too low (power, voltage, logarithm).
-UNDER_READS = {
-    "RMS": 0.0,
-    "SCAL": -10 * math.log10(math.pi / 4),
-    "LOG": 10 / math.log(10) * float(np.euler_gamma),
-}
+__all__ = ["FsvAnalyser", "SpectrumAnalyser", "SweepSettings", "ZeroSpanPower"]
 
-Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class SweepSettings:
-    """What the analyser has really set; it rounds bandwidths to its own steps."""
-
-    centre_hz: float
-    span_hz: float
-    rbw_hz: float
-    vbw_hz: float
-    sweep_time_s: float
-    points: int
-    detector: str
-    average_type: str
-    trace_type: str
-    average_count: int
-
-    @property
-    def duration_s(self) -> float:
-        """Time of all sweeps that one start takes, without overhead."""
-        return self.sweep_time_s * (1 if self.trace_type == "WRIT" else self.average_count)
-
-    @property
-    def interval_s(self) -> float:
-        """Time between points in zero span."""
-        return self.sweep_time_s / max(1, self.points - 1)
-
-
-_SETTINGS_QUERY = ";".join(
-    (
-        ":SENS:FREQ:CENT?",
-        ":SENS:FREQ:SPAN?",
-        ":SENS:BAND:RES?",
-        ":SENS:BAND:VID?",
-        ":SENS:SWE:TIME?",
-        ":SENS:SWE:POIN?",
-        ":SENS:DET:TRAC?",
-        ":SENS:AVER:TYPE?",
-        ":TRAC:TYPE?",
-        ":SENS:AVER:COUN?",
-    )
+_CONTINUOUS = Instrument.control(
+    ":INIT:CONT?",
+    ":INIT:CONT %d",
+    """Control whether the analyser sweeps without end (bool).""",
+    values={True: 1, False: 0},
+    map_values=True,
+    check_set_errors=True,
 )
 
-
-class ZeroSpanPower(NamedTuple):
-    """Mean noise power of a trace, its standard error, and the whole trace."""
-
-    mean_mw: float
-    standard_error_mw: float
-    trace_dbm: Array
-
-
-def _number(command: str, what: str, low: float, high: float, form: str = "%.12g") -> Any:
-    """A numeric property with limits; the analyser rounds, so that what is read is what it uses."""
-
-    def validator(value: Any, limits: Iterable[float]) -> float:
-        return _within(value, low, high, what)
-
-    return Instrument.control(
-        f"{command}?",
-        f"{command} {form}",
-        f"Control the {what} (float from {low:g} to {high:g}).",
-        validator=validator,
-        check_set_errors=True,
-        cast=float if form == "%.12g" else _integer,
-    )
-
-
-def _integer(text: str) -> int:
-    value = float(text)
-    if value != round(value):
-        raise ValueError(text)
-    return round(value)
-
-
-def _word(command: str, what: str, words: tuple[str, ...]) -> Any:
-    """A property that is one of some words of the instrument."""
-
-    def validator(value: Any, allowed: Iterable[str]) -> str:
-        return _one_of(value, words, what)
-
-    return Instrument.control(
-        f"{command}?",
-        f"{command} %s",
-        f"Control the {what} ({', '.join(words)}).",
-        validator=validator,
-        check_set_errors=True,
-        cast=str,
-    )
-
-
-def _within(value: Any, low: float, high: float, what: str) -> float:
-    if isinstance(value, bool) or not low <= value <= high:  # NaN is refused, too
-        raise RequestError(f"the {what} must be from {low:g} to {high:g}, got {value!r}")
-    return float(value)
-
-
-def _one_of(value: Any, words: tuple[str, ...], what: str) -> str:
-    if value not in words:
-        raise RequestError(f"the {what} must be one of {', '.join(words)}, got {value!r}")
-    return str(value)
-
-
+X_SERIES = Limits((0.0, 50e9), (1.0, 8e6), (1.0, 50e6), (1e-6, 6000.0), (1, 20001))
 _DETECTORS = ("AVER", "SAMP", "NORM", "POS", "NEG")
 _AVERAGES = ("RMS", "LOG", "SCAL")
 
 
-class SpectrumAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymeasure has no types
-    """One analyser. Frequencies are in Hz, times in s, levels in dBm at the input.
+class SpectrumAnalyser(NoiseAnalyser):
+    """Keysight X-series: N9020B MXA, N9010B EXA and relatives.
 
-    Args:
-        adapter: the connection.
-        name: the name in the bench file.
+    Traces can be read as REAL,32, REAL,64, INT,32 (millidBm) or ASC.
     """
 
-    FRAMING = Framing(write=b"\n", read=b"\n", timeout=5.0)
     IDENTITY = r"^(Keysight|Agilent) Technologies, ?N90\d\d[A-Z]"
-    SETTINGS = (
-        "centre",
-        "span",
-        "rbw",
-        "vbw",
-        "sweep_time",
-        "points",
-        "detector",
-        "average_type",
-        "trace_type",
-        "average_count",
-        "reference_level",
-        "attenuation",
-        "continuous",
-    )
+    LIMITS = X_SERIES
+    QUERIES = {
+        "centre": ":SENS:FREQ:CENT?",
+        "span": ":SENS:FREQ:SPAN?",
+        "rbw": ":SENS:BAND:RES?",
+        "vbw": ":SENS:BAND:VID?",
+        "sweep_time": ":SENS:SWE:TIME?",
+        "points": ":SENS:SWE:POIN?",
+        "detector": ":SENS:DET:TRAC?",
+        "average_type": ":SENS:AVER:TYPE?",
+        "trace_type": ":TRAC:TYPE?",
+        "average_count": ":SENS:AVER:COUN?",
+        "reference_level": ":DISP:WIND:TRAC:Y:RLEV?",
+        "attenuation": ":SENS:POW:ATT?",
+        "continuous": ":INIT:CONT?",
+    }
+    DONE = "*OPC?;:STAT:QUES:INT:COND?;:SYST:ERR?"
+    OVERLOAD = 16 | 32  # input overload, over range
+    TRACE = ":FORM:DATA {form};:FORM:BORD NORM;:TRAC:DATA? TRACE1"
+    FORMATS = {
+        "REAL,32": (">f4", 1.0),
+        "REAL,64": (">f8", 1.0),
+        "INT,32": (">i4", 1e-3),
+        "ASC": ("", 1.0),
+    }
+    MEAN_TRACES = ("WRIT", "AVER")
 
-    centre = _number(":SENS:FREQ:CENT", "centre frequency in Hz", 0.0, 50e9)
-    span = _number(":SENS:FREQ:SPAN", "span in Hz, 0 for a time trace", 0.0, 50e9)
-    start = _number(":SENS:FREQ:STAR", "start frequency in Hz", 0.0, 50e9)
-    stop = _number(":SENS:FREQ:STOP", "stop frequency in Hz", 0.0, 50e9)
-    rbw = _number(":SENS:BAND:RES", "resolution bandwidth in Hz", 1.0, 8e6)
-    vbw = _number(":SENS:BAND:VID", "video bandwidth in Hz", 1.0, 50e6)
-    sweep_time = _number(":SENS:SWE:TIME", "sweep time in s", 1e-6, 6000.0)
-    points = _number(":SENS:SWE:POIN", "number of points", 1, 20001, "%d")
-    detector = _word(":SENS:DET:TRAC", "detector", _DETECTORS)
-    average_type = _word(":SENS:AVER:TYPE", "quantity that is averaged", _AVERAGES)
-    average_count = _number(":SENS:AVER:COUN", "number of sweeps to average", 1, 10000, "%d")
-    trace_type = _word(":TRAC:TYPE", "trace type", ("WRIT", "AVER", "MAXH", "MINH"))
-    reference_level = _number(":DISP:WIND:TRAC:Y:RLEV", "reference level in dBm", -170.0, 30.0)
-    attenuation = _number(":SENS:POW:ATT", "input attenuation in dB", 0.0, 70.0)
-    continuous = Instrument.control(
-        ":INIT:CONT?",
-        ":INIT:CONT %d",
-        """Control whether the analyser sweeps without end (bool).""",
-        values={True: 1, False: 0},
-        map_values=True,
-        check_set_errors=True,
-    )
+    centre = number(":SENS:FREQ:CENT", "centre frequency in Hz", X_SERIES.frequency_hz)
+    span = number(":SENS:FREQ:SPAN", "span in Hz, 0 for a time trace", X_SERIES.frequency_hz)
+    start = number(":SENS:FREQ:STAR", "start frequency in Hz", X_SERIES.frequency_hz)
+    stop = number(":SENS:FREQ:STOP", "stop frequency in Hz", X_SERIES.frequency_hz)
+    rbw = number(":SENS:BAND:RES", "resolution bandwidth in Hz", X_SERIES.rbw_hz)
+    vbw = number(":SENS:BAND:VID", "video bandwidth in Hz", X_SERIES.vbw_hz)
+    sweep_time = number(":SENS:SWE:TIME", "sweep time in s", X_SERIES.sweep_time_s)
+    points = number(":SENS:SWE:POIN", "number of points", X_SERIES.points, "%d")
+    detector = word(":SENS:DET:TRAC", "detector", _DETECTORS)
+    average_type = word(":SENS:AVER:TYPE", "quantity that is averaged", _AVERAGES)
+    average_count = number(":SENS:AVER:COUN", "number of sweeps to average", (1, 10000), "%d")
+    trace_type = word(":TRAC:TYPE", "trace type", ("WRIT", "AVER", "MAXH", "MINH"))
+    reference_level = number(":DISP:WIND:TRAC:Y:RLEV", "reference level in dBm", (-170.0, 30.0))
+    attenuation = number(":SENS:POW:ATT", "input attenuation in dB", (0.0, 70.0))
+    continuous = _CONTINUOUS
     overloaded = Instrument.measurement(
         ":STAT:QUES:INT:COND?",
         """Get whether the input was overloaded in the last sweep (bool).""",
-        get_process=lambda bits: bool(bits & OVERLOAD),
+        get_process=lambda bits: bool(bits & SpectrumAnalyser.OVERLOAD),
         cast=int,
     )
 
-    _last = ""  # the last command, for messages
-
-    def write(self, command: str, **kwargs: Any) -> None:
-        """Send a command, and remember it for the message if it is refused."""
-        if command != "SYST:ERR?":
-            self._last = command
-        super().write(command, **kwargs)
-
-    def check_errors(self) -> list[str]:
-        """Read the error queue until it is empty; returns its entries, oldest first."""
-        return LabInstrument.check_errors(self)  # SCPIMixin's only logs them
-
-    def check_set_errors(self) -> list[str]:
-        """Raise what the analyser complains about; the value it uses instead can be read back."""
-        if errors := self.check_errors():
-            raise self._refused(self._last, errors)
-        return []
-
-    def make_safe(self) -> None:
-        """Stop sweeping; nothing here can do harm."""
-        self.write(":INIT:CONT OFF;:ABOR")
-
-    def snapshot(self) -> dict[str, Any]:
-        """The settings worth keeping with a run, read in one exchange."""
-        more = (":DISP:WIND:TRAC:Y:RLEV?", ":SENS:POW:ATT?", ":INIT:CONT?")
-        replies = self._ask_all(";".join((_SETTINGS_QUERY, *more)), 13)
-        settings = self._settings(replies[:10])
-        level, attenuation, continuous = (float(r) for r in replies[10:])
-        values = (*vars(settings).values(), level, attenuation, bool(continuous))
-        return dict(zip(self.SETTINGS, values, strict=True))
-
-    # ------------------------------------------------- measurements
-
-    def settings(self) -> SweepSettings:
-        """What the analyser has set, read in one exchange."""
-        return self._settings(self._ask_all(_SETTINGS_QUERY, 10))
-
-    def configure_zero_span(
-        self,
-        centre_hz: float,
-        rbw_hz: float,
-        vbw_hz: float,
-        sweep_time_s: float,
-        points: int = 1001,
-        *,
-        detector: str = "AVER",
-        average_type: str = "RMS",
-    ) -> SweepSettings:
-        """Set up a time trace of the noise power at one frequency.
-
-        Returns:
-            what the analyser has set, because it rounds bandwidths to its own steps.
-
-        Raises:
-            InstrumentError: it refused one of them.
-        """
-        commands = (
+    def _zero_span_commands(
+        self, values: Mapping[str, str], detector: str, average_type: str
+    ) -> Sequence[str]:
+        return (
             ":INIT:CONT OFF",
             ":INST:SEL SA",
             ":CONF:SAN",
             ":UNIT:POW DBM",
-            f":SENS:FREQ:CENT {_within(centre_hz, 0, 50e9, 'centre frequency in Hz'):.12g}",
+            f":SENS:FREQ:CENT {values['centre']}",
             ":SENS:FREQ:SPAN 0",
-            f":SENS:BAND:RES {_within(rbw_hz, 1, 8e6, 'resolution bandwidth in Hz'):.12g}",
-            f":SENS:BAND:VID {_within(vbw_hz, 1, 50e6, 'video bandwidth in Hz'):.12g}",
-            f":SENS:SWE:POIN {_within(points, 1, 20001, 'number of points'):.0f}",
+            f":SENS:BAND:RES {values['rbw']}",
+            f":SENS:BAND:VID {values['vbw']}",
+            f":SENS:SWE:POIN {values['points']}",
             ":SENS:SWE:TIME:AUTO OFF",
-            f":SENS:SWE:TIME {_within(sweep_time_s, 1e-6, 6000, 'sweep time in s'):.12g}",
-            f":SENS:DET:TRAC {_one_of(detector, _DETECTORS, 'detector')}",
-            f":SENS:AVER:TYPE {_one_of(average_type, _AVERAGES, 'average type')}",
+            f":SENS:SWE:TIME {values['sweep_time']}",
+            f":SENS:DET:TRAC {one_of(detector, _DETECTORS, 'detector')}",
+            f":SENS:AVER:TYPE {one_of(average_type, _AVERAGES, 'average type')}",
             ":TRAC:TYPE WRIT",
         )
+
+    def _meaning(self, readings: Mapping[str, Any]) -> tuple[str, str, int, bool]:
+        sweeps = 1 if readings["trace_type"] == "WRIT" else readings["average_count"]
+        return readings["detector"], readings["average_type"], sweeps, True
+
+
+FSV = Limits((0.0, 90e9), (1.0, 80e6), (1.0, 80e6), (1e-6, 16000.0), (101, 100001))
+#: Detectors on the wire: name and average type in the words of `SweepSettings`.
+_FSV_DETECTORS = {
+    "RMS": ("AVER", "RMS"),
+    "AVER": ("AVER", "SCAL"),
+    "SAMP": ("SAMP", "SCAL"),
+    "APE": ("NORM", "SCAL"),
+    "POS": ("POS", "SCAL"),
+    "NEG": ("NEG", "SCAL"),
+}
+
+
+class FsvAnalyser(NoiseAnalyser, FSW):  # type: ignore[misc]  # pymeasure has no types
+    """Rohde & Schwarz FSV, FSV3000, FSW and relatives, in the spectrum application.
+
+    The detector says what is averaged: RMS the power, AVER the voltage. RMS bypasses the video
+    filter, so that a point averages over its interval, whatever the video bandwidth. One start
+    makes as many sweeps as `average_count` says, in any trace mode; 0 counts as 1.
+
+    Built on pymeasure's `FSW` (0.16.0), whose names keep working, and of which it mends:
+
+    * nothing read the error queue; now every property does that is set;
+    * texts such as "abc", or NaN, were sent as frequencies (in the properties named here);
+    * `single_sweep` returned at once, so that the next query timed out on long sweeps;
+    * `read_trace` relied on the number format that it found, asked for trace n in window n, and
+      made up a frequency axis, also in zero span;
+    * `active_channel` could not be set because its setter was called `activate_channel`;
+    * detector, counts, points, format, reference level and overload were missing.
+    """
+
+    IDENTITY = r"^Rohde&Schwarz, ?FS(V|W)"
+    LIMITS = FSV
+    QUERIES = {
+        "centre": ":FREQ:CENT?",
+        "span": ":FREQ:SPAN?",
+        "rbw": ":BAND:RES?",
+        "vbw": ":BAND:VID?",
+        "sweep_time": ":SWE:TIME?",
+        "points": ":SWE:POIN?",
+        "detector": ":DET?",
+        "trace_type": ":DISP:TRAC:MODE?",
+        "average_count": ":SWE:COUN?",
+        "reference_level": ":DISP:TRAC:Y:RLEV?",
+        "attenuation": ":INP:ATT?",
+        "continuous": ":INIT:CONT?",
+    }
+    #: *WAI makes the rest of the message wait, also where *OPC? does not.
+    DONE = "*WAI;*OPC?;:STAT:QUES:POW:COND?;:SYST:ERR?"
+    OVERLOAD = 1 | 4 | 8  # RF overload, IF overload, input disconnected
+    TRACE = ":FORM {form};:TRAC? TRACE1"
+    FORMATS = {"REAL,32": ("<f4", 1.0), "ASC": ("", 1.0)}
+
+    centre = number(":FREQ:CENT", "centre frequency in Hz", FSV.frequency_hz)
+    span = number(":FREQ:SPAN", "span in Hz, 0 for a time trace", FSV.frequency_hz)
+    start = number(":FREQ:STAR", "start frequency in Hz", FSV.frequency_hz)
+    stop = number(":FREQ:STOP", "stop frequency in Hz", FSV.frequency_hz)
+    rbw = number(":BAND:RES", "resolution bandwidth in Hz", FSV.rbw_hz)
+    vbw = number(":BAND:VID", "video bandwidth in Hz", FSV.vbw_hz)
+    sweep_time = number(":SWE:TIME", "sweep time in s", FSV.sweep_time_s)
+    points = number(":SWE:POIN", "number of points", FSV.points, "%d")
+    detector = word(":DET", "detector", tuple(_FSV_DETECTORS))
+    average_count = number(":SWE:COUN", "number of sweeps of one start", (0, 200000), "%d")
+    trace_type = word(":DISP:TRAC:MODE", "trace mode", ("WRIT", "AVER", "MAXH", "MINH", "VIEW"))
+    reference_level = number(":DISP:TRAC:Y:RLEV", "reference level in dBm", (-170.0, 30.0))
+    attenuation = number(":INP:ATT", "input attenuation in dB", (0.0, 79.0))
+    continuous = _CONTINUOUS
+    overloaded = Instrument.measurement(
+        ":STAT:QUES:POW:COND?",
+        """Get whether the input is overloaded (bool).""",
+        get_process=lambda bits: bool(bits & FsvAnalyser.OVERLOAD),
+        cast=int,
+    )
+    available_channels = Instrument.measurement(
+        "INST:LIST?",
+        """Get the types of all channels by their names (dict of str).""",
+        cast=str,
+        get_process_list=lambda parts: {
+            name.strip(" '"): kind.strip(" '")
+            for kind, name in zip(parts[::2], parts[1::2], strict=True)
+        },
+    )
+
+    #: Properties of pymeasure's class, which do not look for errors themselves.
+    _INHERITED = frozenset(
+        {"freq_span", "freq_center", "freq_start", "freq_stop", "res_bandwidth", "video_bandwidth"}
+        | {"continuous_sweep_enabled", "trace_mode", "split_view", "nominal_level"}
+    )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._INHERITED:
+            super().__setattr__(name, value)
+            return
         with self.transaction():
-            self.write(";".join(commands))
-            if errors := self.check_errors():
-                for command in commands:  # find out which one it refuses
-                    self.write(command)
-                    self.check_set_errors()
-                raise self._refused("all settings at once", errors)
-            return self.settings()
+            super().__setattr__(name, value)
+            self.check_set_errors()
 
-    def single(self, duration_s: float | None = None) -> None:
-        """Make one sweep (or as many as the trace averages) and return when it is complete.
+    @property
+    def average_type(self) -> str:
+        """Get what detector and video filter average, RMS for power or SCAL for voltage (str)."""
+        return _meaning_of(self.detector)[1]
 
-        Waits in the bench's time, so interlocks run and an abort takes effect during the sweep.
+    @property
+    def active_channel(self) -> str:
+        """Control the measurement channel by its name (str)."""
+        kind = self.ask("INST?").strip(" '\n")
+        return {"SAN": "Spectrum", "PNO": "Phase Noise"}.get(kind, kind)
 
-        Args:
-            duration_s: how long the sweeps take, if known; otherwise the analyser is asked.
+    @active_channel.setter
+    def active_channel(self, name: str) -> None:
+        self.write(f"INST '{one_of(name, tuple(self.available_channels), 'channel')}'")
+        self.check_set_errors()
 
-        Raises:
-            InstrumentError: the analyser cannot sweep now, or its input is overloaded.
-        """
-        if duration_s is None:
-            duration_s = self.settings().duration_s
-        start = ":INIT:CONT OFF;:INIT:IMM"
-        self.write(start)
-        self.clock.sleep(duration_s)
-        query = "*OPC?;:STAT:QUES:INT:COND?;:SYST:ERR?"
-        done, bits, error = self._ask_all(query, 3, timeout=PATIENCE + 0.5 * duration_s)
-        if not error.lstrip("+").startswith("0,"):
-            raise self._refused(start, [error, *self.check_errors()])
-        if done != "1" or not bits.isdigit():
-            raise self._nonsense(query, f"{done};{bits};{error}", "1 and a number")
-        if int(bits) & OVERLOAD:
-            raise InstrumentError(
-                f"{self.name}: the input is overloaded (:STAT:QUES:INT:COND? gave {bits}); "
-                "raise the attenuation or lower the signal"
-            )
+    activate_channel = active_channel
 
-    def trace(self, form: str = "REAL,32") -> Array:
-        """Read the trace as it is now.
+    def single_sweep(self) -> None:
+        """Make the sweeps of one start and return when they are complete."""
+        self.single()
 
-        Args:
-            form: number format on the wire: "REAL,32", "REAL,64", "INT,32" (millidBm) or "ASC".
+    def continue_single_sweep(self) -> None:
+        """The same, but go on with the averages or extremes of the trace."""
+        self._sweep(":INIT:CONT OFF;:INIT:CONM", None)
+
+    def read_trace(self, n_trace: int = 1) -> Array:
+        """Read a trace of the spectrum application as it is now.
 
         Returns:
-            level of each point in dBm (float64).
+            frequency in Hz, or in zero span time in s; and level in dBm.
         """
-        if form not in FORMATS:
-            raise RequestError(f"a trace can be read as {', '.join(FORMATS)}, not as {form!r}")
-        kind, factor = FORMATS[form]
-        query = f":FORM:DATA {form};:FORM:BORD NORM;:TRAC:DATA? TRACE1"
-        if not kind:
-            reply = self.ask(query)
-            try:
-                return np.array([float(text) for text in reply.split(",")])
-            except ValueError:
-                raise self._nonsense(query, reply, "numbers") from None
         with self.transaction():
-            self.write(query)
-            data = self.adapter.read_block()
-        if len(data) % np.dtype(kind).itemsize or not data:
-            raise InstrumentError(
-                f"{self.name}: {query!r} was answered with {len(data)} bytes, "
-                f"no whole number of {form} values; check that nobody else changes the format"
-            )
-        return np.frombuffer(data, kind).astype(float) * factor
+            axis = self._list(f":FORM ASC;:TRAC:X? TRACE{n_trace}")
+            levels = self._list(f":TRAC? TRACE{n_trace}")
+        if len(axis) != len(levels):
+            raise RequestError(f"{self.name}: the trace was changed while it was read; read again")
+        return np.stack([axis, levels])
 
-    def zero_span_power(self, discard_s: float | None = None) -> ZeroSpanPower:
-        """Sweep once in zero span and average the noise power.
+    def _read_settings(self, names: tuple[str, ...]) -> dict[str, Any]:
+        readings = super()._read_settings(names)
+        return readings | {"average_type": _meaning_of(readings["detector"])[1]}
 
-        The standard error comes from the scatter of the points and from the correlation that the
-        video filter leaves between them. Averages of voltage or logarithm are corrected for what
-        they under-read on Gaussian noise (1.05 and 2.51 dB).
-
-        Args:
-            discard_s: time at the start of the sweep that is left out, because the video filter
-                is still settling. By default 1/VBW, which is 6.3 of its time constants; half as
-                much again if the logarithm is averaged, because that settles in decibels.
-        """
-        settings = self.settings()
-        if discard_s is None:
-            discard_s = (1.5 if settings.average_type == "LOG" else 1.0) / settings.vbw_hz
-        first = math.ceil(discard_s / settings.interval_s - 1e-9)
-        used = settings.points - max(0, first)
-        time = 1 / (2 * math.pi * settings.vbw_hz) + 0.332 / settings.rbw_hz
-        averaged = settings.detector == "AVER"
-        share = _share_of_mean(max(used, 1), settings.interval_s / time, averaged)
-        if settings.span_hz != 0:
-            raise RequestError(f"{self.name}: the span is not 0; call configure_zero_span first")
-        if settings.detector not in ("AVER", "SAMP") or settings.trace_type not in ("WRIT", "AVER"):
+    def _zero_span_commands(
+        self, values: Mapping[str, str], detector: str, average_type: str
+    ) -> Sequence[str]:
+        wire = [w for w, meaning in _FSV_DETECTORS.items() if meaning == (detector, average_type)]
+        if not wire or detector not in ("AVER", "SAMP"):
             raise RequestError(
-                f"{self.name}: detector {settings.detector} with trace type {settings.trace_type} "
-                "shows no mean power; use AVER or SAMP, and WRIT or AVER"
+                f"{self.name}: an FSV cannot show detector {detector!r} of average type "
+                f"{average_type!r}; it has AVER of RMS, AVER of SCAL and SAMP of SCAL"
             )
-        if used < 2 or share > 0.5:
-            raise RequestError(
-                f"{self.name}: {max(0, used) * settings.interval_s:g} s of trace are left after "
-                f"{discard_s:g} s, which is too short for a video bandwidth of "
-                f"{settings.vbw_hz:g} Hz; sweep for longer"
-            )
-        self.single(settings.duration_s)
-        trace = self.trace()
-        if len(trace) != settings.points:
-            raise InstrumentError(
-                f"{self.name}: the trace has {len(trace)} points instead of {settings.points}; "
-                "check that nobody else uses the analyser"
-            )
-        levels = trace[-used:]
-        if not np.all(np.abs(levels) < NO_LEVEL):  # NaN is refused, too
-            raise InstrumentError(
-                f"{self.name}: the trace has points of {levels.min():g} to {levels.max():g} dBm, "
-                "so it is damaged or not measured; measure again"
-            )
-        mean, error = _mean(levels, settings.average_type, share)
-        return ZeroSpanPower(mean, error, trace)
-
-    # ------------------------------------------------- helpers
-
-    def _ask_all(self, query: str, count: int, **kwargs: Any) -> list[str]:
-        """Several queries in one message; the texts of the answers."""
-        reply = self.ask(query, **kwargs)
-        parts = [part.strip() for part in reply.split(";", count - 1)]
-        if len(parts) != count:
-            raise self._nonsense(query, reply, f"{count} answers")
-        return parts
-
-    def _settings(self, replies: list[str]) -> SweepSettings:
-        try:
-            centre, span, rbw, vbw, time = (float(reply) for reply in replies[:5])
-            points, count = _integer(replies[5]), _integer(replies[9])
-        except ValueError:
-            raise self._nonsense(_SETTINGS_QUERY, ";".join(replies), "settings") from None
-        detector, average, trace = replies[6:9]
-        return SweepSettings(centre, span, rbw, vbw, time, points, detector, average, trace, count)
-
-    def _refused(self, command: str, errors: list[str]) -> InstrumentError:
-        shown = command if len(command) <= 100 else f"{command[:100]}..."
-        return InstrumentError(
-            f"{self.name}: {shown!r} was answered with {' and '.join(errors)}; "
-            "read the setting back to see what the analyser uses, and ask for what it can do"
+        return (
+            ":INIT:CONT OFF",
+            ":INST:SEL SAN",
+            ":CALC:UNIT:POW DBM",
+            f":FREQ:CENT {values['centre']}",
+            ":FREQ:SPAN 0",
+            f":BAND:RES {values['rbw']}",
+            f":BAND:VID {values['vbw']}",
+            f":SWE:POIN {values['points']}",
+            f":SWE:TIME {values['sweep_time']}",
+            ":SWE:COUN 1",
+            f":DET {wire[0]}",
+            ":DISP:TRAC:MODE WRIT",
         )
 
-
-@lru_cache(maxsize=64)
-def _share_of_mean(points: int, ratio: float, averaged: bool) -> float:
-    """Variance of the mean of correlated points, relative to the variance of one point.
-
-    The points are samples of a process with correlation exp(-t/time), or its averages over the
-    intervals between them.
-
-    Args:
-        points: how many.
-        ratio: interval between points over correlation time.
-        averaged: whether each point is an average over its interval.
-    """
-    lags = np.arange(1, points)
-    correlation = np.exp(-ratio * lags)
-    if averaged and ratio > 1e-3:
-        correlation *= math.expm1(-ratio) ** 2 * math.exp(ratio)
-        correlation /= 2 * (ratio + math.expm1(-ratio))
-    return float(1 + 2 * np.sum((1 - lags / points) * correlation)) / points
+    def _meaning(self, readings: Mapping[str, Any]) -> tuple[str, str, int, bool]:
+        wire = readings["detector"]
+        return *_meaning_of(wire), max(1, readings["average_count"]), wire != "RMS"
 
 
-def _mean(trace_dbm: Array, average_type: str, share: float) -> tuple[float, float]:
-    """Mean power and its standard error in mW, averaging what the analyser averages."""
-    if average_type == "LOG":
-        values = trace_dbm
-    else:
-        values = 10 ** (trace_dbm / (20 if average_type == "SCAL" else 10))
-    mean = float(values.mean())
-    # The scatter about the trace's own mean lacks the part that the mean has taken.
-    error = math.sqrt(float(values.var()) * share / (1 - share))
-    correction = 10 ** (UNDER_READS[average_type] / 10)
-    if average_type == "LOG":
-        power = correction * 10 ** (mean / 10)
-        return power, power * error * math.log(10) / 10
-    if average_type == "SCAL":
-        return correction * mean**2, correction * 2 * mean * error
-    return mean, error
+def _meaning_of(detector: str) -> tuple[str, str]:
+    """Detector and average type in the words of `SweepSettings`; others, as QPE, as they are."""
+    return _FSV_DETECTORS.get(detector, (detector, ""))
