@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from labctl import benchfile
 from labctl.benchfile import BenchFile, InstrumentEntry
 from labctl.clock import Clock, RealClock, VirtualClock
-from labctl.errors import BenchFileError, LabError, RequestError, SafetyError, nearest
+from labctl.errors import (
+    BenchFileError,
+    LabError,
+    RequestError,
+    SafetyError,
+    nearest,
+    why_not_imported,
+)
 from labctl.interlock import Interlock
 from labctl.transport.link import Link
 from labctl.units import to_unit
@@ -71,19 +78,27 @@ def load_target(target: str, what: str, file: BenchFile, table: str) -> Any:
     key = what if table != "world" else "class"
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        return check.fail(f"{what} {target!r} cannot be imported: {error}", key, table)
+    except Exception as error:  # whatever somebody's module does when it is imported
+        return check.fail(f"{what} {target!r} {why_not_imported(error)}", key, table)
     if not hasattr(module, attribute):
         hint = nearest(attribute, vars(module))
         return check.fail(f"{what}: module {module_name} has no {attribute!r}{hint}", key, table)
-    return getattr(module, attribute)
+    found = getattr(module, attribute)
+    if not callable(found):
+        return check.fail(f"{what} {target!r} is no class", key, table)
+    return found
 
 
 def world_parameters(file: BenchFile) -> dict[str, Any]:
     """The documented parameters of the bench's world, by name (empty without a world)."""
     if not file.world_class:
         return {}
-    return {p.name: p for p in load_target(file.world_class, "class", file, "world").PARAMETERS}
+    world = load_target(file.world_class, "class", file, "world")
+    if not hasattr(world, "PARAMETERS"):
+        benchfile.Checker(file.text, file.path).fail(
+            f"class {file.world_class!r} is no world: it has no PARAMETERS", "class", "world"
+        )
+    return {p.name: p for p in world.PARAMETERS}
 
 
 def world_values(file: BenchFile, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +130,8 @@ def _world_value(parameter: Any, value: Any) -> Any:
         return words[str(value).lower()]
     if isinstance(default, str):
         return str(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is not a number")
     number = to_unit(value, parameter.unit) if isinstance(value, str) else float(value)
     if not math.isfinite(number):
         raise ValueError(f"{value!r} is not a finite number")
@@ -208,13 +225,39 @@ class Bench:
             bench.world = build_world(file, seed, values)
         try:
             for name, entry in entries.items():
-                bench._open_instrument(entry, kinds[name], replay)
+                bench._build_instrument(entry, bench._opener(entry, kinds[name], replay))
+                bench.identities[name] = bench.instruments[name].check_identity()
         except BaseException:
             bench.close()
             raise
         return bench
 
-    def _open_instrument(self, entry: InstrumentEntry, kind: str, replay: Any) -> None:
+    @classmethod
+    def rehearse(
+        cls,
+        file: BenchFile,
+        mode: str,
+        *,
+        world: Mapping[str, Any] | None = None,
+        only: tuple[str, ...] | None = None,
+    ) -> None:
+        """Build a bench without a byte to any instrument, to find what is wrong in its file.
+
+        Raises:
+            RequestError: the bench file is wrong.
+        """
+        entries = _wanted(file, only)
+        bench = cls(file, mode, VirtualClock())
+        kinds = {name: _kind(entry, mode) for name, entry in entries.items()}
+        if "sim" in kinds.values():
+            bench.world = build_world(file, 0, world or {})
+        for name, entry in entries.items():
+            with contextlib.suppress(_Rehearsed):  # a driver that speaks to what it has not yet
+                bench._build_instrument(entry, bench._rehearsal_opener(entry, kinds[name]))
+        bench.interlocks()
+        bench.close()
+
+    def _build_instrument(self, entry: InstrumentEntry, open_transport: Any) -> None:
         from dataclasses import replace
 
         from labctl.adapter import ByteAdapter, Framing
@@ -223,17 +266,21 @@ class Bench:
         where = f"instruments.{entry.name}"
         driver = load_target(entry.driver, "driver", self.file, where)
         if not (isinstance(driver, type) and issubclass(driver, LabInstrument)):
-            driver = adopt(driver)
+            try:
+                driver = adopt(driver)
+            except RequestError as error:
+                benchfile.Checker(self.file.text, self.file.path).fail(str(error), "driver", where)
         framing: Framing = driver.FRAMING
         if entry.timeout is not None:
             framing = replace(framing, timeout=entry.timeout)
-        open_transport = self._opener(entry, kind, replay)
+        if open_transport is _NoWire:
+            framing = replace(framing, banner=b"")
         adapter = ByteAdapter(
             open_transport, self.clock, name=entry.name, framing=framing, address=entry.address
         )
         try:
             instrument = driver(adapter, name=entry.name, **entry.settings)
-        except TypeError as error:
+        except (RequestError, TypeError, ValueError) as error:
             adapter.close()
             benchfile.Checker(self.file.text, self.file.path).fail(
                 f"driver {entry.driver} refuses its settings: {error}", "settings", where
@@ -244,24 +291,12 @@ class Bench:
         self.instruments[entry.name] = instrument
         if entry.identity:
             instrument.IDENTITY = entry.identity
-        self.identities[entry.name] = instrument.check_identity()
 
     def _opener(self, entry: InstrumentEntry, kind: str, replay: Any) -> Any:
         """A function that opens a fresh transport; recording wraps whatever it opens."""
-        where = f"instruments.{entry.name}"
         if kind == "replay":
             return lambda: replay.transport(entry.name, self.clock)
-        if kind == "sim":
-            if not entry.simulator:
-                benchfile.Checker(self.file.text, self.file.path).fail(
-                    f"instrument {entry.name!r} has no simulator = 'package.module:Class'",
-                    entry.name, "instruments",
-                )  # fmt: skip
-            simulator = load_target(entry.simulator, "simulator", self.file, where)
-            self.simulators[entry.name] = simulator(self.world, entry.name)
-            inner = self._link_opener(entry)
-        else:
-            inner = self._real_opener(entry)
+        inner = self._link_opener(entry) if kind == "sim" else self._real_opener(entry)
         if self._record is None:
             return inner
         from labctl.transport.wirelog import recording
@@ -269,10 +304,16 @@ class Bench:
         return recording(inner, self.clock, self._record, entry.name)
 
     def _link_opener(self, entry: InstrumentEntry) -> Any:
-        simulator = self.simulators[entry.name]
+        where = f"instruments.{entry.name}"
+        if not entry.simulator:
+            benchfile.Checker(self.file.text, self.file.path).fail(
+                f"instrument {entry.name!r} has no simulator = 'package.module:Class'",
+                entry.name, "instruments",
+            )  # fmt: skip
+        target = load_target(entry.simulator, "simulator", self.file, where)
+        simulator = self.simulators[entry.name] = target(self.world, entry.name)
         if not entry.faults:
             return lambda: Link(simulator.connect(), self.clock)
-        where = f"instruments.{entry.name}"
         plan = load_target("simulated_instruments.faults:plan", "faults", self.file, where)
         wrap = load_target("simulated_instruments.faults:wrap", "faults", self.file, where)
         try:  # one plan for all connections: replies are counted over all of them
@@ -282,20 +323,30 @@ class Bench:
         return lambda: Link(wrap(simulator.connect(), faults), self.clock)
 
     def _real_opener(self, entry: InstrumentEntry) -> Any:
+        from labctl.transport.opening import check_address, open_transport
+        from labctl.transport.stepped import SteppedClock, open_stepped_transport
+
+        clock = self.clock
+        check = benchfile.Checker(self.file.text, self.file.path)
+        where = f"instruments.{entry.name}"
         if not entry.address:
-            benchfile.Checker(self.file.text, self.file.path).fail(
+            check.fail(
                 f"instrument {entry.name!r} has no address, so it cannot be opened in real mode",
                 entry.name, "instruments",
             )  # fmt: skip
-        clock = self.clock
-        if self.file.clock:
-            from labctl.transport.stepped import SteppedClock, open_stepped_transport
-
-            assert isinstance(clock, SteppedClock)
+        try:
+            if not self.file.clock:  # served simulators have addresses of other forms, too
+                check_address(entry.address)
+        except RequestError as error:
+            check.fail(str(error), "address", where)
+        if isinstance(clock, SteppedClock):
             return lambda: open_stepped_transport(entry.address, clock)
-        from labctl.transport.opening import open_transport
+        return lambda: open_transport(entry.address, clock)
 
-        return lambda: open_transport(entry.address, self.clock)
+    def _rehearsal_opener(self, entry: InstrumentEntry, kind: str) -> Any:
+        """A function that opens a wire to nowhere, after the real one could have been opened."""
+        self._opener(entry, kind, None)
+        return _NoWire
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -382,16 +433,21 @@ class Bench:
             SafetyError: naming each instrument that could not be made safe.
         """
         self.disarm()
-        failed = []
-        for name, instrument in reversed(self.instruments.items()):
-            try:
-                instrument.make_safe()
-            except Exception as error:
-                failed.append((name, error))
+        failed: dict[str, BaseException] = {}
+        for _ in range(2):  # what a lost answer or a second Ctrl-C spoilt may work now
+            again = failed or self.instruments
+            failed = {}
+            for name in [name for name in reversed(self.instruments) if name in again]:
+                try:
+                    self.instruments[name].make_safe()
+                except BaseException as error:  # not even Ctrl-C keeps the others from it
+                    failed[name] = error
+            if not failed:
+                break
         if failed:
-            text = "; ".join(f"{name}: {error}" for name, error in failed)
-            raise SafetyError(f"NOT SAFE, check by hand: {text}") from ExceptionGroup(
-                "instruments that could not be made safe", [error for _, error in failed]
+            text = "; ".join(f"{n}: {str(e).removeprefix(f'{n}: ')}" for n, e in failed.items())
+            raise SafetyError(f"NOT SAFE, check by hand: {text}") from BaseExceptionGroup(
+                "instruments that could not be made safe", list(failed.values())
             )
 
     def close(self) -> None:
@@ -412,6 +468,23 @@ class Bench:
             self.make_safe()
         finally:
             self.close()
+
+
+class _Rehearsed(Exception):
+    """A driver wanted to speak while its bench is only being checked."""
+
+
+class _NoWire:
+    """A transport that leads nowhere."""
+
+    def send(self, data: bytes) -> None:
+        raise _Rehearsed
+
+    def receive(self, timeout: float) -> bytes:
+        raise _Rehearsed
+
+    def close(self) -> None:
+        pass
 
 
 def _wanted(file: BenchFile, only: tuple[str, ...] | None) -> dict[str, InstrumentEntry]:

@@ -123,7 +123,7 @@ def parse(text: str, path: Path) -> BenchFile:
         title=check.value(bench, "title", str, path.stem, "bench"),
         mode=mode,
         clock=check.value(bench, "clock", str, "", "bench"),
-        procedures=tuple(check.value(bench, "procedures", list, ["procedures"], "bench")),
+        procedures=check.words(bench, "procedures", ["procedures"], "bench"),
         world_class=world_class,
         world=world,
         instruments=instruments,
@@ -177,8 +177,17 @@ class Checker:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (isinstance(value, float) and math.isnan(value)):
-            self.fail(f"{key} = {value!r} must be a {kind.__name__}", key, where)
+            wanted = {str: "text", float: "number"}.get(kind, kind.__name__)
+            self.fail(f"{key} = {value!r} must be a {wanted}", key, where)
         return value
+
+    def words(
+        self, table: dict[str, Any], key: str, default: list[str], where: str
+    ) -> tuple[str, ...]:
+        words = self.value(table, key, list, default, where)
+        if not all(isinstance(word, str) for word in words):
+            self.fail(f"{key} = {words!r} must be a list of texts", key, where)
+        return tuple(words)
 
     def mode(self, mode: str, where: str) -> None:
         if mode and mode not in ("real", "sim"):
@@ -204,13 +213,20 @@ class Checker:
             self.fail(
                 f"timeout = {timeout!r} must be a positive number of seconds", "timeout", where
             )
+        identity = self.value(table, "identity", str, "", where)
+        try:
+            re.compile(identity)
+        except re.error as error:
+            self.fail(
+                f"identity = {identity!r} is no regular expression: {error}", "identity", where
+            )
         return InstrumentEntry(
             name=name,
             driver=driver,
             address=self.value(table, "address", str, "", where),
             simulator=self.target(table, "simulator", where),
             mode=mode,
-            identity=self.value(table, "identity", str, "", where),
+            identity=identity,
             timeout=timeout,
             settings=self.table(table, "settings", where),
             faults=self.table(table, "faults", where),

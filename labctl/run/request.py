@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl import benchfile
-from labctl.bench import find_bench, resolve_mode, world_values
+from labctl.bench import Bench, find_bench, resolve_mode, world_values
 from labctl.benchfile import BenchFile
 from labctl.errors import RequestError, nearest
 from labctl.procedure import LabProcedure
@@ -59,7 +59,10 @@ def check(request: Request) -> Checked:
         return Checked(procedure, None, "", {})
     check_instruments(procedure, file)
     mode = resolve_mode(file, request.mode)
-    return Checked(procedure, file, mode, world_values(file, request.world))
+    world = world_values(file, request.world)
+    needed = getattr(procedure, "INSTRUMENTS", None)
+    Bench.rehearse(file, mode, world=world, only=None if needed is None else tuple(needed))
+    return Checked(procedure, file, mode, world)
 
 
 def check_instruments(procedure: Any, file: BenchFile) -> None:

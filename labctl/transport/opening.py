@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import parse_qsl
 
 from labctl.clock import Clock
@@ -21,38 +23,47 @@ def open_transport(address: str, clock: Clock) -> Transport:
         RequestError: the address is malformed; the message says what is wrong with it.
         ConnectionLost: nothing answers there.
     """
+    return _opener(address)()
+
+
+def check_address(address: str) -> None:
+    """Raise RequestError for a malformed address; nothing is opened."""
+    _opener(address)
+
+
+def _opener(address: str) -> Callable[[], Transport]:
     scheme, separator, rest = address.partition("://")
     if not separator:
         raise RequestError(f"address {address!r} has no scheme; write {FORMS}")
     if scheme in ("tcp", "http"):
         from labctl.transport.tcp import TcpTransport
 
-        return TcpTransport(*host_and_port(address, 80 if scheme == "http" else None))
+        return partial(TcpTransport, *host_and_port(address, 80 if scheme == "http" else None))
     if scheme == "serial":
         from labctl.transport.serial import SerialTransport
 
         port, _, query = rest.partition("?")
         if not port:
             raise RequestError(f"address {address!r} names no serial port; write {FORMS}")
-        return SerialTransport(port, dict(parse_qsl(query, keep_blank_values=True)))
+        return partial(SerialTransport, port, dict(parse_qsl(query, keep_blank_values=True)))
     if scheme == "visa":
-        return _open_visa(address, rest)
+        return _visa_opener(address, rest)
     raise RequestError(
         f"address {address!r} has the unknown scheme {scheme!r}{nearest(scheme, SCHEMES)}; "
         f"write {FORMS}"
     )
 
 
-def _open_visa(address: str, resource: str) -> Transport:
+def _visa_opener(address: str, resource: str) -> Callable[[], Transport]:
     if not resource:
         raise RequestError(f"address {address!r} names no VISA resource; write {FORMS}")
     if socket := _VISA_SOCKET.fullmatch(resource):  # a byte stream: no VISA library needed
         from labctl.transport.tcp import TcpTransport
 
-        return TcpTransport(*host_and_port(f"visa://{socket[1]}:{socket[2]}"))
+        return partial(TcpTransport, *host_and_port(f"visa://{socket[1]}:{socket[2]}"))
     from labctl.transport.visa import VisaTransport
 
-    return VisaTransport(resource)
+    return partial(VisaTransport, resource)
 
 
 def host_and_port(address: str, default: int | None = None) -> tuple[str, int]:

@@ -56,7 +56,7 @@ def test_a_good_file():
         ('driver = "drivers.laser:Laser"\n', "", "my.toml:7: instrument 'laser' has no driver"),
         ("drivers.laser:Laser", "drivers.laser", "my.toml:8: driver = 'drivers.laser' must be written"),
         ("timeout = 3", "timeout = -3", "my.toml:11: timeout = -3.0 must be a positive number"),
-        ("timeout = 3", 'timeout = "3"', "my.toml:11: timeout = '3' must be a float"),
+        ("timeout = 3", 'timeout = "3"', "my.toml:11: timeout = '3' must be a number"),
         ("timeout = 3", "timeout = nan", "my.toml:11: timeout"),
         ("laser.power", "lasre.power", "my.toml:17: interlock reads unknown instrument 'lasre', did you mean 'laser'?"),
         ("laser.power", "laser", "my.toml:17: read = 'laser' must be written"),
