@@ -80,7 +80,8 @@ class TopticaDlcPro(LabInstrument):
     """One controller with a CTL head. Wavelengths are vacuum values in nm, powers mW.
 
     Args:
-        adapter: the connection; the command line listens on TCP port 1998.
+        adapter: the connection; the command line listens on TCP port 1998 (with a greeting) and
+            on USB, a serial line (without).
         name: the name in the bench file.
         piezo_gain: frequency change per piezo voltage in GHz/V, used by `shift_frequency`.
     """

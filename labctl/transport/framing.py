@@ -12,7 +12,7 @@ class Framing:
     write: bytes = b"\n"  # ends what we send
     read: bytes = b"\n"  # ends a reply; b"": silence does
     prompt: bytes = b""  # follows every reply; then every command has a reply
-    banner: bytes = b""  # ends the greeting that is sent when the connection opens
+    banner: bytes = b""  # ends the greeting to a new connection; not awaited on serial lines
     timeout: float = 5.0  # silence that means that no answer will come, in s
     encoding: str = "utf-8"
     unasked: bool = False  # the instrument also sends unasked: no byte counts as stray

@@ -141,6 +141,19 @@ def test_missing_greeting_is_named():
         adapter(banner=b"> ")
 
 
+@pytest.mark.parametrize("address", ["serial:///dev/ttyACM0", "visa://ASRL/dev/ttyACM0::INSTR"])
+@pytest.mark.parametrize("left", [b"", b"half an answer to somebody el"])
+def test_a_serial_line_greets_nobody(address, left):
+    clock, device = VirtualClock(), Lines(banner=left, ends=b"\r\n> ")
+    a = ByteAdapter(
+        lambda: Link(device, clock), clock, name="dut", address=address,
+        framing=Framing(read=b"\n", prompt=b"> ", banner=b"there\r\n> "),
+    )  # fmt: skip
+    assert clock.now() == 0.0
+    assert a.query("1?") == "1\r"
+    assert a.discarded == 0
+
+
 @given(st.binary(max_size=3000), st.lists(st.integers(1, 900), max_size=20), st.booleans())
 def test_definite_blocks_hold_any_bytes(payload, lengths, plain):
     count = str(len(payload)).encode()
