@@ -11,19 +11,16 @@ import numpy as np
 
 from labctl.jsonline import to_json
 from labctl.run.columns import ABSENT, arrow_type, kind_of, to_arrow
+from labctl.run.exported import ExportedRun, in_one_step, unit_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from labctl.run.export import ExportedRun
 
 
 def write_parquet(exported: ExportedRun, path: Path) -> list[Path]:
     """Write one table: typed columns, traces as lists (complex values as real and imaginary)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from labctl.run.export import in_one_step, unit_of
 
     fields, columns = [], []
     for name, values in exported.columns.items():
@@ -52,8 +49,6 @@ def write_netcdf(exported: ExportedRun, path: Path) -> list[Path]:
     the pair `NAME.real`, `NAME.imaginary`; "/" in names is written "_". The attribute `name` holds
     the name as recorded; `kind` "json" marks mixed columns, one JSON text per value.
     """
-    from labctl.run.export import in_one_step
-
     return [in_one_step(path, lambda part: _NetCDF(part).write(exported))]
 
 
@@ -157,8 +152,6 @@ class _NetCDF:
             self._label(variable, name, **about)
 
     def _label(self, variable: Any, name: str, **about: str) -> None:
-        from labctl.run.export import unit_of
-
         variable.attrs["name"] = name
         for key, value in about.items():
             variable.attrs[key] = value

@@ -1,0 +1,75 @@
+"""What an exporter needs of a run, and how it puts a finished file in place."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.run.columns import ABSENT
+from labctl.run.reading import RunReader
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TIME = "t (s)"
+
+
+@dataclass
+class ExportedRun:
+    """A run as an exporter needs it: ordered columns, traces and a description."""
+
+    run: RunReader
+
+    @cached_property
+    def columns(self) -> dict[str, list[Any]]:
+        """Scalar columns, declared ones first, time last; gaps are None or `ABSENT`."""
+        run = self.run
+        source = run.source()
+        held, traces = source.names(), {*run.trace_names, *(run.start.get("traces") or ())}
+        declared = [n for n in run.start.get("columns") or () if n not in traces or n in held]
+        gap = [ABSENT] * source.count()
+        names = dict.fromkeys([*declared, *held])
+        found = {name: source.values(name) if name in held else gap for name in names}
+        time = TIME if TIME not in found else f"bench clock, {TIME}"
+        return {**found, time: source.times().tolist()}
+
+    def traces(self, name: str) -> Iterator[NDArray[Any] | None]:
+        """Yield the array of each row in column `name`, None where a row has none."""
+        for i in range(len(self.run.rows)):
+            yield self.run.trace(name, i) if self.run.has_trace(name, i) else None
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What the run was, and what came of it."""
+        run = self.run
+        return {
+            "run": run.path.name,
+            "status": run.status,
+            "results": run.result,
+            "settings": run.settings,
+            "notes": run.notes,
+            "damage": run.damage,
+            "start": run.start,
+        }
+
+
+def unit_of(column: str) -> str:
+    """Return the unit of a column named "name (unit)", or ""."""
+    match = re.fullmatch(r".*\((.+)\)", column, re.DOTALL)
+    return match[1] if match else ""
+
+
+def in_one_step(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let `write` fill a file beside `path`, then put it in place of `path`."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
