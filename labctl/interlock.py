@@ -33,8 +33,9 @@ class Interlock:
         try:
             with self.speaking():
                 value = float(self.read())
-        except (LabError, TypeError, ValueError) as error:
-            raise InterlockTripped(f"interlock {self.name}: cannot be read: {error}") from error
+        except Exception as error:
+            text = error if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+            raise InterlockTripped(f"interlock {self.name}: cannot be read: {text}") from error
         if not self.minimum <= value <= self.maximum:  # also true for NaN
             raise InterlockTripped(
                 f"interlock {self.name}: {value:g} {self.unit}".rstrip()

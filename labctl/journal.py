@@ -105,6 +105,11 @@ class Journal:
             self._write_rest(line, written)
         return True
 
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return os.fstat(self._fd).st_size
+
     def sync_due(self) -> bool:
         """Tell whether the next append will flush to the disk itself."""
         every = self.durable_every

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import json
-import os
 import signal
 import threading
 import time
@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from labctl.clock import LOOK_EVERY, Clock, RealClock
-from labctl.errors import Aborted, RequestError
+from labctl.errors import Aborted, Interrupted, RequestError
 
 FILE = "control.jsonl"
 VERBS = ("pause", "resume", "abort", "stop")
@@ -24,9 +24,17 @@ def send(folder: Path, verb: str, reason: str = "") -> None:
     """Ask the run in `folder` to pause, resume, abort or stop at its next yield point."""
     if verb not in VERBS:
         raise RequestError(f"unknown control verb {verb!r}; known are {', '.join(VERBS)}")
-    line = json.dumps({"do": verb, "reason": reason, "at": time.time()}) + "\n"
+    line = json.dumps({"do": verb, "reason": reason, "at": time.time()})
     with (folder / FILE).open("a", encoding="utf-8") as file:
-        file.write(line)
+        file.write(f"\n{line}\n")  # whoever wrote before may have left half a line
+
+
+class Press(enum.Enum):
+    """What Ctrl-C does at this moment, and with it other signals that ask a process to end."""
+
+    NOW = "raises KeyboardInterrupt: nothing is under way that must be ended in order"
+    YIELD = "aborts at the next yield point; a second one raises KeyboardInterrupt"
+    LATER = "nothing: the bench is being made safe, or the end is being recorded"
 
 
 class Control:
@@ -35,27 +43,44 @@ class Control:
     `look` is a yield hook of the clock, which calls it at most every 50 ms of real time.
     """
 
+    #: Set by the run as it goes on.
+    press: Press = Press.NOW
+    #: That of the bench, once it is open.
+    clock: Clock
+
     def __init__(self, folder: Path, clock: Clock, on_pause: Callable[[bool, str], None]) -> None:
         self._path = folder / FILE
-        self._clock = clock
+        self.clock = clock
         self._on_pause = on_pause
         self._offset = self._size()  # requests to an earlier stretch of this run are history
         self._paused = False
-        self._abort: str | None = None
+        self._holding = False
         self._deaf = False
+        self._abort: Aborted | None = None
 
-    def request_abort(self, reason: str) -> None:
-        """Abort at the next yield point; may be called from a signal handler or another thread."""
-        self._abort = reason
+    def interrupt(self, reason: str) -> None:
+        """Do what a signal asks for, as `press` says; called by signal handlers.
 
-    @property
-    def abort_requested(self) -> bool:
-        self._read()
-        return self._abort is not None
+        Raises:
+            KeyboardInterrupt: once at most before the run sets `press` anew.
+        """
+        self._abort = Interrupted(reason)
+        if self.press is Press.YIELD:
+            self.press = Press.NOW
+        elif self.press is Press.NOW:
+            self.press = Press.LATER  # one is enough: what it raises ends the run in order
+            raise KeyboardInterrupt
 
     def ignore(self) -> None:
         """Obey nothing from now on: the run is ending and makes the bench safe."""
+        self.press = Press.LATER
         self._deaf = True
+
+    @property
+    def aborted(self) -> Aborted | None:
+        """What ended the run or is about to; looks for requests, too."""
+        self._read()
+        return self._abort
 
     def look(self) -> None:
         """Obey what was asked since the last look; blocks while the run is paused.
@@ -63,27 +88,27 @@ class Control:
         Raises:
             Aborted: somebody asked for it.
         """
-        if self._deaf:
+        if self._deaf or self._holding:
             return
         self._read()
         if self._paused and self._abort is None:
             self._hold()
         if self._abort is not None:
-            raise Aborted(self._abort)
+            raise self._abort
 
     def _hold(self) -> None:
         """Stand still; on a real clock interlocks go on, a virtual clock stands still too."""
         self._on_pause(True, "paused")
-        self._deaf = True  # the sleep below is a yield point itself
+        self._holding = True  # the sleep below is a yield point itself
         try:
             while self._paused and self._abort is None:
-                if isinstance(self._clock, RealClock):
-                    self._clock.sleep(LOOK_EVERY)
+                if isinstance(self.clock, RealClock):
+                    self.clock.sleep(LOOK_EVERY)
                 else:
                     time.sleep(LOOK_EVERY)
                 self._read()
         finally:
-            self._deaf = False
+            self._holding = False
         self._on_pause(False, "resumed")
 
     def _size(self) -> int:
@@ -93,51 +118,51 @@ class Control:
             return 0
 
     def _read(self) -> None:
-        if self._size() <= self._offset:
+        size = self._size()
+        if size == self._offset:
             return
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read()
+        if size < self._offset:
+            self._offset = 0  # somebody emptied it, so all of it is new
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except OSError:
+            return  # a request that cannot be read must not stop an experiment
         whole = data.rfind(b"\n") + 1
         self._offset += whole
         for line in data[:whole].splitlines():
             try:
                 request: Any = json.loads(line)
                 verb, reason = request["do"], str(request.get("reason") or "")
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # a line that nobody meant must not stop an experiment
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                continue  # nor must a line that nobody meant
             if verb == "pause":
                 self._paused = True
             elif verb == "resume":
                 self._paused = False
             elif verb in ("abort", "stop"):
-                self._abort = reason or "aborted by request"
+                self._abort = Aborted(" ".join(reason.split()) or "aborted by request")
 
 
 @contextlib.contextmanager
 def interruptible(control: Control) -> Iterator[None]:
-    """First Ctrl-C or SIGTERM: abort at the next yield point. A second Ctrl-C: at once.
-
-    Once the run is ending (`control.ignore`), both are held back until the bench is safe.
-    """
+    """Hand signals that ask this process to end to `control`; in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    presses = 0
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal presses
-        presses += 1
         name = signal.Signals(number).name
-        control.request_abort(f"interrupted by {'Ctrl-C' if name == 'SIGINT' else name}")
-        if presses > 1 and not control._deaf:
-            raise KeyboardInterrupt
+        control.interrupt(f"interrupted by {'Ctrl-C' if name == 'SIGINT' else name}")
 
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if os.name == "nt":
-        signals.append(signal.SIGBREAK)  # type: ignore[attr-defined,unused-ignore]
-    before = {number: signal.signal(number, handle) for number in signals}
+    before: dict[int, Any] = {}
     try:
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # the last is for Windows
+            number = getattr(signal, name, None)
+            # Those of whoever embeds Python are left alone, and what nohup and "&" ignore.
+            if number is not None and signal.getsignal(number) not in (None, signal.SIG_IGN):
+                before[number] = signal.signal(number, handle)
         yield
     finally:
         for number, handler in before.items():

@@ -138,7 +138,7 @@ class RunFolder(RunReader):
         if not any(isinstance(value, np.ndarray) and value.ndim for value in row.values()):
             journal.append({"entry": "row", "t": t, "row": row})
             return
-        with self._trace_writer.all_or_nothing():
+        with self._trace_writer.all_or_nothing(journal):
             rest, cited = self._trace_writer.append(row, sync=journal.sync_due())
             journal.append({"entry": "row", "t": t, "row": rest, "arrays": cited})
 

@@ -32,12 +32,15 @@ class RunReader:
         self.path = path
         self._file = path / "run.jsonl"
         self._traces = traces.TraceReader(path)
+        self._from_journal = JournalRows(self._file)
+        self._cache: cache.Cache | None = None
+        self._begin_events()
+
+    def _begin_events(self) -> None:
         self._scan = Follower(self._file, skip=ROW_START)
         self._events: list[dict[str, Any]] = []
         self._rows_before: list[int] = []
         self._rows_saved = 0
-        self._from_journal = JournalRows(self._file)
-        self._cache: cache.Cache | None = None
 
     @property
     def writing(self) -> bool:
@@ -215,12 +218,16 @@ class RunReader:
             self._look_for_cache()
         if self._cache is not None and self._cache.size == size:
             return self._cache.events, self._cache.rows_before
-        for entry in self._scan.follow(final=not self._being_written()):
-            if entry.get("entry") == "row":  # out of a damaged line
-                self._rows_saved += 1
-            else:
-                self._events.append({"entry": "", **entry})
-                self._rows_before.append(self._scan.skipped + self._rows_saved)
+        try:
+            for entry in self._scan.follow(final=not self._being_written()):
+                if entry.get("entry") == "row":  # out of a damaged line
+                    self._rows_saved += 1
+                else:
+                    self._events.append({"entry": "", **entry})
+                    self._rows_before.append(self._scan.skipped + self._rows_saved)
+        except BaseException:  # Ctrl-C: never miss an entry later that was half read now
+            self._begin_events()
+            raise
         return self._events, self._rows_before
 
     def source(self) -> RowSource:

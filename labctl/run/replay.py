@@ -50,7 +50,7 @@ def replay(path: Path, mode: str = "wire", listener: Listener | None = None) -> 
     if mode == "wire" and not (path / "wire.jsonl").exists():
         raise RequestError(f"{path}: was run with --no-record; use replay --mode sim")
     if not recorded.stretches:
-        raise RequestError(f"{path}: ended before its bench was open, so there is nothing to replay")
+        raise RequestError(f"{path}: ended before its bench was open; nothing to replay")
     with tempfile.TemporaryDirectory(prefix="labctl-replay-") as place:
         return _replay(recorded, mode, Path(place), listener)
 
@@ -58,7 +58,8 @@ def replay(path: Path, mode: str = "wire", listener: Listener | None = None) -> 
 def _replay(recorded: RunFolder, mode: str, place: Path, listener: Listener | None) -> Comparison:
     repeated: RunFolder | None = None
     complaint = ""
-    counts = [recorded.rows_in_stretch(n) for n in range(recorded.stretches)]
+    openings = [entry for entry in recorded.events if entry["entry"] == "opened"]
+    counts = [recorded.rows_in_stretch(n) for n in range(len(openings))]
     for number, expected in enumerate(counts):
         final = number == len(counts) - 1 and recorded.status == "finished"
         start = {**recorded.start, "replay_of": str(recorded.path)}
@@ -70,8 +71,9 @@ def _replay(recorded: RunFolder, mode: str, place: Path, listener: Listener | No
             complaint = _stretch(
                 recorded, writer, number, None if final else expected, mode, listener
             )
-        else:
-            writer.close()  # it ended before its first row, so there is nothing to compare
+        else:  # it ended before its first row, so there is nothing to compare
+            writer.opened(openings[number])  # but it counts
+            writer.close()
         repeated = RunFolder.open(writer.path)
         if complaint:
             break

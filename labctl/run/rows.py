@@ -43,6 +43,9 @@ class JournalRows:
     """Rows read from the journal itself, kept by column; follows it while it grows."""
 
     def __init__(self, path: Path) -> None:
+        self._begin(path)
+
+    def _begin(self, path: Path) -> None:
         self.follower = Follower(path)
         self.cited: dict[int, dict[str, Any]] = {}  #: by row: citations of its arrays
         self._times: list[float] = []
@@ -50,6 +53,13 @@ class JournalRows:
 
     def refresh(self, final: bool) -> None:
         """Read what was added; `final` says that nobody writes any more."""
+        try:
+            self._read(final)
+        except BaseException:  # Ctrl-C between two columns: never show what is half read
+            self._begin(self.follower.path)
+            raise
+
+    def _read(self, final: bool) -> None:
         columns, times = self._columns, self._times
         for entry in self.follower.follow(final=final):
             if entry.get("entry") != "row":

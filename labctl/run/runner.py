@@ -22,12 +22,12 @@ def start(request: Request, runs_dir: Path, listener: Listener | None = None) ->
     procedure = checked.procedure
     entry = start_entry(request, checked)
     name = loading.command_name(type(procedure))
-    folder = RunFolder.create(runs_dir, name, entry, durable_every=request.fsync)
-    stretch = Stretch(
-        folder, procedure, checked.file, checked.mode, checked.world, request.seed,
-        request.record, listener,
-    )  # fmt: skip
-    return stretch.run()
+    with RunFolder.create(runs_dir, name, entry, durable_every=request.fsync) as folder:
+        stretch = Stretch(
+            folder, procedure, checked.file, checked.mode, checked.world, request.seed,
+            request.record, listener,
+        )  # fmt: skip
+        return stretch.run()
 
 
 def resume(
@@ -38,17 +38,23 @@ def resume(
     Raises:
         RequestError: it is finished already, runs elsewhere, or has no points to resume at.
     """
-    start = RunFolder.open(path).start
+    recorded = RunFolder.open(path)
+    start = recorded.start
     procedure, file = rebuild(start)
     if not isinstance(procedure, LabProcedure):
         raise RequestError(
             f"{path}: {start['procedure']} is a plain pymeasure procedure without points(), "
             "so it cannot be resumed; run it again"
         )
-    if RunFolder.open(path).status == "finished":
-        raise RequestError(f"{path}: is finished; nothing to resume")
-    folder = RunFolder.resume(path, durable_every=fsync)
-    stretch = Stretch(
-        folder, procedure, file, start["mode"], start["world"], start["seed"], record, listener
-    )
-    return stretch.run()
+    _require_unfinished(recorded)
+    with RunFolder.resume(path, durable_every=fsync) as folder:
+        _require_unfinished(folder)  # now that nobody else can finish it
+        stretch = Stretch(
+            folder, procedure, file, start["mode"], start["world"], start["seed"], record, listener
+        )
+        return stretch.run()
+
+
+def _require_unfinished(folder: RunFolder) -> None:
+    if folder.status == "finished":
+        raise RequestError(f"{folder.path}: is finished; nothing to resume")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ import numpy as np
 from labctl.bench import Bench
 from labctl.benchfile import BenchFile
 from labctl.clock import Clock, RealClock
-from labctl.errors import Aborted, LabError, SafetyError
+from labctl.errors import Aborted, Interrupted, LabError, StorageError
 from labctl.procedure import LabProcedure, Row
-from labctl.run.control import Control, interruptible
+from labctl.run.control import Control, Press, interruptible
 from labctl.run.folder import RunFolder
 from labctl.run.results import analyse
 
@@ -46,6 +48,13 @@ class Outcome:
         if self.status == "finished":
             return 0
         return self.error.exit_code if isinstance(self.error, LabError) else 1
+
+    def worsened(self, text: str, failure: BaseException, fails: bool) -> Outcome:
+        """What it becomes when something goes wrong at the end; an aborted run may stay that."""
+        reason = self.reason if text in self.reason else f"{self.reason}; {text}".removeprefix("; ")
+        if self.status == "finished" or fails:
+            return replace(self, status="failed", reason=reason, error=failure)
+        return replace(self, reason=reason)
 
 
 def stretch_seed(seed: int, stretch: int) -> int:
@@ -88,57 +97,103 @@ class Stretch:
         self._record = record and file is not None
         self._given = bench  # opened by the caller, who also closes it
         self._bench = bench
+        self._started = False
         self._clock: Clock = bench.clock if bench else RealClock()
 
     def tell(self, kind: str, value: Any = None) -> None:
+        """Tell the listener; one that fails is not told any more, but the run goes on."""
         if self.listener is not None:
-            self.listener(Event(kind, value))
+            try:
+                self.listener(Event(kind, value))
+            except Exception as failure:
+                self.listener = None
+                self._unexpected("what watched this run failed: ", failure)
 
     def run(self) -> Outcome:
         """Measure what is left and end in a recorded, safe state, whatever happens."""
-        status, reason = "failed", ""
-        error: BaseException | None = None
         control = Control(self.folder.path, self._clock, self._paused)
         with interruptible(control):
-            try:
-                self._open_bench(control)
-                self._measure(control)
-                status = "finished"
-            except _Enough:
-                status, reason = "aborted", f"stopped after {self.stop_after} rows"
-            except Aborted as failure:
-                status, reason, error = "aborted", str(failure), failure
-            except KeyboardInterrupt:
-                error = Aborted("interrupted by Ctrl-C")
-                status, reason = "aborted", str(error)
-            except LabError as failure:
-                reason, error = str(failure), failure
-            except Exception as failure:  # somebody's procedure or driver is broken
-                reason, error = self._unexpected("", failure), failure
+            ending = self._guarded(control, self._measure)
+            ending = self._leave_safe(ending)
+            if ending.status == "finished":
+                control.press = Press.NOW
+                ending = self._guarded(control, self._analyse)
+                if ending.status != "finished":
+                    how = "failed: " if ending.status == "failed" else "was "
+                    reason = f"all data recorded, but the analysis {how}{ending.reason}"
+                    ending = replace(ending, reason=reason)
+            ending = self._end(ending)
+        return ending
+
+    def _guarded(self, control: Control, step: Callable[[Control], None]) -> Outcome:
+        """Do `step`, and say how it ended; afterwards signals are held back."""
+        try:
+            ending = self._tried(control, step)
             control.ignore()
-            for step in (self._shutdown, self._make_safe):
-                try:
-                    step()
-                except Exception as failure:
-                    text = str(failure) if isinstance(failure, LabError) else (
-                        self._unexpected("shutdown: ", failure)
-                    )  # fmt: skip
-                    if self.replay is None:
-                        status, reason = "failed", f"{reason}; {text}".removeprefix("; ")
-                        error = failure if isinstance(failure, LabError) else SafetyError(text)
-            if status == "finished":
-                status, reason, error = self._analyse()
-            self._end(status, reason)
-        return Outcome(self.folder.path, status, reason, error)
+        except KeyboardInterrupt:  # raised once at most, but anywhere up to here
+            control.ignore()
+            ending = self._outcome(
+                "aborted", failure=control.aborted or Interrupted("interrupted by Ctrl-C")
+            )
+        return ending
+
+    def _tried(self, control: Control, step: Callable[[Control], None]) -> Outcome:
+        try:
+            step(control)
+        except _Enough:
+            return self._outcome("aborted", f"stopped after {self.stop_after} rows")
+        except Aborted as failure:
+            return self._outcome("aborted", failure=failure)
+        except LabError as failure:
+            return self._outcome("failed", failure=failure)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as failure:  # somebody's procedure or driver is broken, or exits
+            return self._outcome("failed", self._unexpected("", failure), failure)
+        return self._outcome("finished")
+
+    def _outcome(
+        self, status: str, reason: str = "", failure: BaseException | None = None
+    ) -> Outcome:
+        return Outcome(self.folder.path, status, reason or str(failure or ""), failure)
 
     def _unexpected(self, where: str, failure: BaseException) -> str:
         """One line for people; the traceback goes into the journal."""
-        self.folder.note("".join(traceback.format_exception(failure)), level="traceback")
+        with contextlib.suppress(StorageError):  # a full disk may be the reason for all this
+            self.folder.note("".join(traceback.format_exception(failure)), level="traceback")
         frame = traceback.extract_tb(failure.__traceback__)[-1:]
         place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
         return f"{where}{type(failure).__name__}: {failure}{place}".replace("\n", " ")
 
-    def _open_bench(self, control: Control) -> None:
+    def _measure(self, control: Control) -> None:
+        if self._nothing_left():
+            return
+        self._open_bench()
+        self._clock = control.clock = self._bench.clock if self._bench else self._clock
+        control.press = Press.YIELD
+        self._wire_up(control)
+        unhook = self._clock.at_yield(control.look)
+        try:
+            if self._bench is not None:
+                self._bench.arm()
+            self.tell("start", self)
+            control.look()  # what was asked for while the bench was being opened
+            self._started = True
+            self.procedure.startup()
+            if hasattr(self.procedure, "evaluate_metadata"):
+                self.procedure.evaluate_metadata()
+            self.procedure.execute()
+            control.look()  # a plain pymeasure procedure ends early when asked to stop
+        finally:
+            unhook()
+
+    def _nothing_left(self) -> bool:
+        """Whether an earlier stretch measured all points, so that only the analysis is missing."""
+        if self.number == 0 or not isinstance(self.procedure, LabProcedure):
+            return False
+        return self.folder.points_done >= set(range(self.procedure.count_points()))
+
+    def _open_bench(self) -> None:
         if self.file is not None and self._given is None:
             if self._record:
                 from labctl.transport.wirelog import WireLog
@@ -157,31 +212,15 @@ class Stretch:
             )
         settings: Mapping[str, Any] = {}
         if self._bench is not None:
-            self._clock = control._clock = self._bench.clock
             settings = self._bench.snapshot()
         self.folder.opened(
             {
-                "t": self._clock.now(),
+                "t": self._bench.clock.now() if self._bench else self._clock.now(),
                 "seed": self.seed,
                 "identities": self._bench.identities if self._bench else {},
                 "settings": settings,
             }
         )
-
-    def _measure(self, control: Control) -> None:
-        procedure, bench = self.procedure, self._bench
-        self._wire_up(control)
-        unhook = self._clock.at_yield(control.look)
-        try:
-            if bench is not None:
-                bench.arm()
-            self.tell("start", self)
-            procedure.startup()
-            if hasattr(procedure, "evaluate_metadata"):
-                procedure.evaluate_metadata()
-            procedure.execute()
-        finally:
-            unhook()
 
     def _wire_up(self, control: Control) -> None:
         """Give the procedure what pymeasure's worker would give it, and ours what is ours."""
@@ -204,7 +243,7 @@ class Stretch:
                 self.tell(topic, value)
 
         procedure.emit = emit
-        procedure.should_stop = lambda: control.abort_requested
+        procedure.should_stop = lambda: control.aborted is not None
         procedure.is_last = lambda: True
         if bench := self._bench:
             procedure.bench = bench
@@ -215,10 +254,10 @@ class Stretch:
 
     def _row_sink(self) -> Callable[[Row], None]:
         """What takes a row: recorded first, told to others afterwards."""
-        now, record, listener = self._clock.now, self.folder.emit, self.listener
+        now, record, watched = self._clock.now, self.folder.emit, self.listener is not None
         flush = self._log.flush if self._log is not None else None
         left = self.stop_after
-        if flush is None and listener is None and left is None:
+        if flush is None and not watched and left is None:
             return lambda row: record(row, now())
 
         def emit_row(row: Row) -> None:
@@ -226,8 +265,8 @@ class Stretch:
             if flush is not None:
                 flush()  # a row on disk never cites an exchange that is not
             record(row, now())
-            if listener is not None:
-                listener(Event("point", row))
+            if watched:
+                self.tell("point", row)
             if left is not None:
                 left -= 1
                 if left <= 0:
@@ -242,37 +281,54 @@ class Stretch:
             self.folder.resumed(reason)
         self.tell("paused" if paused else "resumed", reason)
 
+    def _leave_safe(self, ending: Outcome) -> Outcome:
+        """Shut the procedure down, make the bench safe and close it, whatever goes wrong."""
+        for step in (self._shutdown, self._make_safe, self._close_bench):
+            try:
+                step()
+            except BaseException as failure:  # nothing may keep the next step from being done
+                text = (
+                    str(failure) if isinstance(failure, LabError)
+                    else self._unexpected(f"{step.__name__.strip('_')}: ", failure)
+                )  # fmt: skip
+                if self.replay is None:  # a recording ends where its run did
+                    ending = ending.worsened(text, failure, step == self._make_safe)
+        return ending
+
     def _shutdown(self) -> None:
-        if hasattr(self.procedure, "emit") and (self._bench is not None or self.file is None):
+        if self._started:
             self.procedure.shutdown()
 
     def _make_safe(self) -> None:
         if self._bench is not None:
-            try:
-                self._bench.make_safe()
-            finally:
-                if self._given is None:
-                    self._bench.close()
+            self._bench.make_safe()
 
-    def _analyse(self) -> tuple[str, str, BaseException | None]:
+    def _close_bench(self) -> None:
+        if self._bench is not None and self._given is None:
+            self._bench.close()
+
+    def _analyse(self, control: Control) -> None:
+        if (asked := control.aborted) is not None:  # while the bench was being made safe
+            raise asked
         self.tell("analysing")
-        try:
-            analyse(self.procedure, self.folder)
-        except Exception as failure:
-            text = failure if isinstance(failure, LabError) else self._unexpected("", failure)
-            return "failed", f"all data recorded, but the analysis failed: {text}", failure
-        return "finished", "", None
+        analyse(self.procedure, self.folder)
 
-    def _end(self, status: str, reason: str) -> None:
-        try:
-            if self._log is not None:
-                self._log.close()
-        finally:
-            try:
-                self.folder.stop(status, reason)
-            finally:
-                self.folder.close()
-        self.tell("stop", (status, reason))
+    def _end(self, ending: Outcome) -> Outcome:
+        """Record how the run ended; without, as on a full disk, it counts as interrupted."""
+        if self._log is not None:
+            ending = _stored(ending, self._log.close)
+        ending = _stored(ending, partial(self.folder.stop, ending.status, ending.reason))
+        ending = _stored(ending, self.folder.close)
+        self.tell("stop", (ending.status, ending.reason))
+        return ending
+
+
+def _stored(ending: Outcome, step: Callable[[], None]) -> Outcome:
+    try:
+        step()
+    except (StorageError, OSError) as failure:
+        return ending.worsened(str(failure), failure, fails=True)
+    return ending
 
 
 class _Enough(Exception):

@@ -18,6 +18,8 @@ from labctl.errors import StorageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from labctl.journal import Journal
+
 #: Name of the only column of a trace stream.
 _COLUMN = "value"
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
@@ -64,12 +66,18 @@ class TraceWriter:
         return scalars, cited
 
     @contextlib.contextmanager
-    def all_or_nothing(self) -> Iterator[None]:
-        """Cut off again what was appended inside, if anything inside fails."""
+    def all_or_nothing(self, journal: Journal) -> Iterator[None]:
+        """Cut off again what was appended inside, if anything inside fails.
+
+        Not if `journal` has grown: Ctrl-C came when the row that cites it was recorded already.
+        """
+        size = journal.size
         before = {name: stream.position for name, stream in self._streams.items()}
         try:
             yield
         except BaseException:
+            if journal.size != size:
+                raise
             for name, stream in self._streams.items():
                 with contextlib.suppress(StorageError):  # cut before the next append instead
                     stream.rewind(*before.get(name, stream.origin))
