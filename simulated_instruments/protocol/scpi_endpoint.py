@@ -6,20 +6,34 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 from simulated_instruments.protocol import scpi_syntax as syntax
-from simulated_instruments.protocol.scpi_status import ScpiError
+from simulated_instruments.protocol.scpi_status import ScpiError, Status
 from simulated_instruments.protocol.scpi_syntax import Parameter
-from simulated_instruments.protocol.scpi_table import AfterPending, Reply
-
-if TYPE_CHECKING:
-    from simulated_instruments.protocol.scpi import ScpiInstrument
+from simulated_instruments.protocol.scpi_table import AfterPending, Command, Reply
+from simulated_instruments.world import World
 
 #: Bytes of one message without its blocks, beyond which the input buffer overruns.
 MESSAGE_LIMIT = 1 << 16
 #: Longest block (bytes) that is accepted.
 BLOCK_LIMIT = 1 << 26
+
+
+class Interpreter(Protocol):
+    """What a connection needs of its instrument; `scpi.ScpiInstrument` has it."""
+
+    TERMINATOR: ClassVar[bytes]
+    takes_blocks: ClassVar[bool]
+    world: World
+    status: Status
+    latency: float  # s
+    interrupts: bool
+
+    def find(self, header: str) -> tuple[Command, tuple[str, ...]]: ...
+    def refresh(self) -> None: ...
+    def pending_until(self) -> float: ...
+    def number_text(self, value: float) -> str: ...
 
 
 class ScpiEndpoint:
@@ -30,7 +44,7 @@ class ScpiEndpoint:
 
     _BLOCK_START = re.compile(r"(?:[^\"'#]|\"[^\"]*\"|'[^']*'|#(?![1-9]))*#(?=[1-9])")
 
-    def __init__(self, instrument: ScpiInstrument) -> None:
+    def __init__(self, instrument: Interpreter) -> None:
         self._instrument = instrument
         self._buffer = bytearray()
         self._needed = 0  # bytes of the buffer before it makes sense to look again
