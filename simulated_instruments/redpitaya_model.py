@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from simulated_instruments.physics.interferometer import Controller
 from simulated_instruments.physics.noise import White
-from simulated_instruments.physics.phase_lock import Controller, PhaseLoop
+from simulated_instruments.physics.phase_lock import PhaseLoop
 from simulated_instruments.redpitaya_blocks import Generator, Ramp, Scope, Sine, Sum
 from simulated_instruments.redpitaya_registers import (
     ASG,

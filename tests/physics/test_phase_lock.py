@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import solve_banded
 
+from simulated_instruments.physics.interferometer import Controller
 from simulated_instruments.physics.loop_noise import (
     limit_cycle,
     residual_variance,
     slip_time,
 )
-from simulated_instruments.physics.phase_lock import Controller, PhaseLoop
+from simulated_instruments.physics.phase_lock import PhaseLoop
 from simulated_instruments.world import World
 
 GAIN, AMPLITUDE = 20.0, 0.4  # rad/V and V of the default loop
@@ -176,7 +177,7 @@ def test_free_phase_drifts_and_trembles():
     lock = loop(drift=1.0)
     steps = np.diff(lock.phase(times))
     assert np.var(steps) == pytest.approx(0.5 + 2 * 0.15**2, rel=4 * math.sqrt(2 / 4000))
-    assert lock.jitter_rms(5.0) == lock.fast_rms
+    assert lock.jitter_rms(5.0) == lock.arms.fast_rms
     starts = [float(loop(seed).phase(0.0)) for seed in range(200)]
     assert np.std(starts) == pytest.approx(math.pi / math.sqrt(3), rel=0.15)
 
@@ -213,7 +214,7 @@ def test_locked_error_signal_stays_at_the_setpoint_with_the_expected_scatter():
     error = lock.error(1.1 + np.arange(4000) * 0.0137) - (2e-3 + AMPLITUDE * math.sin(0.4))
     slope = AMPLITUDE * math.cos(0.4)
     sensor = math.sqrt(2 * 1e6 * 4.5e-10) / math.cos(0.4)
-    residual = math.sqrt(lock.jitter_rms(2.0) ** 2 - lock.fast_rms**2)
+    residual = math.sqrt(lock.jitter_rms(2.0) ** 2 - lock.arms.fast_rms**2)
     assert np.std(error) / slope == pytest.approx(math.hypot(sensor, residual), rel=0.06)
     assert abs(np.mean(error)) / slope < 0.01
     # the output takes the drift: modulator and free phase together stay where they are
@@ -231,7 +232,7 @@ def test_a_paused_integrator_holds_its_output_and_the_phase_wanders():
     lock.advance(20.0)
     assert lock.output(np.array([10.0, 15.0, 20.0])).tolist() == [held] * 3
     assert abs(float(lock.phase(20.0)) - float(lock.phase(10.0))) > 0.01
-    assert lock.jitter_rms(15.0) == lock.fast_rms
+    assert lock.jitter_rms(15.0) == lock.arms.fast_rms
     lock.set_controller(20.0, holding())
     lock.advance(20.1)
     assert math.remainder(float(lock.phase(20.1)), 2 * math.pi) == pytest.approx(0.0, abs=1e-9)
