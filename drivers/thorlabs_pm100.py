@@ -86,7 +86,7 @@ def _text(index: int, meaning: str) -> Any:
 
 
 class ThorlabsPm100(LabInstrument, ThorlabsPM100USB):  # type: ignore[misc]  # pymeasure: no types
-    """One console with one sensor. Powers are in W, wavelengths in nm, attenuations in dB.
+    """Thorlabs PM100 console with one sensor. Powers in W, wavelengths in nm, attenuations in dB.
 
     Args:
         adapter: the connection.
