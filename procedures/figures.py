@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.procedure import RunData
-from procedures.graphs import graph_of
+from procedures.graphs import Graph, graph_of
 from procedures.homodyne import dark_power, fit_scan, scan_design, to_db
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def graph(data: RunData) -> Figure:
     made = graph_of(data.parameters)
     modes = data.derived["mode_numbers"].astype(int)
     cov = data.derived["covariance"]
-    sums, weight = made.sums, made.weight
+    sums = made.sums
     figure = new_figure(12.5, 7.6)
     top, bottom = figure.subplots(2, 1, height_ratios=(1, 2.1))
     place = {int(k): i for i, k in enumerate(modes)}
@@ -152,35 +152,42 @@ def graph(data: RunData) -> Figure:
         fontsize=11,
     )
 
+    nullifier_bars(bottom, data, made)
+    return figure
+
+
+def nullifier_bars(axes: Axes, data: RunData, made: Graph) -> None:
+    """Squeezing of every nullifier and of every connected pair, by mode number."""
+    modes = data.derived["mode_numbers"].astype(int)
+    sums, weight = made.sums, made.weight
     nullifier, pairs = data.derived["nullifier_db"], data.derived["two_mode_db"]
-    bottom.bar(modes, nullifier[:, 0], yerr=nullifier[:, 1], width=0.78, color="#D9C3DE",
+    axes.bar(modes, nullifier[:, 0], yerr=nullifier[:, 1], width=0.78, color="#D9C3DE",
                edgecolor="#6A3D7C", linewidth=0.6, ecolor="black", capsize=1.5, zorder=1,
                label=_nullifier_name(sums, weight))  # fmt: skip
     for number, total in enumerate(reversed(sums)):
         column = len(sums) - 1 - number
-        bottom.errorbar(
+        axes.errorbar(
             modes + 0.18 * (number - (len(sums) - 1) / 2), pairs[:, column, 0],
             yerr=pairs[:, column, 1], fmt=MARKERS[number], markersize=3.6, linewidth=0.8,
             color=COLOURS[column], label=rf"$p_k + x_{{{_partner(total)}}}$", zorder=2,
         )  # fmt: skip
-    bottom.axhline(0, color="black", linewidth=1)
-    bottom.text(0, 0.01, "shot\nnoise", ha="center", va="bottom", fontsize=9)
+    axes.axhline(0, color="black", linewidth=1)
+    axes.text(0, 0.01, "shot\nnoise", ha="center", va="bottom", fontsize=9)
     value, error, _ = data.results["nullifier"]
     best, best_error, _ = data.results["two_mode"]
-    bottom.set_title(
+    axes.set_title(
         f"best nullifier {value:.2f} ± {error:.2f} dB, best pair {best:.2f} ± {best_error:.2f} dB "
         "(selection bias subtracted)",
         fontsize=11,
     )
-    bottom.set(
+    axes.set(
         xlabel="mode number k", ylabel="squeezing below shot noise (dB)",
         xlim=(modes.min() - 1, modes.max() + 1),
         ylim=(None, 1.22 * float(np.nanmax(nullifier.sum(axis=1)))),
     )  # fmt: skip
-    bottom.set_xticks(_round_modes(modes))
-    bottom.legend(loc="upper center", ncols=1 + len(sums), fontsize=9, framealpha=1)
-    bottom.grid(axis="y", linewidth=0.4, alpha=0.6)
-    return figure
+    axes.set_xticks(_round_modes(modes))
+    axes.legend(loc="upper center", ncols=1 + len(sums), fontsize=9, framealpha=1)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.6)
 
 
 def squeezing(data: RunData) -> Figure:
