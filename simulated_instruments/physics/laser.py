@@ -99,6 +99,11 @@ class CtlLaserModel:
             and not self.frontkey_locked
         )
 
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """What the laser was told: frequency and power are functions of time while it is equal."""
+        return self.emitting, self.current_ma, self._coarse, self._piezo, self._scan
+
     def frequency_hz(self, t: Any) -> Any:
         """True optical frequency (Hz) at time `t` (s), a float or an array of times."""
         return (

@@ -359,8 +359,7 @@ class _SlowLaser:
 
     def _block(self, name: str, number: int) -> Real:
         """Values at the seconds of one block; forgotten when the laser is told anything."""
-        laser = self._laser
-        settings = (laser.emitting, laser.current_ma, laser._coarse, laser._piezo, laser._scan)
+        settings = self._laser.settings
         if settings != self._settings:
             self._settings, self._known = settings, {"shift": {}, "power": {}}
         known = self._known[name]

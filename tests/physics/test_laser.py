@@ -220,3 +220,25 @@ def test_two_lasers_of_a_world_differ_and_a_given_model_is_used():
     assert first.serial_number != second.serial_number
     world.parts["third"] = model = quiet()
     assert SimTopticaDlcPro(world, "third").model is model
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda laser: laser.tune(1550.2, 1.0),
+        lambda laser: laser.set_piezo(71.0, 1.0),
+        lambda laser: laser.set_scan(lambda t: 70.0 + t, 1.0),
+        lambda laser: laser.sweep((0.0, 1.0), (1550.0, 1551.0), False, 1.0),
+        lambda laser: setattr(laser, "current_ma", 200.0),
+        lambda laser: setattr(laser, "interlock_open", True),
+    ],
+)
+def test_settings_differ_after_any_order_that_changes_the_light(order):
+    laser = quiet()
+    laser.current_enabled = True
+    before, light = laser.settings, (laser.frequency_hz(2.0), laser.power_mw(2.0))
+    laser.advance(1.0)
+    assert laser.settings == before
+    order(laser)
+    assert (laser.frequency_hz(2.0), laser.power_mw(2.0)) != light
+    assert laser.settings != before
