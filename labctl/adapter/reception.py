@@ -178,7 +178,9 @@ class Reception(Connection):
         message = f"{self.name}: {awaited or self._awaited()} did not come in {timeout:g} s{got}"
         self._owed = self._owed or "?"
         self._turns.end()
-        return TransportTimeout(f"{message}; check the instrument, or allow a longer timeout")
+        return TransportTimeout(
+            f"{message}; check the instrument and its address, or allow a longer timeout"
+        )
 
     def _awaited(self) -> str:
         return f"the answer to {quoted(self._owed)}" if self._owed else "an answer"

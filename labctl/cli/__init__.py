@@ -13,9 +13,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one line on standard error."""
     from labctl.cli.parser import build_parser
 
-    arguments = build_parser().parse_args(argv)
+    if sys.stdout is None or sys.stderr is None:  # closed with >&-, or pythonw
+        from labctl.cli.console import have_streams
+
+        have_streams()
     try:
-        return int(arguments.call(arguments) or 0)
+        arguments = build_parser().parse_args(argv)
+        code = int(arguments.call(arguments) or 0)
+        sys.stdout.flush()
+        return code
     except LabError as error:
         print(f"labctl: {error}", file=sys.stderr)
         return error.exit_code
@@ -23,13 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("labctl: interrupted", file=sys.stderr)
         return 3
     except BrokenPipeError:  # the reader of our output went away, as `head` does
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        from labctl.cli.console import drop_stdout
+
+        drop_stdout()
         return 0
     except ImportError as error:
         print(f"labctl: {error}; run labctl doctor", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"labctl: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        place = error.filename or "input or output"
+        print(f"labctl: {place}: {error.strerror or error}", file=sys.stderr)
         return 1
     except Exception as error:  # a fault of ours: still one line, and how to see more
         if os.environ.get("LABCTL_DEBUG"):

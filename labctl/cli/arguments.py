@@ -31,8 +31,18 @@ def assignments(words: list[str], option: str) -> dict[str, str]:
 
 
 def runs_dir(arguments: Any) -> Path:
-    """The folder of runs: --runs, else $LABCTL_RUNS, else ./runs."""
-    return Path(arguments.runs or os.environ.get("LABCTL_RUNS") or "runs")
+    """The folder of runs: --runs, else $LABCTL_RUNS, else ./runs.
+
+    Raises:
+        RequestError: something else than a folder has this name.
+    """
+    folder = Path(arguments.runs or os.environ.get("LABCTL_RUNS") or "runs")
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise RequestError(
+                f"{place} is a file, not a folder of runs; choose one with --runs DIR"
+            )
+    return folder
 
 
 def request(arguments: Any) -> Any:
@@ -44,6 +54,8 @@ def request(arguments: Any) -> Any:
     fsync = arguments.fsync
     if fsync is not None and not 0 <= fsync < math.inf:
         raise RequestError(f"--fsync {fsync} must be a number of milliseconds")
+    if not arguments.title.isprintable():
+        raise RequestError(f"--title {arguments.title!r} must be one line of plain text")
     return Request(
         procedure=arguments.procedure,
         parameters=assignments(arguments.parameters, "--set"),

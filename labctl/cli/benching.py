@@ -12,25 +12,16 @@ from labctl.errors import LabError, RequestError
 
 def check(arguments: Any) -> int:
     """Try every instrument, also after one has failed; exit code 1 if any did."""
-    from labctl.bench import Bench, find_bench, resolve_mode
+    from labctl.bench import find_bench, resolve_mode
+    from labctl.run.remarks import remarked
 
     file = find_bench(arguments.bench)
     mode = resolve_mode(file, arguments.mode)
     rows: list[dict[str, Any]] = []
     for name in file.instruments:
-        try:
-            bench = Bench.open(_without_interlocks(file), mode, only=(name,))
-        except LabError as error:
-            rows.append({"instrument": name, "ok": False, "identity": None, "error": str(error)})
-            continue
-        row = {"instrument": name, "ok": True, "identity": bench.identities[name], "error": None}
-        try:
-            bench.make_safe()
-        except LabError as error:
-            row |= {"ok": False, "error": str(error)}
-        finally:
-            bench.close()
-        rows.append(row)
+        remarks: list[str] = []
+        with remarked(remarks.append):
+            rows.append({"instrument": name, **_one(file, mode, name), "remarks": remarks})
     locks = _interlocks(file, mode) if all(row["ok"] for row in rows) else []
     good = all(row["ok"] for row in rows) and all(lock["ok"] for lock in locks)
     if arguments.json:
@@ -40,6 +31,8 @@ def check(arguments: Any) -> int:
         for row in rows:
             text = row["error"] or row["identity"]
             print(f"{'ok ' if row['ok'] else 'BAD'}  {row['instrument']}: {text}")
+            for remark in row["remarks"]:
+                print(f"     {remark}")
         for lock in locks:
             print(f"{'ok ' if lock['ok'] else 'BAD'}  interlock {lock['read']}: {lock['text']}")
     if not good:
@@ -48,6 +41,24 @@ def check(arguments: Any) -> int:
         ]
         print(f"labctl: {file.name}: not ready: {', '.join(failed)}", file=sys.stderr)
     return 0 if good else 1
+
+
+def _one(file: Any, mode: str, name: str) -> dict[str, Any]:
+    """Open one instrument, identify it and make it safe."""
+    from labctl.bench import Bench
+
+    row: dict[str, Any] = {"ok": False, "identity": None, "error": None}
+    try:
+        bench = Bench.open(_without_interlocks(file), mode, only=(name,))
+    except LabError as error:
+        return row | {"error": str(error).removeprefix(f"{name}: ")}
+    try:
+        bench.make_safe()
+    except LabError as error:
+        return row | {"error": str(error)}
+    finally:
+        bench.close()
+    return row | {"ok": True, "identity": bench.identities[name]}
 
 
 def _without_interlocks(file: Any) -> Any:
@@ -74,6 +85,8 @@ def serve(arguments: Any) -> int:
     """Offer the simulators until interrupted."""
     from labctl.bench import find_bench, load_target, simulators, world_values
 
+    if arguments.seed < 0:
+        raise RequestError(f"--seed {arguments.seed} must not be negative")
     if not 0 <= arguments.pace < float("inf"):
         raise RequestError(f"--pace {arguments.pace} must be 0 or a positive number")
     file = find_bench(arguments.bench)
@@ -86,7 +99,7 @@ def serve(arguments: Any) -> int:
             instruments, host=arguments.host, pace=arguments.pace, faults=faults
         )
     except ValueError as error:
-        raise RequestError(f"labctl serve: {error}") from None
+        raise RequestError(str(error)) from None
     addresses = server.addresses()
 
     def announce() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.cli.arguments import print_json
+from labctl.cli.console import console
 from labctl.errors import LabError, RequestError, nearest
 
 
@@ -159,7 +160,6 @@ def _bench_document(file: Any) -> dict[str, Any]:
 
 
 def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     if not rows:
@@ -170,7 +170,7 @@ def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
+    console().print(table)
     print()
 
 

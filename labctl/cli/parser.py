@@ -26,7 +26,9 @@ class Parser(argparse.ArgumentParser):
 
             wrong = message.split("invalid choice: ")[1].split("'")[1]
             known = [c for a in self._actions for c in (a.choices or ()) if isinstance(c, str)]
-            message = f"unknown {wrong!r}{nearest(wrong, known)}"
+            option = message.partition(":")[0] + ": " if message.startswith("argument --") else ""
+            hint = nearest(wrong, known) or f"; there are {', '.join(known)}"
+            message = f"{option}unknown {wrong!r}{hint}"
         print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)
 

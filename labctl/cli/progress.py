@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from labctl.cli.arguments import measured
+from labctl.cli.console import console
 
 
 class Plain:
@@ -17,6 +19,7 @@ class Plain:
         self.stream = stream
         self.total = 0
         self.count = 0
+        self.before = 0  # points of earlier stretches
         self.told = 0
         self.began = time.monotonic()
 
@@ -31,40 +34,37 @@ class Plain:
             self.count += 1
             if self.total and self.count * 10 // self.total > self.told:
                 self.told = self.count * 10 // self.total
-                left = (time.monotonic() - self.began) / self.count * (self.total - self.count)
+                spent = time.monotonic() - self.began
+                left = spent / (self.count - self.before) * (self.total - self.count)
                 self._say(f"{self.count} of {self.total} points, {left:.0f} s left")
         elif event.kind == "start":
-            self.total, self.count = points_of(event.value)
+            self.total, self.before = points_of(event.value)
+            self.count = self.before
+            self.told = self.count * 10 // self.total if self.total else 0
             self.began = time.monotonic()
             self._say(f"running {event.value.folder.path}")
         elif event.kind in ("note", "paused", "resumed"):
             self._say(str(event.value))
 
     def _say(self, text: str) -> None:
-        print(f"labctl: {text}", file=self.stream, flush=True)
+        with suppress(OSError):  # a reader that went away, or a full disk, ends no measurement
+            print(f"labctl: {text}", file=self.stream, flush=True)
 
 
 class Rich:
-    """For terminals: a bar with time left and the key figures as they come."""
+    """For terminals: a bar with time left, and below it the latest key figures."""
 
     def __init__(self, stream: Any) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-        self.console = Console(file=stream)
-        self.progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30),
-            MofNCompleteColumn(), TextColumn("elapsed"), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(), TextColumn("[cyan]{task.fields[figures]}"),
-            console=self.console,
+        self.console = console(stream)
+        self.progress = _bar_and_figures(self)(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[state]}", style="yellow"),
+            console=self.console, expand=True, transient=True,
         )  # fmt: skip
         self.task: Any = None
         self.figures: dict[str, str] = {}
@@ -88,32 +88,68 @@ class Rich:
                 self._update()
         elif event.kind == "show":
             name, value, unit = event.value
+            self.figures.pop(name, None)  # the latest stand last
             self.figures[name] = f"{name} {value:.4g} {unit}".strip()
         elif event.kind == "start":
-            total, done = points_of(event.value)
-            name = event.value.folder.start["procedure"]
-            self.task = self.progress.add_task(
-                f"{name} [dim]{event.value.mode}", total=total or None, completed=done, figures=""
-            )
-            self.console.print(f"[dim]recording into {event.value.folder.path}")
+            self._start(event.value)
+        elif event.kind == "progress" and self.task is not None and self._unknown_length:
+            self.progress.update(self.task, total=100, completed=float(event.value))
         elif event.kind == "analysing":
+            self._update(state="analysing")
+        elif event.kind == "paused":
+            self._update(state="paused")
+        elif event.kind == "resumed":
+            self._update(state="left")
+        elif event.kind == "note":
+            self.console.print(str(event.value), style="yellow")
+        elif event.kind == "stop" and self.task is not None:
             self._update()
-            self.figures = {"": "analysing"}
-            self._update()
-        elif event.kind in ("note", "paused", "resumed"):
-            self.console.print(f"[yellow]{event.value}")
+            self.progress.remove_task(self.task)
+            self.task = None
 
-    def _update(self) -> None:
+    def _start(self, stretch: Any) -> None:
+        total, done = points_of(stretch)
+        self._unknown_length = not total
+        self.figures, self.pending = {}, 0
+        self.task = self.progress.add_task(
+            stretch.folder.start["procedure"], total=total or None, completed=done, state="left"
+        )
+        self.console.print(f"recording into {stretch.folder.path}", style="dim", soft_wrap=True)
+
+    def _update(self, **fields: Any) -> None:
         self.shown = time.monotonic()
         if self.task is not None:
-            figures = "  ".join(self.figures.values())
-            self.progress.update(self.task, advance=self.pending, figures=figures)
+            advance = 0 if self._unknown_length else self.pending
+            self.progress.update(self.task, advance=advance, **fields)
             self.pending = 0
+
+    def latest(self, width: int) -> str:
+        """As many of the latest key figures as fit into a line."""
+        line = ""
+        for figure in reversed(self.figures.values()):
+            longer = f"{figure}   {line}" if line else figure
+            if len(longer) > width:
+                break
+            line = longer
+        return line
+
+
+def _bar_and_figures(owner: Rich) -> type[Any]:
+    from rich.progress import Progress
+    from rich.text import Text
+
+    class BarAndFigures(Progress):
+        def get_renderables(self) -> Any:
+            yield from super().get_renderables()
+            if self.tasks:
+                yield Text(owner.latest(self.console.width), style="cyan", no_wrap=True)
+
+    return BarAndFigures
 
 
 def points_of(stretch: Any) -> tuple[int, int]:
     """Total points of a run (0 if unknown) and how many were there before this stretch."""
-    return int(stretch.folder.start.get("points") or 0), len(stretch.folder.rows)
+    return int(stretch.folder.start.get("points") or 0), stretch.folder.row_count
 
 
 def watcher(quiet: bool) -> Any:
@@ -139,10 +175,9 @@ class Silent:
 
 def summary(folder: Any, outcome: Any, seconds: float) -> None:
     """Say how a run ended and what came out."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    out = console()
     if folder.result:
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("result", no_wrap=True)
@@ -150,9 +185,9 @@ def summary(folder: Any, outcome: Any, seconds: float) -> None:
         table.add_column("meaning", style="dim", overflow="fold")
         for name, result in folder.result.items():
             table.add_row(name, measured(result), folder.start.get("meanings", {}).get(name, ""))
-        console.print(table)
+        out.print(table)
     clock = ""
     if folder.start.get("mode") == "sim":
         clock = f", {folder.last_time:.0f} s of bench time"
-    console.print(f"{outcome.status}: {len(folder.rows)} rows in {seconds:.1f} s{clock}")
-    console.print(f"data: {outcome.path}", soft_wrap=True)
+    out.print(f"{outcome.status}: {folder.row_count} rows in {seconds:.1f} s{clock}")
+    out.print(f"data: {outcome.path}", soft_wrap=True)

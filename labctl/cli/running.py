@@ -9,6 +9,7 @@ from typing import Any
 
 from labctl.cli import progress
 from labctl.cli.arguments import assignments, print_json, request, runs_dir
+from labctl.cli.console import drop_stdout
 from labctl.errors import RequestError
 
 
@@ -38,10 +39,13 @@ def report(outcome: Any, seconds: float, as_json: bool) -> int:
     from labctl.run.folder import RunFolder
 
     folder = RunFolder.open(outcome.path)
-    if as_json:
-        print_json(run_document(folder, outcome))
-    else:
-        progress.summary(folder, outcome, seconds)
+    try:
+        if as_json:
+            print_json(run_document(folder, outcome))
+        else:
+            progress.summary(folder, outcome, seconds)
+    except BrokenPipeError:  # nobody reads any more; how the run ended still matters
+        drop_stdout()
     if outcome.exit_code:
         print(f"labctl: {outcome.status}: {outcome.reason}", file=sys.stderr)
     return int(outcome.exit_code)

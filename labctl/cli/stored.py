@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.cli.arguments import measured, print_json, runs_dir
+from labctl.cli.console import console
 from labctl.errors import RequestError
 
 
@@ -35,16 +36,17 @@ def runs(arguments: Any) -> int:
     if not found:
         print("no runs")
         return 0
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("run", "started", "procedure", "status", "rows", "title"):
-        table.add_column(column, justify="right" if column in ("run", "rows") else "left")
+    for column in ("run", "started", "procedure", "status", "rows"):
+        right = column in ("run", "rows")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    table.add_column("title", overflow="fold")
     for r in found:
-        started = str(r.started)[:19].replace("T", " ")
+        started = str(r.started)[:16].replace("T", " ")
         table.add_row(str(r.number), started, r.procedure, r.status, str(r.rows), r.title)
-    Console(highlight=False).print(table)
+    console().print(table)
     return 0
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labctl.errors import LabError, RequestError, nearest
+from labctl.errors import LabError, RequestError, nearest, why_not_imported
 
 DEFAULT_PACKAGES = ("procedures",)
 
@@ -79,7 +79,7 @@ def load_procedure(name: str, packages: Sequence[str] = DEFAULT_PACKAGES) -> typ
                     return cls
         except Exception as error:
             if candidate == name:
-                raise RequestError(f"procedure {name!r} cannot be imported: {error!r}") from error
+                raise RequestError(f"procedure {name!r} {why_not_imported(error)}") from error
     known = [key for key, value in all_procedures(packages).items() if not isinstance(value, str)]
     raise RequestError(f"no procedure {name!r}{nearest(name, known)}; see labctl list procedures")
 
@@ -88,13 +88,18 @@ def _load_class(target: str) -> type:
     from pymeasure.experiment import Procedure
 
     module_name, _, class_name = target.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), class_name)):
+        raise RequestError(f"procedure {target!r} must be written their_module:TheirProcedure")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # users keep their procedures where they work
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise RequestError(f"procedure {target!r} cannot be imported: {error}") from None
+    except Exception as error:  # whatever a user's module does when it is imported
+        raise RequestError(
+            f"procedure {target!r} {why_not_imported(error)}; modules are looked for in the "
+            "working directory and on the Python path"
+        ) from error
     cls = getattr(module, class_name, None)
     if not (inspect.isclass(cls) and issubclass(cls, Procedure)):
         known = [c.__name__ for c in procedures_in(module_name)]

@@ -44,7 +44,10 @@ def new_folder(runs_dir: Path, procedure_name: str) -> Path:
             stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
             return bare.rename(runs_dir / f"{bare.name}-{slug}-{stamp}")
     except OSError as exc:
-        raise StorageError(f"{runs_dir}: cannot make a run folder: {exc.strerror}") from exc
+        raise StorageError(
+            f"{runs_dir}: cannot make a run folder: {exc.strerror}; choose "
+            "another place with --runs DIR"
+        ) from exc
 
 
 def folder_number(name: str) -> int:

@@ -20,6 +20,7 @@ from labctl.errors import Aborted, Interrupted, LabError, StorageError
 from labctl.procedure import LabProcedure, Row
 from labctl.run.control import Control, Press, interruptible
 from labctl.run.folder import RunFolder
+from labctl.run.remarks import remarked
 from labctl.run.results import analyse
 
 
@@ -112,7 +113,7 @@ class Stretch:
     def run(self) -> Outcome:
         """Measure what is left and end in a recorded, safe state, whatever happens."""
         control = Control(self.folder.path, self._clock, self._paused)
-        with interruptible(control):
+        with interruptible(control), remarked(self._remark):
             ending = self._guarded(control, self._measure)
             ending = self._leave_safe(ending)
             if ending.status == "finished":
@@ -164,6 +165,11 @@ class Stretch:
         frame = traceback.extract_tb(failure.__traceback__)[-1:]
         place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
         return f"{where}{type(failure).__name__}: {failure}{place}".replace("\n", " ")
+
+    def _remark(self, text: str) -> None:
+        with contextlib.suppress(StorageError):  # a warning ends no measurement
+            self.folder.note(text, level="warning")
+        self.tell("note", text)
 
     def _measure(self, control: Control) -> None:
         if self._nothing_left():
