@@ -66,7 +66,7 @@ def test_growth_never_promises_more_than_the_full_model() -> None:
         estimate = growth_rate(pumps, detuning, 1e-3 * (45 + abs(primary)) ** 2 / 2)
         assert exact <= estimate + 1e-6
         assert estimate <= exact + 0.4
-        seen.add((exact > 0, exact > -1))
+        seen.add((exact > 0, exact > -0.999))
     assert len(seen) == 3  # unstable, stable with gain, without gain: all were there
 
 
