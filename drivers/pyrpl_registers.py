@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.adapter import ByteAdapter
-from labctl.errors import InstrumentError, RequestError, TransportTimeout
+from labctl.errors import ConnectionLost, InstrumentError, RequestError, TransportTimeout
+
+#: Addresses of housekeeping, oscilloscope, generator and signal processing modules.
+HK, SCOPE, ASG, DSP = 0x40000000, 0x40100000, 0x40200000, 0x40300000
+#: Numbers of input 1 and output 1 among the signals.
+IN1, OUT1 = 10, 12
+#: Signals have 14 bits for -1 V to 1 V.
+PER_VOLT = 8192
 
 _TRIES = 3  # reading and writing registers may be repeated
 _PAUSE = 0.05  # seconds until stray bytes have come in
@@ -24,7 +31,7 @@ class Registers:
 
     def __init__(self, adapter: ByteAdapter, name: str) -> None:
         self._adapter = adapter
-        self._name = name
+        self.name = name
 
     def read(self, address: int, count: int = 1) -> NDArray[np.uint32]:
         """Read `count` words from `address` on."""
@@ -50,7 +57,7 @@ class Registers:
         scaled = value * scale
         if not -top - 0.5 <= scaled <= top:
             raise RequestError(
-                f"{self._name}: {what} must be from {-top / scale:g} to {(top - 1) / scale:g}, "
+                f"{self.name}: {what} must be from {-top / scale:g} to {(top - 1) / scale:g}, "
                 f"got {value!r}"
             )
         number = min(max(round(scaled), -top), top - 1)  # the upper limit is a step out of reach
@@ -65,12 +72,17 @@ class Registers:
         reply = b""
         with adapter.transaction():
             for _ in range(_TRIES):
-                adapter.write_bytes(header + payload)
                 try:
+                    adapter.write_bytes(header + payload)
                     reply = bytes(adapter.read_bytes(size))
+                except ConnectionLost as error:
+                    raise ConnectionLost(
+                        f"{self.name}: {_named(operation, address, count)} was not answered: "
+                        f"{str(error).removeprefix(f'{self.name}: ')}"
+                    ) from error
                 except TransportTimeout as error:
                     raise TransportTimeout(
-                        f"{self._name}: {_named(operation, address, count)} was not answered in "
+                        f"{self.name}: {_named(operation, address, count)} was not answered in "
                         "time; check that the register server runs on the board"
                     ) from error
                 if reply.startswith(header):
@@ -78,7 +90,7 @@ class Registers:
                 adapter.clock.wait(_PAUSE)
                 adapter.flush_read_buffer()
         raise InstrumentError(
-            f"{self._name}: {_named(operation, address, count)} was answered with header "
+            f"{self.name}: {_named(operation, address, count)} was answered with header "
             f"{reply[:8].hex(' ')} instead of {header.hex(' ')}; restart the register server"
         )
 

@@ -103,8 +103,8 @@ class HttpClient:
         parser = h11.Connection(h11.CLIENT)
         parts = [parser.send(head), parser.send(h11.Data(data=body)) if body else b""]
         parts.append(parser.send(h11.EndOfMessage()))
-        self.adapter.write_bytes(b"".join(part for part in parts if part))
         try:
+            self.adapter.write_bytes(b"".join(part for part in parts if part))
             return self._response(parser, asked, timeout)
         except h11.RemoteProtocolError as error:
             self.adapter.close()
@@ -112,12 +112,15 @@ class HttpClient:
                 f"{asked} got a malformed reply ({error}); check that it speaks HTTP"
             ) from error
         except TransportTimeout as error:
-            self.adapter.close()  # a late response must not meet the next request
+            self.adapter.close()
             patience = self.adapter.timeout if timeout is None else timeout
             raise TransportTimeout(
                 f"{asked} got no complete answer in {patience:g} s; check the instrument, "
                 "or allow a longer timeout"
             ) from error
+        except BaseException:  # Ctrl-C, too: the response must not meet the next request
+            self.adapter.close()
+            raise
 
     def _response(self, parser: h11.Connection, asked: str, timeout: float | None) -> Response:
         status, headers, pieces = 0, {}, []
