@@ -218,8 +218,9 @@ class SimFsv(ScpiInstrument):
     @scpi("INITiate[:IMMediate]")
     def _initiate(self) -> None:
         """One measurement is as many sweeps as the count says, whatever the trace mode."""
-        self.model.abort()
-        if not self.model.continuous:
+        if self.model.continuous:
+            self.model.abort()
+        else:
             self.model.initiate(self.model.average_count)
 
     @scpi("ABORt")

@@ -130,6 +130,13 @@ def test_a_range_that_is_set_stays():
     assert model.range_w == pytest.approx(FULL_SCALES[0])
 
 
+def test_a_flash_beyond_the_range_spoils_the_reading_although_its_mean_fits():
+    flash = meter(lambda times: np.where(np.abs(times - 0.1) < 0.01, 3e-3, 1e-6), count=100)
+    flash.range_w = 2e-3
+    assert read(flash)[0] == math.inf
+    assert read(flash, 1.0)[0] < 2e-6
+
+
 def test_zero_takes_off_what_is_there_and_leaves_small_values_of_both_signs():
     model = meter(5e-9, count=10)
     model.zero()

@@ -599,6 +599,28 @@ def test_a_change_before_the_sweep_is_forgotten_at_once():
     assert result.trace_dbm[:5].mean() == pytest.approx(result.trace_dbm[100:].mean(), abs=0.5)
 
 
+def test_short_sweeps_need_no_time_for_a_filter_that_does_not_act():
+    """With 10 Hz of video bandwidth 100 ms would be lost, the whole of this sweep."""
+    _, analyser = configured(Flat(-67.0), sweep_time_s=0.1, points=101)
+    quick = analyser.zero_span_power()
+    levels = 10 ** (quick.trace_dbm[1:] / 10)
+    assert quick.mean_mw == pytest.approx(levels.mean(), rel=1e-12)
+    analyser.detector = "AVER"
+    with pytest.raises(RequestError, match="too short for a video bandwidth of 10 Hz"):
+        analyser.zero_span_power()
+
+
+def test_a_start_begins_again_what_is_running(wire):
+    zero_span(wire, time=1.0)
+    wire.say("INIT")
+    wire.clock.sleep(0.7)
+    started = wire.clock.now()
+    wire.ask("INIT;*OPC?")
+    assert wire.clock.now() - started == pytest.approx(1.005, abs=2e-3)
+    wire.say("INIT:CONT ON;:INIT")
+    assert wire.ask("*OPC?;:SYST:ERR?", timeout=0.1) == '1;0,"No error"'
+
+
 def test_settings_snapshot_and_refusals():
     _, analyser = configured(Flat(-67.0), rbw_hz=103e3)
     used = analyser.settings()

@@ -369,7 +369,7 @@ def test_two_queries_at_once_are_answered_in_their_order(wire):
 
 def test_zero_runs_ends_and_can_be_aborted():
     wire = Wire(1e-9)
-    wire.say("SENS:CORR:COLL:ZERO:INIT")
+    wire.say("SENS:CORR:COLL:ZERO:INIT;:ABOR")  # which is for readings
     assert wire.ask("SENS:CORR:COLL:ZERO:STAT?") == "1"
     wire.say("SENS:CORR:COLL:ZERO:ABOR")
     assert wire.ask("SENS:CORR:COLL:ZERO:STAT?") == "0"
