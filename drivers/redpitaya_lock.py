@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from drivers.pyrpl_registers import Registers
+from drivers.pyrpl_fringe import fit_fringe, scan_fringe
+from drivers.pyrpl_registers import DSP, HK, IN1, OUT1, PER_VOLT, Registers
 from labctl.adapter import Framing
 from labctl.errors import InstrumentError, RequestError
 from labctl.instrument import LabInstrument
 
-_HK, _SCOPE, _ASG, _DSP = 0x40000000, 0x40100000, 0x40200000, 0x40300000
-_IN1, _OUT1, _ASG0, _ASG1 = 10, 12, 8, 9
-_ERROR, _OUTPUT = _DSP + _IN1 * 0x10000 + 0x10, _DSP + _OUT1 * 0x10000 + 0x10  # samplers
+_ERROR, _OUTPUT = DSP + IN1 * 0x10000 + 0x10, DSP + OUT1 * 0x10000 + 0x10  # samplers
 _MODULES_WITH_OUTPUT = (0, 1, 2, 5, 6, 7, 8, 9)  # PIDs, IQs, generators
 
-_PER_VOLT = 8192  # 14-bit registers
 _SAMPLER_PER_VOLT = 8191
 _PER_GAIN = 4096
 _PER_HZ = 2.0**32 * 2 * math.pi * 8e-9  # integrator register per Hz
-_CLOCK = 125e6
-_POINTS = 16384
 
 _PAUSE_BOTH = 3  # a paused PID has its P and I gain at 0 and keeps its integrator
-_SCAN_DECIMATION = 64  # one scope curve is 8.4 ms
-_SCAN_SAMPLES = 1024  # of the curve that are fitted
 _READINGS = 10  # of the error signal make one lock test
 _PROBE = 0.25  # step of the setpoint, in fringe amplitudes, that a working lock follows
-_RAMP = np.concatenate([np.linspace(-1, 1, _POINTS // 2), np.linspace(1, -1, _POINTS // 2)])
 
 
 @dataclass(frozen=True)
@@ -54,6 +43,18 @@ class LockState:
     rms: float  # rad
     saturated: bool
     ok: bool
+
+
+def _register(offset: int, bits: int, scale: float, what: str, doc: str) -> Any:
+    """A property that one signed register of the PID holds; `what` names it with its unit."""
+
+    def read(self: RedPitayaLock) -> float:
+        return self.registers.read_signed(self._pid + offset, bits) / scale
+
+    def write(self: RedPitayaLock, value: float) -> None:
+        self.registers.write_signed(self._pid + offset, value, scale, bits, what)
+
+    return property(read, write, doc=doc)
 
 
 class RedPitayaLock(LabInstrument):
@@ -120,7 +121,7 @@ class RedPitayaLock(LabInstrument):
         self.rms_limit = rms_limit
         self.report: LockReport | None = None
         self._number = pid
-        self._pid = _DSP + pid * 0x10000
+        self._pid = DSP + pid * 0x10000
         self._target = 0.0  # rad, angle at which the fringe is held
         self._setpoint = math.nan  # V, as last written or read
 
@@ -129,58 +130,31 @@ class RedPitayaLock(LabInstrument):
     @property
     def setpoint(self) -> float:
         """Control the voltage at IN1 that the lock holds (float from -1 to 1 V)."""
-        self._setpoint = self.registers.read_signed(self._pid + 0x104, 14) / _PER_VOLT
+        self._setpoint = self.registers.read_signed(self._pid + 0x104, 14) / PER_VOLT
         return self._setpoint
 
     @setpoint.setter
     def setpoint(self, volts: float) -> None:
-        self.registers.write_signed(self._pid + 0x104, volts, _PER_VOLT, 14, "setpoint (V)")
-        self._setpoint = round(volts * _PER_VOLT) / _PER_VOLT
+        self.registers.write_signed(self._pid + 0x104, volts, PER_VOLT, 14, "setpoint (V)")
+        self._setpoint = round(volts * PER_VOLT) / PER_VOLT
 
-    @property
-    def p(self) -> float:
-        """Control the proportional gain in V/V, with sign."""
-        return self.registers.read_signed(self._pid + 0x108, 24) / _PER_GAIN
-
-    @p.setter
-    def p(self, gain: float) -> None:
-        self.registers.write_signed(self._pid + 0x108, gain, _PER_GAIN, 24, "p (V/V)")
-
-    @property
-    def i(self) -> float:
-        """Control the unity-gain frequency of the integrator in Hz, with sign."""
-        return self.registers.read_signed(self._pid + 0x10C, 24) / _PER_HZ
-
-    @i.setter
-    def i(self, hertz: float) -> None:
-        self.registers.write_signed(self._pid + 0x10C, hertz, _PER_HZ, 24, "i (Hz)")
-
-    @property
-    def integrator(self) -> float:
-        """Control the integrator's value in V (float from -4 to 4 V)."""
-        return self.registers.read_signed(self._pid + 0x100, 16) / _PER_VOLT
-
-    @integrator.setter
-    def integrator(self, volts: float) -> None:
-        self.registers.write_signed(self._pid + 0x100, volts, _PER_VOLT, 16, "integrator (V)")
-
-    @property
-    def output_minimum(self) -> float:
-        """Control the smallest output in V."""
-        return self.registers.read_signed(self._pid + 0x124, 14) / _PER_VOLT
-
-    @output_minimum.setter
-    def output_minimum(self, volts: float) -> None:
-        self.registers.write_signed(self._pid + 0x124, volts, _PER_VOLT, 14, "output_minimum (V)")
-
-    @property
-    def output_maximum(self) -> float:
-        """Control the largest output in V."""
-        return self.registers.read_signed(self._pid + 0x128, 14) / _PER_VOLT
-
-    @output_maximum.setter
-    def output_maximum(self, volts: float) -> None:
-        self.registers.write_signed(self._pid + 0x128, volts, _PER_VOLT, 14, "output_maximum (V)")
+    p = _register(
+        0x108, 24, _PER_GAIN, "p (V/V)", "Control the proportional gain in V/V, with sign."
+    )
+    i = _register(
+        0x10C, 24, _PER_HZ, "i (Hz)",
+        "Control the unity-gain frequency of the integrator in Hz, with sign.",
+    )  # fmt: skip
+    integrator = _register(
+        0x100, 16, PER_VOLT, "integrator (V)",
+        "Control the integrator's value in V (float from -4 to 4 V).",
+    )  # fmt: skip
+    output_minimum = _register(
+        0x124, 14, PER_VOLT, "output_minimum (V)", "Control the smallest output in V."
+    )
+    output_maximum = _register(
+        0x128, 14, PER_VOLT, "output_maximum (V)", "Control the largest output in V."
+    )
 
     @property
     def error(self) -> float:
@@ -220,9 +194,9 @@ class RedPitayaLock(LabInstrument):
                 raise RequestError(f"{self.name}: bandwidth must be positive, got {bandwidth!r}")
             self.bandwidth = bandwidth
         self.unlock()
-        volts, signal = self._scan_fringe()
+        volts, signal = scan_fringe(self.registers, self.clock, self.scan, self.scan_frequency)
         offset, amplitude, v_pi, noise = fit_fringe(volts, signal)
-        if amplitude < max(4 * noise, 20 / _PER_VOLT):
+        if amplitude < max(4 * noise, 20 / PER_VOLT):
             raise InstrumentError(
                 f"{self.name}: no fringe at IN1 while OUT1 moved by +-{self.scan:g} V (amplitude "
                 f"{amplitude:.4f} V, noise {noise:.4f} V); check that light reaches the detector"
@@ -230,48 +204,6 @@ class RedPitayaLock(LabInstrument):
         gain = self.bandwidth * v_pi / (math.pi * amplitude)
         self.report = LockReport(amplitude, offset, v_pi, noise, self.polarity * gain)
         return self.report
-
-    def _scan_fringe(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Ramp OUT1 and record volts at OUT1 and IN1."""
-        ramp = np.round(_RAMP * (_PER_VOLT - 1)).astype(np.int64) & 0x3FFF
-        step = round(self.scan_frequency * 2**30 / _CLOCK)
-        self.registers.write(_ASG, 0x40)  # reset
-        self.registers.write(_ASG + 0x10000, *ramp.tolist())
-        self.registers.write(_ASG + 0x4, round(self.scan * (_PER_VOLT - 1)))
-        self.registers.write(_ASG + 0x8, 0x3FFFFFFF)
-        self.registers.write(_ASG + 0xC, 0)
-        self.registers.write(_ASG + 0x10, step)
-        self.registers.write(_ASG + 0x18, 0)
-        scope_inputs = [int(self.registers.read(_DSP + n * 0x10000)[0]) for n in (_ASG0, _ASG1)]
-        self.registers.write(_DSP + _ASG0 * 0x10000, _IN1)
-        self.registers.write(_DSP + _ASG1 * 0x10000, _OUT1)
-        self.registers.write(_DSP + _ASG0 * 0x10000 + 0x4, 1)
-        self.registers.write(_ASG, 0x11)  # start at once, wrap around
-        try:
-            self.registers.write(_SCOPE + 0x14, _SCAN_DECIMATION)
-            self.registers.write(_SCOPE + 0x10, _POINTS)
-            self.registers.write(_SCOPE, 2)  # reset
-            self.registers.write(_SCOPE, 1)  # arm
-            self.registers.write(_SCOPE + 0x4, 1)  # trigger now
-            duration = _POINTS * _SCAN_DECIMATION / _CLOCK
-            deadline = self.clock.now() + 10 * duration + 1.0
-            self.clock.sleep(duration)
-            while int(self.registers.read(_SCOPE)[0]) & 0b101:
-                if self.clock.now() > deadline:
-                    raise InstrumentError(
-                        f"{self.name}: the scope did not finish a curve of {duration:.4f} s; "
-                        "restart the board"
-                    )
-                self.clock.sleep(1e-3)
-            last = int(self.registers.read(_SCOPE + 0x1C)[0]) + _POINTS
-            curves = [self.registers.read(_SCOPE + n * 0x10000, _POINTS) for n in (2, 1)]
-        finally:
-            self.registers.write(_ASG, 0xC0)  # reset, output off
-            self.registers.write(_DSP + _ASG0 * 0x10000 + 0x4, 0)
-            for number, word in zip((_ASG0, _ASG1), scope_inputs, strict=True):
-                self.registers.write(_DSP + number * 0x10000, word)
-        numbers = [(np.roll(c, -(last + 1)).astype(np.int64) ^ 0x2000) - 0x2000 for c in curves]
-        return numbers[0] / _PER_VOLT, numbers[1] / _PER_VOLT
 
     def lock(self, target_rad: float = 0.0) -> LockState:
         """Close the loop at an angle of the fringe (rad, 0: its middle); scans it if needed.
@@ -291,7 +223,7 @@ class RedPitayaLock(LabInstrument):
         self.setpoint = report.offset + report.amplitude * math.sin(target_rad)
         self.p = 0.0
         self.i = report.i / math.cos(target_rad)
-        self.registers.write(self._pid, _IN1)
+        self.registers.write(self._pid, IN1)
         self.registers.write(self._pid + 0x4, 1)
         return self.relock()
 
@@ -379,7 +311,7 @@ class RedPitayaLock(LabInstrument):
 
     def identify(self) -> str:
         """Who answers: board, serial number of its chip and gateware, from fixed registers."""
-        device, low, high = self.registers.read(_HK, 3).tolist()
+        device, low, high = self.registers.read(HK, 3).tolist()
         stages = int(self.registers.read(self._pid + 0x220)[0])
         board = {0: "prototype0", 1: "release1"}.get(device, f"device {device:#x}")
         gateware = f"PyRPL gateware, {stages} filter stages" if stages else "unknown gateware"
@@ -389,34 +321,4 @@ class RedPitayaLock(LabInstrument):
         """Pause the controller and take every module off the outputs, which then are at 0 V."""
         self.freeze()
         for number in _MODULES_WITH_OUTPUT:
-            self.registers.write(_DSP + number * 0x10000 + 0x4, 0)
-
-
-def fit_fringe(
-    volts: NDArray[np.float64], signal: NDArray[np.float64]
-) -> tuple[float, float, float, float]:
-    """Fit offset + amplitude sin(pi volts / v_pi + phase); (offset, amplitude, v_pi, noise rms).
-
-    For each fringe density the rest is linear, so the density is searched on a grid, then finer.
-    """
-    every = max(1, volts.size // _SCAN_SAMPLES)
-    x, y = volts[::every], signal[::every]
-    span = float(np.ptp(x)) or 1.0
-
-    def best(densities: Iterable[float]) -> tuple[float, NDArray[np.float64], float]:
-        results = []
-        for density in densities:  # fringes per volt
-            angle = 2 * math.pi * density * x
-            basis = np.stack([np.ones_like(x), np.sin(angle), np.cos(angle)])
-            solution = np.linalg.solve(basis @ basis.T, basis @ y)
-            rest = y - solution @ basis
-            results.append((float(rest @ rest) / y.size, float(density), solution))
-        power, density, solution = min(results, key=lambda result: result[0])
-        return density, solution, math.sqrt(power)
-
-    coarse = 0.25 / span
-    density, _, _ = best(n * coarse for n in range(2, 200))
-    for width in (coarse, coarse / 10):
-        density, solution, noise = best(density + width * n / 10 for n in range(-10, 11))
-    amplitude = math.hypot(solution[1], solution[2])
-    return float(solution[0]), amplitude, 0.5 / density, noise
+            self.registers.write(DSP + number * 0x10000 + 0x4, 0)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.redpitaya_lock import RedPitayaLock, fit_fringe
+from drivers.pyrpl_fringe import fit_fringe
+from drivers.redpitaya_lock import RedPitayaLock
 from labctl.adapter import ByteAdapter
 from labctl.clock import VirtualClock
 from labctl.errors import InstrumentError, RequestError, TransportTimeout
