@@ -31,12 +31,41 @@ GUARD = 45
 LEAST_DAMPING = 0.02
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """A family of transverse modes that crosses ours at one mode and takes light from it.
+
+    A transverse mode detuned by x half linewidths of its own, coupled to mode k, acts on it as
+    s / (1 + i x): a loss s / (1 + x^2) and a shift -s x / (1 + x^2), both in units of Gamma. The
+    detuning grows from mode to mode, x = (k - mode) / width.
+    """
+
+    strength: float = 0.0  # s, loss at the crossing itself, Gamma
+    mode: float = 27.0
+    width: float = 1.0  # modes
+
+    def loss(self, modes: Real) -> Real:
+        """Extra loss (Gamma) of modes."""
+        return np.asarray(self.strength / (1.0 + self._apart(modes) ** 2))
+
+    def shift(self, modes: Real) -> Real:
+        """Extra detuning (Gamma) of modes."""
+        return -self._apart(modes) * self.loss(modes)
+
+    def _apart(self, modes: Real) -> Real:
+        return np.asarray((modes - self.mode) / self.width)
+
+
+NO_CROSSING = Crossing()
+
+
 def drift_matrix(
     pumps: Mapping[int, complex],
     detuning: float,
     dispersion: float,
     primary: int,
     guard: int = GUARD,
+    crossing: Crossing = NO_CROSSING,
 ) -> Real:
     """The real matrix M of d(x, p)/dt = M (x, p) + noise, modes -guard..guard, blocked order."""
     modes = np.arange(-guard, guard + 1)
@@ -50,6 +79,8 @@ def drift_matrix(
     pair = 1j * mixing[index[:, None] + index[None, :]]
     same = 2j * scattering[index[:, None] - index[None, :] + modes.size - 1]
     same[index, index] = -1.0 - 1j * (detuning + dispersion * (modes - primary) ** 2 / 2.0)
+    if crossing.strength:
+        same[index, index] -= crossing.loss(1.0 * modes) + 1j * crossing.shift(1.0 * modes)
     plus, minus = same + pair, same - pair
     return np.block([[plus.real, -minus.imag], [plus.imag, minus.real]])
 
@@ -68,21 +99,20 @@ def stability_margin(drift: Real) -> float:
     return float(np.linalg.eigvals(excess).real.max()) - 1.0
 
 
-def output_covariance(drift: Real, frequency: float, extra_loss: float = 0.0) -> Real:
+def output_covariance(drift: Real, frequency: float, extra_loss: Real | None = None) -> Real:
     """Covariance of the output at an analysis frequency (Gamma), vacuum variance 1.
 
     Re[T T'] with T = 2 (-i Omega - M)^-1 - 1: the real part is what variances show. It is written
-    with real matrices, (-i Omega - M)^-1 = (i Omega - M) (M^2 + Omega^2)^-1. `extra_loss` (Gamma)
-    damps all modes into a vacuum bath of its own.
+    with real matrices, (-i Omega - M)^-1 = (i Omega - M) (M^2 + Omega^2)^-1. `extra_loss` (Gamma),
+    which M contains already, goes from each quadrature into a vacuum bath of its own.
     """
     one = np.eye(len(drift))
-    damped = drift - extra_loss * one if extra_loss else drift
-    inverse = np.linalg.inv(damped @ damped + frequency**2 * one)
-    real, imaginary = damped @ -inverse, frequency * inverse
+    inverse = np.linalg.inv(drift @ drift + frequency**2 * one)
+    real, imaginary = drift @ -inverse, frequency * inverse
     in_phase = 2.0 * real - one
     covariance = in_phase @ in_phase.T + 4.0 * (imaginary @ imaginary.T)
-    if extra_loss:
-        covariance += 4.0 * extra_loss * (real @ real.T + imaginary @ imaginary.T)
+    if extra_loss is not None and extra_loss.any():
+        covariance += 4.0 * ((real * extra_loss) @ real.T + (imaginary * extra_loss) @ imaginary.T)
     return covariance
 
 
@@ -106,11 +136,16 @@ def ring_output(
     primary: int,
     frequency: float,
     margin: float | None = None,
+    crossing: Crossing = NO_CROSSING,
 ) -> RingState:
     """The state behind the ring; `margin` spares the eigenvalues when it is known already."""
-    drift = drift_matrix(pumps, detuning, dispersion, primary)
+    drift = drift_matrix(pumps, detuning, dispersion, primary, crossing=crossing)
     if margin is None:
         margin = stability_margin(drift)
-    extra_loss = max(0.0, margin + LEAST_DAMPING)
-    covariance = output_covariance(drift, frequency, extra_loss)
-    return RingState(Moments.of_covariance(covariance), margin)
+    depletion = max(0.0, margin + LEAST_DAMPING)
+    loss = np.full(len(drift), depletion)
+    if depletion:
+        drift = drift - depletion * np.eye(len(drift))
+    if crossing.strength:
+        loss += np.tile(crossing.loss(np.arange(-GUARD, GUARD + 1.0)), 2)
+    return RingState(Moments.of_covariance(output_covariance(drift, frequency, loss)), margin)

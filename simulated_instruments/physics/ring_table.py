@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulated_instruments.physics.gaussian import Complex, Real
-from simulated_instruments.physics.ring import GUARD, RingState, ring_output
+from simulated_instruments.physics.ring import (
+    GUARD,
+    NO_CROSSING,
+    Crossing,
+    RingState,
+    ring_output,
+)
 
 #: Grid of the detuning (Gamma) and of the logarithm of the pump power. Relative error of a
 #: variance: 6e-6 for one pump at 60 % of threshold, less for several; 2e-4 at 90 %.
@@ -65,8 +71,11 @@ class LocalOscillator:
 class RingTable:
     """Moments <b'b> and <bb> of the mode b that a local oscillator selects, without loss."""
 
-    def __init__(self, dispersion: float, gamma_hz: float) -> None:
+    def __init__(
+        self, dispersion: float, gamma_hz: float, crossing: Crossing = NO_CROSSING
+    ) -> None:
         self.dispersion = dispersion  # d2, Gamma
+        self.crossing = crossing
         self.gamma_hz = gamma_hz  # Gamma / 2 pi
         self._states: OrderedDict[Hashable, RingState] = OrderedDict()
         self._margins: dict[Hashable, float] = {}  # the same at all analysis frequencies
@@ -85,6 +94,7 @@ class RingTable:
             pumps.primary,
             frequency / self.gamma_hz,
             self._margins.get(key[:3]),
+            self.crossing,
         )
         self._margins[key[:3]] = state.margin
         self._states[key] = state

@@ -37,7 +37,7 @@ from simulated_instruments.physics.gaussian import Complex, Real
 from simulated_instruments.physics.homodyne import Detector, relative_variance
 from simulated_instruments.physics.laser import CtlLaserModel
 from simulated_instruments.physics.phase_lock import PhaseLoop
-from simulated_instruments.physics.ring import RingState
+from simulated_instruments.physics.ring import Crossing, RingState
 from simulated_instruments.physics.ring_table import LocalOscillator, Pumps, RingTable, Selection
 from simulated_instruments.physics.shaper import ShaperModel
 from simulated_instruments.redpitaya_model import RedPitayaModel
@@ -98,6 +98,12 @@ class MicrocombWorld(World):
         P("loaded_q", 20e6, "", "loaded quality factor at 1550 nm", "paper", 1e5, 1e9),
         P("dispersion", 1e-3, "Gamma", "mode k is detuned by dispersion x k^2 / 2 more",
           "one of many values that fit the paper's squeezing", -1.0, 1.0),
+        P("avoided_crossing", 0.0, "Gamma", "loss where a transverse mode crosses; 0: none",
+          "paper: degradation near mode 27; 1 looks like it", 0.0, 100.0),
+        P("crossing_mode", 27.0, "", "mode number at which the transverse modes cross", "paper",
+          -45.0, 45.0),
+        P("crossing_width", 1.0, "", "modes over which the transverse mode gets out of resonance",
+          "assumed", 0.01, 45.0),
         P("thermal_drag", 0.01, "", "part of a laser shift that the heated ring does not follow",
           "assumed", 0.0, 1.0),
         P("capture_range", 5e9, "Hz", "laser shift beyond which no light is coupled in",
@@ -129,7 +135,8 @@ class MicrocombWorld(World):
         self.gamma_hz = C / 1550e-9 / v["loaded_q"] / 2.0
         self.comb = Comb(spacing_hz=v["line_spacing"], rolloff_db=v["comb_rolloff"])
         self.detector = Detector(v["shot_level"], v["dark_level"])
-        self.ring = RingTable(v["dispersion"], self.gamma_hz)
+        crossing = Crossing(v["avoided_crossing"], v["crossing_mode"], v["crossing_width"])
+        self.ring = RingTable(v["dispersion"], self.gamma_hz, crossing)
         self.laser = CtlLaserModel(
             self.seed_of,
             "laser",
