@@ -15,6 +15,7 @@ A transcript is a journal (`wire.jsonl`). Times are seconds of the bench's clock
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from base64 import b64encode
 from collections.abc import Callable
@@ -25,7 +26,7 @@ import numpy as np
 
 from labctl.clock import Clock
 from labctl.errors import ConnectionLost, StorageError
-from labctl.journal import Journal
+from labctl.journal import Journal, storage_error
 from labctl.jsonline import encode
 from labctl.transport import Transport
 
@@ -57,6 +58,7 @@ class WireLog:
         self.speaker = "run"
         Journal(path).close()  # mends a tail that a crash tore
         self._file = path.open("ab", buffering=0)
+        self._end = self._file.tell()  # of what was flushed
         self._lines: list[bytes] = [encode({"entry": "stretch", "n": stretch})]
         self._waiting = 0
         self._pieces: dict[bytes, int] = {}
@@ -78,16 +80,20 @@ class WireLog:
         self._add(encode(entry))
 
     def flush(self) -> None:
-        """Hand everything to the operating system."""
+        """Hand everything to the operating system.
+
+        Raises:
+            StorageError: the disk is full or broken; what is missing comes with the next flush.
+        """
         if self._lines:
+            data = b"".join(self._lines)
             try:
-                self._file.write(b"".join(self._lines))
+                # The file knows best what of it an earlier attempt wrote before it failed.
+                while (written := self._file.tell() - self._end) < len(data):
+                    self._file.write(data[written:])
             except OSError as error:
-                raise StorageError(
-                    f"{self.path}: cannot write the transcript: {error.strerror}"
-                ) from error
-            self._lines.clear()
-            self._waiting = 0
+                raise storage_error(self.path, error) from error
+            self._lines, self._waiting, self._end = [], 0, self._end + len(data)
 
     def close(self) -> None:
         """Write what is left and close the file; may be called twice."""
@@ -101,7 +107,9 @@ class WireLog:
         self._lines.append(line)
         self._waiting += len(line)
         if self._waiting > BUFFER:
-            self.flush()
+            self._waiting = 0
+            with contextlib.suppress(StorageError):  # the next row finds out; until then the
+                self.flush()  # instruments must be heard, for example to be made safe
 
     def _cut(self, data: bytes) -> list[int]:
         """Numbers of the pieces that make up `data`; new ones are stored."""
