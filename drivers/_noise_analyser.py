@@ -8,83 +8,22 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from pymeasure.instruments import Instrument, SCPIMixin
+from pymeasure.instruments import SCPIMixin
 
+from drivers._properties import integer, within
+from drivers._zero_span import Array, SweepSettings, ZeroSpanPower, mean_power, share_of_mean
 from labctl.adapter import Framing
 from labctl.errors import InstrumentError, RequestError
 from labctl.instrument import LabInstrument
 
 PATIENCE = 5.0  # s beyond the time that sweeps take
 NO_LEVEL = 300.0  # dBm, above or below which a level is none
-#: dB by which an average of this type shows Gaussian noise too low (power, voltage, logarithm).
-UNDER_READS = {
-    "RMS": 0.0,
-    "SCAL": -10 * math.log10(math.pi / 4),
-    "LOG": 10 / math.log(10) * float(np.euler_gamma),
-}
 _WORDS = frozenset(("detector", "trace_type", "average_type"))
 _INTEGERS = frozenset(("points", "average_count"))
-
-Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class SweepSettings:
-    """What the analyser has really set; it rounds bandwidths to its own steps."""
-
-    centre_hz: float
-    span_hz: float
-    rbw_hz: float
-    vbw_hz: float
-    sweep_time_s: float
-    points: int
-    detector: str  # for all families: AVER, SAMP, NORM, POS or NEG
-    average_type: str  # in what the video filter and the detector AVER average: RMS, SCAL or LOG
-    trace_type: str
-    average_count: int
-    sweeps: int  # that one start makes
-    filtered: bool  # whether the video filter acts on what the detector sees
-
-    @property
-    def duration_s(self) -> float:
-        """Time of all sweeps that one start takes, without overhead."""
-        return self.sweep_time_s * self.sweeps
-
-    @property
-    def interval_s(self) -> float:
-        """Time between points in zero span."""
-        return self.sweep_time_s / max(1, self.points - 1)
-
-    @property
-    def correlation_time_s(self) -> float:
-        """How long the displayed noise remembers: the filters' time constants."""
-        video = 1 / (2 * math.pi * self.vbw_hz) if self.filtered else 0.0
-        return video + 0.332 / self.rbw_hz
-
-    @property
-    def settling_s(self) -> float:
-        """How long the filters need until what was before the sweep is forgotten.
-
-        For the video filter 1/VBW, which is 6.3 of its time constants; half as much again if the
-        logarithm is averaged, because that settles in decibels.
-        """
-        if not self.filtered:
-            return 2 / self.rbw_hz
-        return (1.5 if self.average_type == "LOG" else 1.0) / self.vbw_hz
-
-
-class ZeroSpanPower(NamedTuple):
-    """Mean noise power of a trace, its standard error, and the whole trace."""
-
-    mean_mw: float
-    standard_error_mw: float
-    trace_dbm: Array
 
 
 class Limits(NamedTuple):
@@ -95,59 +34,6 @@ class Limits(NamedTuple):
     vbw_hz: tuple[float, float]
     sweep_time_s: tuple[float, float]
     points: tuple[int, int]
-
-
-def number(command: str, what: str, limits: tuple[float, float], form: str = "%.12g") -> Any:
-    """A numeric property with limits; the analyser rounds, so that what is read is what it uses."""
-    low, high = limits
-
-    def validator(value: Any, _: Iterable[float]) -> float:
-        return within(value, limits, what)
-
-    return Instrument.control(
-        f"{command}?",
-        f"{command} {form}",
-        f"Control the {what} (float from {low:g} to {high:g}).",
-        validator=validator,
-        check_set_errors=True,
-        cast=float if form == "%.12g" else integer,
-    )
-
-
-def word(command: str, what: str, words: tuple[str, ...]) -> Any:
-    """A property that is one of some words of the instrument."""
-
-    def validator(value: Any, _: Iterable[str]) -> str:
-        return one_of(value, words, what)
-
-    return Instrument.control(
-        f"{command}?",
-        f"{command} %s",
-        f"Control the {what} ({', '.join(words)}).",
-        validator=validator,
-        check_set_errors=True,
-        cast=str,
-    )
-
-
-def integer(text: str) -> int:
-    value = float(text)
-    if value != round(value):
-        raise ValueError(text)
-    return round(value)
-
-
-def within(value: Any, limits: tuple[float, float], what: str) -> float:
-    low, high = limits
-    if isinstance(value, bool) or not low <= value <= high:  # NaN is refused, too
-        raise RequestError(f"the {what} must be from {low:g} to {high:g}, got {value!r}")
-    return float(value)
-
-
-def one_of(value: Any, words: tuple[str, ...], what: str) -> str:
-    if value not in words:
-        raise RequestError(f"the {what} must be one of {', '.join(words)}, got {value!r}")
-    return str(value)
 
 
 class NoiseAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymeasure has no types
@@ -370,7 +256,7 @@ class NoiseAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymeasur
         used = settings.points - max(0, first)
         averaged = settings.detector == "AVER"
         ratio = settings.interval_s / settings.correlation_time_s
-        share = _share_of_mean(max(used, 1), ratio, averaged)
+        share = share_of_mean(max(used, 1), ratio, averaged)
         if settings.span_hz != 0:
             raise RequestError(f"{self.name}: the span is not 0; call configure_zero_span first")
         if settings.detector not in ("AVER", "SAMP") or settings.trace_type not in self.MEAN_TRACES:
@@ -397,7 +283,7 @@ class NoiseAnalyser(SCPIMixin, LabInstrument):  # type: ignore[misc]  # pymeasur
                 f"{self.name}: the trace has points of {levels.min():g} to {levels.max():g} dBm, "
                 "so it is damaged or not measured; measure again"
             )
-        mean, error = _mean(levels, settings.average_type, share)
+        mean, error = mean_power(levels, settings.average_type, share)
         return ZeroSpanPower(mean, error, trace)
 
     # ------------------------------------------------- helpers
@@ -440,42 +326,3 @@ def _setting(name: str, reply: str) -> Any:
     if name in _INTEGERS:
         return integer(reply)
     return bool(float(reply)) if name == "continuous" else float(reply)
-
-
-@lru_cache(maxsize=64)
-def _share_of_mean(points: int, ratio: float, averaged: bool) -> float:
-    """Variance of the mean of correlated points, relative to the variance of one point.
-
-    The points are samples of a process with correlation exp(-t/time), or its averages over the
-    intervals between them.
-
-    Args:
-        points: how many.
-        ratio: interval between points over correlation time.
-        averaged: whether each point is an average over its interval.
-    """
-    lags = np.arange(1, points)
-    correlation = np.exp(-ratio * lags)
-    if averaged and ratio > 1e-3:
-        # The correlation of averages, exp(ratio) taken into the exponent so that nothing overflows.
-        correlation = np.exp(-ratio * (lags - 1)) * math.expm1(-ratio) ** 2
-        correlation /= 2 * (ratio + math.expm1(-ratio))
-    return float(1 + 2 * np.sum((1 - lags / points) * correlation)) / points
-
-
-def _mean(trace_dbm: Array, average_type: str, share: float) -> tuple[float, float]:
-    """Mean power and its standard error in mW, averaging what the analyser averages."""
-    if average_type == "LOG":
-        values = trace_dbm
-    else:
-        values = 10 ** (trace_dbm / (20 if average_type == "SCAL" else 10))
-    mean = float(values.mean())
-    # The scatter about the trace's own mean lacks the part that the mean has taken.
-    error = math.sqrt(float(values.var()) * share / (1 - share))
-    correction = 10 ** (UNDER_READS[average_type] / 10)
-    if average_type == "LOG":
-        power = correction * 10 ** (mean / 10)
-        return power, power * error * math.log(10) / 10
-    if average_type == "SCAL":
-        return correction * mean**2, correction * 2 * mean * error
-    return mean, error

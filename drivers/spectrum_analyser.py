@@ -14,16 +14,9 @@ import numpy as np
 from pymeasure.instruments import Instrument
 from pymeasure.instruments.rohdeschwarz import FSW
 
-from drivers._noise_analyser import (
-    Array,
-    Limits,
-    NoiseAnalyser,
-    SweepSettings,
-    ZeroSpanPower,
-    number,
-    one_of,
-    word,
-)
+from drivers._noise_analyser import Limits, NoiseAnalyser
+from drivers._properties import number, one_of, word
+from drivers._zero_span import Array, SweepSettings, ZeroSpanPower
 from labctl.errors import RequestError
 
 __all__ = ["FsvAnalyser", "SpectrumAnalyser", "SweepSettings", "ZeroSpanPower"]

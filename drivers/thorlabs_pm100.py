@@ -18,7 +18,6 @@ The instrument has USB only; over VISA its address is
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ from pymeasure.instruments import Instrument
 from pymeasure.instruments.thorlabs import ThorlabsPM100USB
 from pymeasure.instruments.validators import strict_discrete_set
 
+from drivers._properties import integer, number, within
 from labctl.adapter import Framing
 from labctl.errors import InstrumentError, RequestError
 from labctl.instrument import LabInstrument
@@ -47,26 +47,6 @@ class Sensor:
     type: int
     subtype: int
     flags: int
-
-
-def _limited(command: str, what: str, low: float, high: float, cast: Any = float) -> Any:
-    def validator(value: Any, limits: Iterable[float]) -> float:
-        return _within(value, low, high, what)
-
-    return Instrument.control(
-        f"{command}?",
-        f"{command} {'%d' if cast is int else '%.12g'}",
-        f"Control the {what} ({cast.__name__} from {low:g} to {high:g}).",
-        validator=validator,
-        check_set_errors=True,
-        cast=cast,
-    )
-
-
-def _within(value: Any, low: float, high: float, what: str) -> float:
-    if isinstance(value, bool) or not low <= value <= high:  # NaN is refused, too
-        raise RequestError(f"the {what} must be from {low:g} to {high:g}, got {value!r}")
-    return float(value)
 
 
 def _flag(bit: int, meaning: str) -> Any:
@@ -116,8 +96,8 @@ class ThorlabsPm100(LabInstrument, ThorlabsPM100USB):  # type: ignore[misc]  # p
 
     # ------------------------------------------------- settings
 
-    attenuation = _limited(
-        "SENS:CORR:LOSS:INP:MAGN", "attenuation in dB before the sensor", -60.0, 60.0
+    attenuation = number(
+        "SENS:CORR:LOSS:INP:MAGN", "attenuation in dB before the sensor", (-60.0, 60.0)
     )
     auto_range = Instrument.control(
         "SENS:POW:RANG:AUTO?",
@@ -137,11 +117,10 @@ class ThorlabsPm100(LabInstrument, ThorlabsPM100USB):  # type: ignore[misc]  # p
         map_values=True,
         check_set_errors=True,
     )
-    range = _limited(
+    range = number(
         "SENS:POW:RANG",
         "largest power in W that the range must take; what is read is that of the range in use",
-        0.0,
-        1e4,
+        (0.0, 1e4),
     )
     unit = Instrument.control(
         "SENS:POW:UNIT?",
@@ -165,18 +144,18 @@ class ThorlabsPm100(LabInstrument, ThorlabsPM100USB):  # type: ignore[misc]  # p
     @wavelength.setter
     def wavelength(self, value: float) -> None:
         low, high = self.wavelength_min, self.wavelength_max
-        self.write(f"SENS:CORR:WAV {_within(value, low, high, 'wavelength in nm'):.12g}")
+        self.write(f"SENS:CORR:WAV {within(value, (low, high), 'wavelength in nm'):.12g}")
         self.check_set_errors()
 
     @property
     def averaging(self) -> int:
         """Control the number of samples, 3 ms each, that are averaged for a reading (int)."""
-        self._averaging = int(self.values("SENS:AVER:COUN?", cast=_integer)[0])
+        self._averaging = int(self.values("SENS:AVER:COUN?", cast=integer)[0])
         return self._averaging
 
     @averaging.setter
     def averaging(self, count: int) -> None:
-        self.write(f"SENS:AVER:COUN {_within(count, 1, 10000, 'number of samples'):.0f}")
+        self.write(f"SENS:AVER:COUN {within(count, (1, 10000), 'number of samples'):.0f}")
         self.check_set_errors()
         self._averaging = int(count)
 
@@ -263,7 +242,7 @@ class ThorlabsPm100(LabInstrument, ThorlabsPM100USB):  # type: ignore[misc]  # p
         self.write("SENS:CORR:COLL:ZERO:INIT")
         self.check_set_errors()
         give_up = self.clock.now() + ZERO_TIMEOUT
-        while self.values("SENS:CORR:COLL:ZERO:STAT?", cast=_integer)[0]:
+        while self.values("SENS:CORR:COLL:ZERO:STAT?", cast=integer)[0]:
             if self.clock.now() > give_up:
                 self.write("SENS:CORR:COLL:ZERO:ABOR")
                 raise InstrumentError(
@@ -272,10 +251,3 @@ class ThorlabsPm100(LabInstrument, ThorlabsPM100USB):  # type: ignore[misc]  # p
                 )
             self.clock.sleep(0.1)
         return float(self.values("SENS:CORR:COLL:ZERO:MAGN?")[0])
-
-
-def _integer(text: str) -> int:
-    value = float(text)
-    if value != round(value):
-        raise ValueError(text)
-    return round(value)
