@@ -114,7 +114,7 @@ def test_simulator_understands_values_as_the_vendor_codes_them():
     board = Board()
     for sent in WRITES.values():
         board.feed(bytes.fromhex(sent))
-    gains = board.sim.model._gains(0)
+    gains = board.sim.model.board.gains(0)
     assert gains.setpoint == pytest.approx(-0.1, abs=1 / 8192)
     assert gains.proportional == 0.5
     assert gains.integral == pytest.approx(1000.0, rel=1e-5)
@@ -380,7 +380,7 @@ def test_outputs_are_numbered_and_clipped():
         model.output(3, 0.0)
     assert model.output(1, np.array([0.0, 1.0])).tolist() == [0.0, 0.0]
     idle = RedPitayaModel(World(2).seed_of)
-    noise = idle.signal(10, np.arange(1000) * 1e-6)
+    noise = idle.board.signal(10, np.arange(1000) * 1e-6)
     assert 1e-4 < np.std(noise) < 4e-4
 
 
