@@ -74,12 +74,7 @@ class Journal:
             raise StorageError(f"{self.path}: cannot store this entry: {exc}") from exc
         if self._half_line:
             self._mend_tail()
-        try:
-            written = os.write(self._fd, line)
-        except OSError as exc:
-            raise storage_error(self.path, exc) from exc
-        if written != len(line):
-            self._write_rest(line, written)
+        self._write(line)
         if durable or (self.durable_every is not None and self.sync_due()):
             self._sync()
 
@@ -97,12 +92,7 @@ class Journal:
         line = encode_plain(entry)
         if not line:
             return False
-        try:
-            written = os.write(self._fd, line)
-        except OSError as exc:
-            raise storage_error(self.path, exc) from exc
-        if written != len(line):
-            self._write_rest(line, written)
+        self._write(line)
         return True
 
     @property
@@ -145,6 +135,15 @@ class Journal:
         """Return every intact entry, and every damaged place by name."""
         follower = _existing(path)
         return follower.poll(final=True), follower.damage
+
+    def _write(self, line: bytes) -> None:
+        """Write a whole line, in one piece unless the system takes only part of it."""
+        try:
+            written = os.write(self._fd, line)
+        except OSError as exc:
+            raise storage_error(self.path, exc) from exc
+        if written != len(line):
+            self._write_rest(line, written)
 
     def _write_rest(self, line: bytes, written: int) -> None:
         """Finish a write that the system cut short, or take all of it back."""

@@ -14,7 +14,6 @@ import math
 import os
 import selectors
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,7 @@ from labctl.transport import Endpoint
 from simulated_instruments import faults as faulty
 from simulated_instruments.instrument import Port, SimulatedInstrument
 from simulated_instruments.serving.connection import Connect, FreeConnection, SteppedConnection
+from simulated_instruments.serving.listening import Listeners, refuse
 from simulated_instruments.serving.pace import Now, PacedClock
 from simulated_instruments.serving.signals import ending_on_signals
 from simulated_instruments.serving.timeport import TimePort
@@ -37,8 +37,6 @@ STOP_EVERY = 0.1
 
 #: Clients of all ports together; more would exhaust the process's files.
 CLIENT_LIMIT = 200
-#: Clients taken at a time; one that calls again and again must not keep the others waiting.
-ACCEPTS = 16
 #: Simulated seconds for which replies still go to a client that has finished sending.
 LINGER = 1.0
 
@@ -77,7 +75,6 @@ class Server:
     ) -> None:
         if not 0 <= pace < math.inf:
             raise ValueError(f"pace {pace!r} must be a finite number of at least 0")
-        self._host = host
         self._pace = pace
         self._vendor_ports = vendor_ports
         self._ptys = hasattr(os, "openpty") and pace > 0
@@ -86,7 +83,7 @@ class Server:
         start = max((instrument.world.now for instrument in instruments.values()), default=0.0)
         self._clock: Now = PacedClock(pace, start) if pace else VirtualClock(start)
         self._selector = selectors.DefaultSelector()
-        self._listeners: dict[socket.socket, Callable[[int], None]] = {}
+        self._listeners = Listeners(self._selector, host)
         self._connections: set[FreeConnection] = set()
         self._open: dict[tuple[str, str], int] = {}
         self._addresses: list[Address] = []
@@ -104,8 +101,8 @@ class Server:
                 plan = faulty.plan(table, instrument.world.seed) if table else None
                 for role, port in instrument.PORTS.items():
                     self._offer(name, role, port, _connector(instrument, role, plan))
-            number = self._listen("clock", None, self._accept_asker)
-            self._add("clock", "labctl-time", f"tcp://{self._at(number)}", "tcp", "time")
+            number = self._listeners.open("clock", None, self._accept_asker)
+            self._add("clock", "labctl-time", f"tcp://{self._listeners.at(number)}", "tcp", "time")
         except BaseException:
             self.close()
             raise
@@ -144,8 +141,7 @@ class Server:
         for connection in tuple(self._connections):
             connection.wire.close()
         self._time_port.close()
-        for listener in self._listeners:
-            listener.close()
+        self._listeners.close()
         self._selector.close()
         self._wake.close()
         self._woken.close()
@@ -170,7 +166,7 @@ class Server:
                 return
         wanted = port.default if self._vendor_ports else None
         accept = functools.partial(self._accept, (name, role), port.connections, connect)
-        number = self._listen(f"{name} ({role})", wanted, accept)
+        number = self._listeners.open(f"{name} ({role})", wanted, accept)
         scheme = "tcp"
         if port.transport == "serial":
             scheme = "socket"
@@ -178,9 +174,11 @@ class Server:
             scheme = "http"
         visa = {}
         if port.protocol == "scpi":
-            host = self._at(number).rpartition(":")[0]
+            host = self._listeners.at(number).rpartition(":")[0]
             visa = {"visa": f"TCPIP::{host}::{number}::SOCKET"}
-        self._add(name, port.protocol, f"{scheme}://{self._at(number)}", "tcp", role, **visa)
+        self._add(
+            name, port.protocol, f"{scheme}://{self._listeners.at(number)}", "tcp", role, **visa
+        )
 
     def _add(
         self, instrument: str, protocol: str, address: str, transport: str, port: str, **more: str
@@ -188,43 +186,9 @@ class Server:
         entry = {"instrument": instrument, "protocol": protocol, "address": address}
         self._addresses.append({**entry, "transport": transport, "port": port, **more})
 
-    def _at(self, number: int) -> str:
-        return f"[{self._host}]:{number}" if ":" in self._host else f"{self._host}:{number}"
-
-    def _listen(
-        self, what: str, number: int | None, accept: Callable[[socket.socket, socket.socket], None]
-    ) -> int:
-        """Listen on a port, by default one that is free; return its number."""
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        try:
-            listener = socket.create_server((self._host, number or 0), family=family)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise ValueError(
-                f"cannot listen on {self._at(number or 0)} for {what}: {reason}; "
-                "stop what uses it or choose another host or free ports"
-            ) from None
-        listener.setblocking(False)
-
-        def on_event(_: int) -> None:
-            for _ in range(ACCEPTS):
-                try:
-                    accepted = listener.accept()[0]
-                except OSError:  # none waits any more
-                    return
-                try:
-                    accept(listener, accepted)
-                except Exception:  # it left again, or its simulator failed
-                    log.exception("a client of %s could not be served", what)
-                    accepted.close()
-
-        self._listeners[listener] = on_event
-        self._selector.register(listener, selectors.EVENT_READ, on_event)
-        return int(listener.getsockname()[1])
-
     def _accept_asker(self, _: socket.socket, accepted: socket.socket) -> None:
         if len(self._time_port.askers) >= CLIENT_LIMIT:
-            _refuse(accepted)
+            refuse(accepted)
             return
         self._time_port.accept(self._selector, SocketStream(accepted))
 
@@ -241,7 +205,7 @@ class Server:
         announced = self._time_port.claim(key)
         taken = self._open.get(port, 0)
         if (limit and taken >= limit) or sum(self._open.values()) >= CLIENT_LIMIT:
-            _refuse(accepted)
+            refuse(accepted)
             return
         stream = SocketStream(accepted)
 
@@ -297,8 +261,7 @@ class Server:
 
     def _take_in(self) -> None:
         """Before time is moved: what free clients have sent by now counts as sent before."""
-        for listener_event in tuple(self._listeners.values()):
-            listener_event(selectors.EVENT_READ)
+        self._listeners.take_in()
         for connection in tuple(self._connections):
             connection.wire.take_in()
 
@@ -315,13 +278,6 @@ class Server:
     def _wake_up(self, _: int) -> None:
         with contextlib.suppress(OSError):
             self._woken.recv(4096)
-
-
-def _refuse(accepted: socket.socket) -> None:
-    """Reset a connection: some clients wait for ever for more from one that just ends."""
-    linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # on, 0 s
-    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    accepted.close()
 
 
 def _connector(
