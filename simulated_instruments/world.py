@@ -60,7 +60,8 @@ class World:
         """The model called `name`; a world that does not have it yet gets `default()`."""
         if name not in self.parts:
             self.parts[name] = default()
-        return self.parts[name]  # type: ignore[no-any-return]
+        found: Part = self.parts[name]
+        return found
 
     def advance(self, now: float) -> None:
         """Bring all parts to time `now` (s); one long step equals many short ones."""

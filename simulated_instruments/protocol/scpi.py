@@ -56,10 +56,10 @@ class ScpiInstrument(SimulatedInstrument):
         commands = [command for setting in cls.SETTINGS for command in commands_of(setting)]
         names = dict.fromkeys(name for owner in cls.__mro__ for name in vars(owner))
         for name in names:  # the sub-class first, so that it can replace a command of its base
-            handler = getattr(cls, name, None)
+            handler: Any = getattr(cls, name, None)
             headers, block = getattr(handler, "scpi", ((), False))
             for header in headers:
-                commands.append(command_of(header, handler, block))  # type: ignore[arg-type]
+                commands.append(command_of(header, handler, block))
         commands += status_commands("OPERation", "operation")
         commands += status_commands("QUEStionable", "questionable")
         cls._commands = tuple(commands)

@@ -6,6 +6,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from simulated_instruments.protocol import scpi_syntax as syntax
@@ -90,8 +91,7 @@ class ScpiEndpoint:
                 then, self._later = self._later.then, None
                 self._attempt(then)
             elif self._units:
-                unit = self._units.popleft()
-                self._attempt(lambda unit=unit: self._execute(unit))  # type: ignore[misc]
+                self._attempt(partial(self._execute, self._units.popleft()))
             elif self._replies:
                 self._last_due = max(self._last_due, now + self._instrument.latency)
                 text = b";".join(self._replies) + self._instrument.TERMINATOR

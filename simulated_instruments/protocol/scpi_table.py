@@ -73,7 +73,7 @@ def scpi(*headers: str, block: bool = False) -> Callable[[Handler], Handler]:
     """
 
     def register(handler: Handler) -> Handler:
-        handler.scpi = (headers, block)  # type: ignore[attr-defined]
+        handler.scpi = (headers, block)  # type: ignore[attr-defined]  # a mark on a function
         return handler
 
     return register
@@ -102,6 +102,7 @@ def command_of(header: str, handler: Callable[..., Any], block: bool = False) ->
 def commands_of(setting: Number | Switch | Choice) -> tuple[Command, Command]:
     """The command and the query of a declared setting."""
     attribute = setting.attribute
+    words = setting.words if isinstance(setting, Choice) else ()
 
     def read(self: Any) -> Any:
         return getattr(self.model, attribute)
@@ -110,7 +111,7 @@ def commands_of(setting: Number | Switch | Choice) -> tuple[Command, Command]:
         setattr(self.model, attribute, boolean(data))
 
     def write_choice(self: Any, data: Parameter) -> None:
-        setattr(self.model, attribute, choice(data, setting.words))  # type: ignore[union-attr]
+        setattr(self.model, attribute, choice(data, words))
 
     if not isinstance(setting, Number):
         write = write_switch if isinstance(setting, Switch) else write_choice
@@ -123,8 +124,8 @@ def commands_of(setting: Number | Switch | Choice) -> tuple[Command, Command]:
 
     def read_number(self: Any, which: Parameter = "") -> Any:
         if which:
-            words = ("MINimum", "MAXimum", "DEFault")
-            value = limits[("MIN", "MAX", "DEF").index(choice(which, words))]
+            place = choice(which, ("MINimum", "MAXimum", "DEFault"))
+            value = limits[("MIN", "MAX", "DEF").index(place)]
         else:
             value = getattr(self.model, attribute)
         return round(value) if setting.integer else float(value)
@@ -136,7 +137,8 @@ def status_commands(tree: str, attribute: str) -> list[Command]:
     """The commands of one SCPI status register, for example OPERation."""
 
     def register(self: Any) -> EventRegister:
-        return getattr(self.status, attribute)  # type: ignore[no-any-return]
+        found: EventRegister = getattr(self.status, attribute)
+        return found
 
     def mask_commands(node: str, name: str) -> list[Command]:
         def write(self: Any, data: str) -> None:
