@@ -150,13 +150,32 @@ def _running(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub = command(
         "analyse",
         "running:analyse",
-        "Analyse recorded data again, as a new run that cites the old.",
+        "Analyse recorded data again, as a new run that cites the old; or a covariance matrix.",
     )
-    _run_reference(sub)
+    sub.add_argument("run", metavar="RUN", nargs="?", help='run folder, number, or "last"')
+    _runs_dir(sub)
     sub.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
         help="a parameter to change for the analysis (repeatable)",
     )  # fmt: skip
+    sub.add_argument(
+        "--matrix", metavar="FILE",
+        help="instead of a run: a covariance matrix, CSV or .npy, from anywhere",
+    )  # fmt: skip
+    sub.add_argument(
+        "--errors", metavar="FILE", help="standard errors of its elements, NaN if not measured"
+    )
+    sub.add_argument(
+        "--order", choices=["blocked", "interleaved"], default="blocked",
+        help="of its quadratures: x1..xN, p1..pN (default) or x1, p1, x2, p2, ...",
+    )  # fmt: skip
+    sub.add_argument(
+        "--vacuum",
+        type=float,
+        choices=[1.0, 0.5, 0.25],
+        default=1.0,
+        help="variance of the vacuum in it (default: 1)",
+    )
     _json(sub)
 
 

@@ -101,6 +101,12 @@ def replay(arguments: Any) -> int:
 
 
 def analyse(arguments: Any) -> int:
+    if arguments.matrix:
+        from labctl.cli.matrix import analyse_matrix
+
+        return analyse_matrix(arguments)
+    if not arguments.run:
+        raise RequestError("analyse what? name a RUN, or a covariance matrix with --matrix FILE")
     from labctl.run.folder import RunFolder, find_run
     from labctl.run.reanalysis import reanalyse
 
