@@ -49,31 +49,25 @@ def _show(name: str, doc: str, cast: Any = float) -> Any:
     return Instrument.measurement(f"(param-ref '{name})", doc, cast=cast, maxsplit=0)
 
 
-def _set_real(name: str, doc: str) -> Any:
+def _set(name: str, doc: str, **how: Any) -> Any:
     return Instrument.control(
-        f"(param-ref '{name})",
-        f"(param-set! '{name} %s)",
-        doc,
-        set_process=_real,
-        check_set_errors=True,
+        f"(param-ref '{name})", f"(param-set! '{name} %s)", doc, check_set_errors=True, **how
     )
+
+
+def _set_real(name: str, doc: str) -> Any:
+    return _set(name, doc, set_process=_real)
+
+
+_FLAG: dict[str, Any] = {"values": {True: "#t", False: "#f"}, "map_values": True}
 
 
 def _show_flag(name: str, doc: str) -> Any:
-    return Instrument.measurement(
-        f"(param-ref '{name})", doc, values={True: "#t", False: "#f"}, map_values=True
-    )
+    return Instrument.measurement(f"(param-ref '{name})", doc, **_FLAG)
 
 
 def _set_flag(name: str, doc: str) -> Any:
-    return Instrument.control(
-        f"(param-ref '{name})",
-        f"(param-set! '{name} %s)",
-        doc,
-        values={True: "#t", False: "#f"},
-        map_values=True,
-        check_set_errors=True,
-    )
+    return _set(name, doc, **_FLAG)
 
 
 class TopticaDlcPro(LabInstrument):
@@ -107,14 +101,12 @@ class TopticaDlcPro(LabInstrument):
     serial_number = _show("serial-number", "Get the serial number (str).", _unquoted)
     uptime = _show("uptime", "Get the time since switch-on in s (int).", int)
     health = _show("system-health", "Get the health bits of the system, 0 is good (int).", int)
-    label = Instrument.control(
-        "(param-ref 'system-label)",
-        "(param-set! 'system-label %s)",
+    label = _set(
+        "system-label",
         "Control the label of the controller (str).",
         set_process=_string,
         cast=_unquoted,
         maxsplit=0,
-        check_set_errors=True,
     )
 
     interlock_open = _show_flag("interlock-open", "Get whether the interlock is open (bool).")
