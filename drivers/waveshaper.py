@@ -5,23 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from drivers.waveshaper_profile import (
+    BLOCKED,
+    Array,
+    LocalProfile,
+    ShaperInfo,
+    ShaperProfile,
+    parsed,
+    require_same,
+)
 from labctl.adapter import Framing
 from labctl.errors import InstrumentError, RequestError, TransportError
 from labctl.http import HttpClient, Response
 from labctl.instrument import LabInstrument
 
-STEP = 0.001  # THz between grid points
-BLOCKED = 60.0  # dB
-NARROWEST = 10  # grid points that a band must have
 UPLOAD = 20.0  # s that one upload may take
 ASK = 5.0  # s for the rest
 ATTEMPTS = 3  # of one upload; loading replaces everything, so it may be repeated
-LOOSE = (2e-5, 1e-3, 1e-3)  # THz, dB, rad: largest differences of what was sent and read back
 
 REMEDIES = {
     -16: "it is busy, try again",
@@ -32,30 +36,6 @@ REMEDIES = {
     -33: "the grid is not that of this model",
     -34: "a band to one port is narrower than 10 GHz",
 }
-
-Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class ShaperInfo:
-    """What the filter says about itself."""
-
-    model: str
-    serial: str
-    version: str
-    start_thz: float
-    stop_thz: float
-    ports: int
-
-
-@dataclass(frozen=True)
-class ShaperProfile:
-    """A whole profile, one entry per grid point; 60 dB or port 0 is blocked."""
-
-    frequency_thz: Array
-    attenuation_db: Array
-    phase_rad: Array
-    port: Array
 
 
 class WaveShaper(LabInstrument):
@@ -79,11 +59,7 @@ class WaveShaper(LabInstrument):
         self.settling = settling
         self._http = HttpClient(self.adapter)
         self._info: ShaperInfo | None = None
-        self._grid: Array = np.empty(0)
-        self._ports: Array = np.empty(0, dtype=np.int64)  # of the local profile
-        self._heads: list[str] = []  # of each line: its frequency
-        self._blocked: list[str] = []  # all lines of a profile that blocks everything
-        self._lines: list[str] = []  # of the local profile
+        self._profile: LocalProfile | None = None
 
     # ---------------------------------------------------------------- what it is
 
@@ -93,7 +69,7 @@ class WaveShaper(LabInstrument):
         if self._info is None:
             answer = self._checked(self._http.get("/waveshaper/devinfo", timeout=ASK)).json()
             try:
-                info = ShaperInfo(
+                self._info = ShaperInfo(
                     str(answer["model"]),
                     str(answer["sno"]),
                     str(answer["ver"]),
@@ -106,19 +82,12 @@ class WaveShaper(LabInstrument):
                     f"{self.name}: GET /waveshaper/devinfo was answered without a usable "
                     f"{error}: {str(answer)[:80]}; check the address"
                 ) from None
-            size = round((info.stop_thz - info.start_thz) / STEP) + 1
-            self._grid = np.round(info.start_thz + STEP * np.arange(size), 4)
-            self._heads = [f"{frequency:.4f}" for frequency in self._grid.tolist()]
-            self._blocked = [f"{head}\t{BLOCKED:.4f}\t0.0000\t0\n" for head in self._heads]
-            self._info = info
-            self.clear()
         return self._info
 
     @property
     def grid(self) -> Array:
         """Get the grid frequencies in THz."""
-        _ = self.info
-        return self._grid.copy()
+        return self._local.grid.copy()
 
     def identify(self) -> str:
         """Model, serial number and firmware version."""
@@ -127,7 +96,6 @@ class WaveShaper(LabInstrument):
     def snapshot(self) -> dict[str, Any]:
         """What the filter is, and the fingerprint of the local profile."""
         info = self.info
-        text = "".join(self._lines)
         return {
             "model": info.model,
             "serial": info.serial,
@@ -136,18 +104,21 @@ class WaveShaper(LabInstrument):
             "stop_thz": info.stop_thz,
             "ports": info.ports,
             "settling": self.settling,
-            "open_points": int(np.count_nonzero(self._ports)),
-            "profile_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "open_points": int(np.count_nonzero(self._local.ports)),
+            "profile_sha256": hashlib.sha256(self._local.text.encode()).hexdigest(),
         }
 
     # ---------------------------------------------------------------- local profile
 
+    @property
+    def _local(self) -> LocalProfile:
+        if self._profile is None:
+            self._profile = LocalProfile(self.name, self.info)
+        return self._profile
+
     def clear(self) -> None:
         """Block everything in the local profile; nothing is sent."""
-        if self._info is None:
-            _ = self.info  # asks, then clears
-        self._lines = self._blocked.copy()
-        self._ports = np.zeros(len(self._lines), dtype=np.int64)
+        self._local.clear()
 
     def set_band(
         self,
@@ -162,48 +133,7 @@ class WaveShaper(LabInstrument):
         The band holds the grid points from `centre - width/2` on, up to but without
         `centre + width/2`, so bands that touch share no point. 60 dB blocks.
         """
-        info = self.info
-        for what, value in (
-            ("centre", centre_thz),
-            ("width", width_thz),
-            ("phase", phase_rad),
-        ):
-            if not math.isfinite(value):
-                raise RequestError(f"{self.name}: the {what} of a band must be finite: {value!r}")
-        if not 0.0 <= attenuation_db <= BLOCKED:
-            raise RequestError(
-                f"{self.name}: attenuation {attenuation_db!r} dB is not between 0 and {BLOCKED:g}"
-            )
-        if isinstance(port, bool) or port not in range(1, info.ports + 1):
-            raise RequestError(f"{self.name}: port {port!r} is not one of 1 to {info.ports}")
-        first = math.ceil((centre_thz - 0.5 * width_thz - info.start_thz) / STEP - 1e-6)
-        behind = math.ceil((centre_thz + 0.5 * width_thz - info.start_thz) / STEP - 1e-6)
-        if first < 0 or behind > len(self._heads):
-            raise RequestError(
-                f"{self.name}: band {centre_thz:g} THz, {width_thz:g} THz wide, is outside "
-                f"{info.start_thz:g} to {info.stop_thz:g} THz"
-            )
-        if behind - first < NARROWEST:
-            raise RequestError(
-                f"{self.name}: band {centre_thz:g} THz is {width_thz * 1e3:g} GHz wide; "
-                "at least 10 GHz are needed"
-            )
-        tail = f"\t{attenuation_db:.4f}\t{phase_rad % (2.0 * math.pi):.4f}\t{port:d}\n"
-        self._lines[first:behind] = [head + tail for head in self._heads[first:behind]]
-        self._ports[first:behind] = port
-
-    def _check_widths(self) -> None:
-        """Refuse what overlapping bands have left narrower than 10 GHz."""
-        ports = self._ports
-        begins = np.concatenate(([0], np.flatnonzero(np.diff(ports)) + 1))
-        widths = np.diff(np.concatenate((begins, [len(ports)])))
-        narrow = (widths < NARROWEST) & (ports[begins] > 0)
-        if narrow.any():
-            at = int(np.flatnonzero(narrow)[0])
-            raise RequestError(
-                f"{self.name}: overlapping bands leave only {widths[at]} GHz to port "
-                f"{ports[begins[at]]} at {self._grid[begins[at]]:.3f} THz; at least 10 are needed"
-            )
+        self._local.set_band(centre_thz, width_thz, attenuation_db, phase_rad, port)
 
     # ---------------------------------------------------------------- transfer
 
@@ -214,9 +144,8 @@ class WaveShaper(LabInstrument):
             RequestError: a band would be narrower than 10 GHz; nothing was sent.
             InstrumentError: the filter refused the profile, or applied another one.
         """
-        _ = self.info
-        self._check_widths()
-        text = "".join(self._lines)
+        self._local.check_widths()
+        text = self._local.text
         self._upload({"type": "wsp", "wsp": text})
         settled = self.clock.now() + self.settling
         if verify:
@@ -242,53 +171,16 @@ class WaveShaper(LabInstrument):
 
     def profile(self) -> ShaperProfile:
         """Read back the profile that the filter applies."""
-        return self._parsed(self._applied())
+        return parsed(self.name, self._applied())
 
     def _applied(self) -> str:
         return self._checked(self._http.get("/waveshaper/getprofile", timeout=ASK)).text
 
-    def _parsed(self, text: str) -> ShaperProfile:
-        try:
-            table = np.array(text.split(), dtype=float).reshape(-1, 4)
-            if not np.isfinite(table).all():
-                raise ValueError(text)
-        except ValueError:
-            raise InstrumentError(
-                f"{self.name}: getprofile was answered with no profile: {text[:60]!r}"
-            ) from None
-        frequency, attenuation, phase, port = table.T
-        return ShaperProfile(frequency, attenuation, phase, port.astype(np.int64))
-
     def _verify(self, sent: str) -> None:
         """Compare the applied profile with what was sent, as numbers unless the texts agree."""
         read = self._applied()
-        if read == sent:
-            return
-        got, want = self._parsed(read), self._parsed(sent)
-        if len(got.port) != len(want.port):
-            raise InstrumentError(
-                f"{self.name}: loaded {len(want.port)} grid points, {len(got.port)} came back; "
-                "load again"
-            )
-        turn = (got.phase_rad - want.phase_rad + math.pi) % (2.0 * math.pi) - math.pi
-        open_points = (want.attenuation_db < BLOCKED) & (want.port > 0)
-        blocked = (got.attenuation_db >= BLOCKED) | (got.port == 0)
-        wrong = (np.abs(got.frequency_thz - want.frequency_thz) > LOOSE[0]) | np.where(
-            open_points,
-            (np.abs(got.attenuation_db - want.attenuation_db) > LOOSE[1])
-            | (np.abs(turn) > LOOSE[2])
-            | (got.port != want.port),
-            ~blocked,
-        )
-        if wrong.any():
-            at = int(np.argmax(wrong))
-            raise InstrumentError(
-                f"{self.name}: at {want.frequency_thz[at]:.3f} THz, "
-                f"{want.attenuation_db[at]:.4f} dB, {want.phase_rad[at]:.4f} rad, "
-                f"port {want.port[at]} were loaded, but {got.attenuation_db[at]:.4f} dB, "
-                f"{got.phase_rad[at]:.4f} rad, port {got.port[at]} came back "
-                f"({np.count_nonzero(wrong)} points differ); load again"
-            )
+        if read != sent:
+            require_same(self.name, parsed(self.name, sent), parsed(self.name, read))
 
     def _upload(self, request: dict[str, Any]) -> None:
         """Post a profile; a lost or late answer is tried again."""
