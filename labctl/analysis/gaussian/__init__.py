@@ -4,6 +4,7 @@ Quadratures are ordered x1..xN, p1..pN and the vacuum has variance 1, so that a 
 V is physical if and only if V + i Omega has no negative eigenvalue.
 """
 
+from labctl.analysis.gaussian.bootstrap import Bootstrap, bootstrap_errors
 from labctl.analysis.gaussian.certificate import Certificate, certify_inseparability
 from labctl.analysis.gaussian.homodyne import (
     Reconstruction,
@@ -33,10 +34,12 @@ from labctl.analysis.gaussian.symplectic import (
 )
 
 __all__ = [
+    "Bootstrap",
     "Certificate",
     "Reconstruction",
     "align_phases",
     "bipartitions",
+    "bootstrap_errors",
     "certify_inseparability",
     "covariance_from_variances",
     "displacement_qfi",

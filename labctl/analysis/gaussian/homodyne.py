@@ -41,6 +41,14 @@ class Reconstruction:
     def __iter__(self) -> Iterator[Array]:
         return iter((self.covariance, self.error))
 
+    def drawn(self, draws: int, seed: int = 0) -> Array:
+        """Return (draws, 2N, 2N) matrices, scattered around this one as new measurements would."""
+        if draws < 1:
+            raise ValueError(f"draws: must be at least 1, got {draws}")
+        elements = self._solver.drawn(np.random.default_rng(seed), draws)
+        change = np.where(self.measured, elements[:, np.maximum(self._index, 0)], 0.0)
+        return np.asarray(self.covariance + change)
+
     def uncertainty(self, gradient: ArrayLike, modes: Sequence[int] | None = None) -> Array:
         """Return the standard error of quantities from their derivatives dF/dV.
 
@@ -219,6 +227,7 @@ class _Normal:
 
         self.shape: tuple[int, int] = (design.shape[1], design.shape[1])
         self._scale = scale
+        self._design = design
         try:
             # Symmetric and positive: without row pivoting the factors stay sparse.
             self._factor = splu(
@@ -236,6 +245,11 @@ class _Normal:
 
     def solve(self, right: Array) -> Array:
         return np.asarray(self._scale**2 * self._factor.solve(right))
+
+    def drawn(self, rng: np.random.Generator, draws: int) -> Array:
+        """What random errors of the variances make of the elements, (draws, elements)."""
+        noise = rng.standard_normal((self._design.shape[0], draws)) / self._scale
+        return np.asarray(self.solve(self._design.T @ noise).T)
 
     def errors(self) -> Array:
         count = self.shape[0]
