@@ -11,10 +11,10 @@ from typing import ClassVar
 
 from labctl.transport import Endpoint
 from simulated_instruments.instrument import Port, SimulatedInstrument
-from simulated_instruments.physics.laser import PIEZO_CENTRE, PIEZO_RANGE, CtlLaserModel
-from simulated_instruments.physics.motion import Approach
+from simulated_instruments.physics.laser import CtlLaserModel
 from simulated_instruments.protocol.decof_lines import CommandLine, MonitorLine, timestamp
 from simulated_instruments.protocol.decof_tree import Tree
+from simulated_instruments.toptica_diode import MAINTENANCE, Diode, analogue_input
 from simulated_instruments.toptica_scan import ScanGenerator, WideScan
 from simulated_instruments.world import World
 
@@ -30,9 +30,6 @@ STATES = {
     6: "remote controlled",
 }
 OPTIMISATIONS = {"smile": (-1, 60.0), "flow": (-2, 300.0)}  # state, duration (s)
-SIGNALS = (-3, 0, 1, 2, 4, 20, 21, 50, 51, 54, 56, 70, 71, 78, 79)
-MAINTENANCE = 2  # user level
-TC_LAG, TC_READY = 5.0, 0.02  # s, degC
 UPTIME = 3600  # s since the controller was switched on, when the bench opens
 
 
@@ -51,14 +48,11 @@ class SimTopticaDlcPro(SimulatedInstrument):
         self.tree = Tree({MAINTENANCE: "CAUTION"})
         self._shift_nm = 0.0  # calibration: shown wavelength minus wavelength of the motor
         self._optimisation: tuple[int, float, float] | None = None  # state, begun (s), duration
-        self._diode = Approach(0.0, 25.0, 25.0, TC_LAG)  # temperature, degC
         self._monitors = 0
         self._system()
         self._emission()
         self._wavelength()
-        self._current()
-        self._temperature()
-        self._piezo()
+        Diode(self.tree, self.model)
         ScanGenerator(self.tree, self.model)
         self._wide = WideScan(self.tree, self.model, lambda: self._shift_nm)
         self.tree.shown("laser1:wide-scan:state", int, self._scan_state)
@@ -75,12 +69,6 @@ class SimTopticaDlcPro(SimulatedInstrument):
             self.world.parts[part] = line
             return line
         raise ValueError(f"{self.name}: no port {port!r}; there are {', '.join(self.PORTS)}")
-
-    def _input(self, branch: str) -> None:
-        """The three rows of an analogue input; no cable is connected to it."""
-        self.tree.stored(f"{branch}:signal", -3, choices=SIGNALS)
-        self.tree.stored(f"{branch}:factor", 0.0)
-        self.tree.stored(f"{branch}:enabled", False)
 
     def _system(self) -> None:
         tree = self.tree
@@ -159,7 +147,7 @@ class SimTopticaDlcPro(SimulatedInstrument):
         tree.command(f"{motor}:calibration:shift-wavelength", self._calibrate, float)
         tree.command(f"{motor}:calibration:reset-shift", self._uncalibrate)
         tree.stored(f"{ctl}:mode-control:loop-enabled", False)
-        self._input(f"{ctl}:remote-control")
+        analogue_input(self.tree, f"{ctl}:remote-control")
         tree.shown(f"{ctl}:optimization:progress", int, self._progress)
         tree.command(f"{ctl}:optimization:smile", lambda t: self._optimise("smile", t))
         tree.command(f"{ctl}:optimization:flow", lambda t: self._optimise("flow", t))
@@ -207,105 +195,6 @@ class SimTopticaDlcPro(SimulatedInstrument):
         return min(100, int(100.0 * (t - begun) / duration))
 
     # ---------------------------------------------------------------- current, temperature, piezo
-
-    def _current(self) -> None:
-        tree, model, cc = self.tree, self.model, "laser1:dl:cc"
-        limit = 1.25 * model.nominal_ma
-        tree.fixed(f"{cc}:current-clip-limit", limit)
-        tree.stored(
-            f"{cc}:current-clip", limit, low=0.0, high=limit, level=MAINTENANCE, then=self._drive
-        )
-        tree.stored(f"{cc}:current-offset", 0.0, level=MAINTENANCE, then=self._drive)
-        tree.stored(
-            f"{cc}:current-set",
-            model.current_ma,
-            low=0.0,
-            high=lambda: tree.values[f"{cc}:current-clip"],
-            then=self._drive,
-        )
-        tree.stored(f"{cc}:feedforward-enabled", False, then=self._drive)
-        tree.stored(f"{cc}:feedforward-factor", 0.0, then=self._drive)
-        tree.shown(
-            f"{cc}:current-act",
-            float,
-            lambda t: round(model.current_ma, 3) if model.emitting else 0.0,
-        )
-        tree.shown(
-            f"{cc}:voltage-act",
-            float,
-            lambda t: round(0.9 + 2.2e-3 * model.current_ma, 3) if model.emitting else 0.0,
-        )
-        tree.shown(f"{cc}:pd", float, lambda t: round(0.02 * float(model.power_mw(t)), 4))
-        tree.shown(f"{cc}:status", int, lambda t: int(model.emitting))
-        tree.shown(f"{cc}:status-txt", str, lambda t: "on" if model.emitting else "off")
-        self._input(f"{cc}:external-input")
-
-    def _drive(self, t: float) -> None:
-        """Work out the diode current: set value, offset, feed-forward from the piezo, clip."""
-        values, cc = self.tree.values, "laser1:dl:cc"
-        current = values[f"{cc}:current-set"] + values[f"{cc}:current-offset"]
-        if values[f"{cc}:feedforward-enabled"]:
-            current += values[f"{cc}:feedforward-factor"] * (self.model.piezo_v - PIEZO_CENTRE)
-        self.model.current_ma = min(max(current, 0.0), values[f"{cc}:current-clip"])
-
-    def _temperature(self) -> None:
-        tree, tc = self.tree, "laser1:dl:tc"
-        tree.stored(f"{tc}:temp-set", 25.0, low=15.0, high=35.0, then=self._heat)
-        tree.shown(f"{tc}:temp-act", float, lambda t: round(self._diode.at(t), 4))
-        tree.shown(f"{tc}:ready", bool, lambda t: t >= self._diode.reaches(TC_READY))
-        tree.fixed(f"{tc}:fault", False)
-        tree.shown(
-            f"{tc}:current-act",
-            float,
-            lambda t: round(0.2 + 0.1 * (self._diode.target - self._diode.at(t)), 4),
-        )
-
-    def _heat(self, t: float) -> None:
-        target = self.tree.values["laser1:dl:tc:temp-set"]
-        self._diode = Approach(t, self._diode.at(t), target, TC_LAG)
-
-    def _piezo(self) -> None:
-        tree, model, pc = self.tree, self.model, "laser1:dl:pc"
-        lowest, highest = PIEZO_RANGE
-        tree.stored(f"{pc}:enabled", True, then=self._push)
-        tree.stored(
-            f"{pc}:voltage-min",
-            lowest,
-            low=lowest,
-            high=lambda: tree.values[f"{pc}:voltage-max"],
-            then=self._push,
-        )
-        tree.stored(
-            f"{pc}:voltage-max",
-            highest,
-            low=lambda: tree.values[f"{pc}:voltage-min"],
-            high=highest,
-            then=self._push,
-        )
-        tree.stored(
-            f"{pc}:voltage-set",
-            model.piezo_v,
-            low=lambda: tree.values[f"{pc}:voltage-min"],
-            high=lambda: tree.values[f"{pc}:voltage-max"],
-            then=self._push,
-        )
-        tree.shown(f"{pc}:voltage-act", float, lambda t: round(model.piezo_volts(t), 4))
-        tree.shown(f"{pc}:status", int, lambda t: int(tree.values[f"{pc}:enabled"]))
-        tree.shown(
-            f"{pc}:status-txt", str, lambda t: "on" if tree.values[f"{pc}:enabled"] else "off"
-        )
-        self._input(f"{pc}:external-input")
-
-    def _push(self, t: float) -> None:
-        """Apply the piezo set point within its limits; a disabled output is at 0 V."""
-        values, pc = self.tree.values, "laser1:dl:pc"
-        volts = min(
-            max(values[f"{pc}:voltage-set"], values[f"{pc}:voltage-min"]),
-            values[f"{pc}:voltage-max"],
-        )
-        values[f"{pc}:voltage-set"] = volts
-        self.model.set_piezo(volts if values[f"{pc}:enabled"] else 0.0, t)
-        self._drive(t)
 
 
 def _duration(seconds: int) -> str:
