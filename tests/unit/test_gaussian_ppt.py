@@ -156,6 +156,8 @@ def test_six_sets_of_2047_are_fast() -> None:
         (lambda: log_negativity(np.eye(4), [True, False, True]), "party"),
         (lambda: log_negativity(0.9 * np.eye(4), [0]), "cov"),
         (lambda: log_negativity(np.full((4, 4), np.nan), [0]), "cov"),
+        (lambda: log_negativity(np.eye(4), []), "party"),
+        (lambda: duan_sum(0.5 * np.eye(4)), "cov"),
         (lambda: duan_sum(np.eye(4), 0, 0), "j"),
         (lambda: duan_sum(np.eye(4), -1, 0), "i"),
         (lambda: duan_sum(np.eye(2)), "j"),

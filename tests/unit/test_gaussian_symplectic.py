@@ -88,6 +88,16 @@ def test_projection_is_physical_and_no_physical_neighbour_is_closer(seed: int) -
         assert np.sum((rough - near) * (inside - near)) < 1e-6
 
 
+@pytest.mark.parametrize(
+    "cov",
+    [np.ones(4), np.eye(3), np.ones((4, 6)), np.triu(np.ones((4, 4))), np.zeros((0, 0))],
+    ids=["one axis", "odd", "not square", "asymmetric", "empty"],
+)
+def test_reduced_names_a_matrix_that_is_none(cov) -> None:
+    with pytest.raises(ValueError, match=r"^cov: "):
+        reduced(cov, [0])
+
+
 def test_reduced_keeps_the_order_given() -> None:
     cov, _ = random_state(3, 1)
     part = reduced(cov, [2, 0])

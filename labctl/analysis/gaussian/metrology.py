@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labctl.analysis.gaussian.checks import Array, mode_index, state, symmetric
+from labctl.analysis.gaussian.checks import Array, mode_index, state
 
 #: Random starting points of the search over directions; it has several local maxima.
 STARTS = 128
@@ -20,10 +20,12 @@ FINALISTS = 12
 def nullifier_direction(modes: int, k: int, partners: Sequence[int], weight: float) -> Array:
     """Return the direction of p_k + weight * sum of x over `partners`, unit length."""
     k = mode_index(k, modes, "k")
+    others = [mode_index(partner, modes, "partners") for partner in partners]
+    if k in others or len(set(others)) < len(others):
+        raise ValueError(f"partners: must be different modes other than {k}, got {others}")
     direction = np.zeros(2 * modes)
     direction[modes + k] = 1.0
-    for partner in partners:
-        direction[mode_index(partner, modes, "partners")] += weight
+    direction[others] = weight
     if not np.isfinite(direction).all():
         raise ValueError(f"weight: must be finite, got {weight}")
     return np.asarray(direction / np.linalg.norm(direction))
@@ -31,7 +33,7 @@ def nullifier_direction(modes: int, k: int, partners: Sequence[int], weight: flo
 
 def nullifier_variance(cov: ArrayLike, k: int, partners: Sequence[int], weight: float) -> float:
     """Return Var(p_k + weight * sum of x_l) relative to shot noise, 1 + weight^2 per partner."""
-    array = symmetric(cov)
+    array = state(cov)
     direction = nullifier_direction(array.shape[-1] // 2, k, partners, weight)
     return float(direction @ array @ direction)
 

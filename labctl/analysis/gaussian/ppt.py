@@ -12,7 +12,6 @@ from labctl.analysis.gaussian.checks import (
     form,
     mode_index,
     state,
-    symmetric,
     triangular_root,
 )
 
@@ -84,12 +83,12 @@ def log_negativity(cov: ArrayLike, party: ArrayLike) -> Array:
     root = triangular_root(array)
     kernel = np.swapaxes(root, -1, -2) @ (flip[:, None] * form(modes) * flip) @ root
     values = np.linalg.eigvalsh(1j * kernel)[..., modes:]
-    return np.asarray(-np.log(np.minimum(values, 1.0)).sum(axis=-1))
+    return np.asarray(0.0 - np.log(np.minimum(values, 1.0)).sum(axis=-1))
 
 
 def duan_sum(cov: ArrayLike, i: int = 0, j: int = 1) -> Array:
     """Return (Var(x_i + x_j) + Var(p_i - p_j)) / 2; separable states have at least 2."""
-    array = symmetric(cov, batched=True)
+    array = state(cov, batched=True)
     modes = array.shape[-1] // 2
     i, j = mode_index(i, modes, "i"), mode_index(j, modes, "j")
     if i == j:
@@ -114,8 +113,8 @@ def _parties(parties: ArrayLike, modes: int) -> NDArray[np.bool_]:
 
 def _side(party: ArrayLike, modes: int) -> NDArray[np.bool_]:
     given = np.atleast_1d(np.asarray(party))
-    if given.ndim != 1:
-        raise ValueError(f"party: must be one list, got shape {given.shape}")
+    if given.ndim != 1 or not given.size:
+        raise ValueError(f"party: must be one list of modes, got shape {given.shape}")
     if given.dtype == bool:
         if given.shape != (modes,):
             raise ValueError(f"party: must have {modes} flags, got {len(given)}")

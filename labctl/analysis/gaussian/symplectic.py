@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 
 from labctl.analysis.gaussian.checks import (
     Array,
-    finite_array,
     form,
     mode_index,
     symmetric,
@@ -80,8 +79,9 @@ def nearest_physical(cov: ArrayLike) -> Array:
 
 
 def reduced(cov: ArrayLike, modes: Sequence[int]) -> Array:
-    """Return the covariance matrix of the chosen modes alone, in the order given."""
-    array = finite_array(cov, "cov")
+    """Return the covariance matrix (or a stack) of the chosen modes alone, in the order given."""
+    symmetric(cov, batched=True)
+    array = np.asarray(cov, dtype=float)
     total = array.shape[-1] // 2
     chosen = np.array([mode_index(mode, total, "modes") for mode in modes], dtype=int)
     if len(set(chosen.tolist())) != len(chosen) or not len(chosen):
