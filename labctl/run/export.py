@@ -6,12 +6,15 @@ the run's description (parameters, units, results, versions, settings) as JSON u
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from labctl.errors import RequestError, StorageError, nearest
 from labctl.run.exported import ExportedRun
 from labctl.run.reading import RunReader
+
+log = logging.getLogger(__name__)
 
 
 def export(folder: RunReader | Path | str, format: str, path: Path | str) -> list[Path]:
@@ -26,7 +29,7 @@ def export(folder: RunReader | Path | str, format: str, path: Path | str) -> lis
 
     Raises:
         RequestError: unknown format, or no such place to write to.
-        StorageError: the run is damaged, or the file cannot be written.
+        StorageError: the file cannot be written, or nothing says what the run was.
     """
     from labctl.run import export_binary, export_csv
 
@@ -47,7 +50,10 @@ def export(folder: RunReader | Path | str, format: str, path: Path | str) -> lis
     if path.is_dir():
         raise RequestError(f"{path}: is a folder; name the file to write")
     run = folder if isinstance(folder, RunReader) else RunReader(Path(folder))
+    exported = ExportedRun(run)
+    for line in exported.damage:
+        log.warning("%s; left out of the export", line)
     try:
-        return writers[format](ExportedRun(run), path)
+        return writers[format](exported, path)
     except OSError as exc:
         raise StorageError(f"{path}: cannot be written: {exc.strerror or exc}") from exc

@@ -67,7 +67,7 @@ class _NetCDF:
             for name in exported.run.trace_names:
                 self._trace(name, list(exported.traces(name)))
             derived = file.create_group("derived")
-            for name, array in exported.run.derived().items():
+            for name, array in exported.derived():
                 self._array(derived, self._free(name), name, array, f"derived {name}")
             self._describe(exported.description)
 
@@ -196,7 +196,7 @@ class _NetCDF:
 
 
 def _dtype(traces: Iterable[NDArray[Any] | None]) -> np.dtype[Any]:
-    return next(t.dtype for t in traces if t is not None)
+    return next((t.dtype for t in traces if t is not None), np.dtype(float))
 
 
 def _lists(traces: list[NDArray[Any] | None]) -> Any:
@@ -204,7 +204,9 @@ def _lists(traces: list[NDArray[Any] | None]) -> Any:
     import pyarrow as pa
 
     lengths = [0 if t is None else t.size for t in traces]
-    flat = np.concatenate([t.reshape(-1) for t in traces if t is not None])
+    flat = np.concatenate(
+        [np.empty(0, _dtype(traces)), *(t.ravel() for t in traces if t is not None)]
+    )
     if flat.dtype.kind == "c":
         parts = [pa.array(flat.real.copy()), pa.array(flat.imag.copy())]
         values = pa.StructArray.from_arrays(parts, ["real", "imaginary"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.errors import StorageError
 from labctl.run.columns import ABSENT
 from labctl.run.reading import RunReader
 
@@ -39,9 +41,23 @@ class ExportedRun:
         return {**found, time: source.times().tolist()}
 
     def traces(self, name: str) -> Iterator[NDArray[Any] | None]:
-        """Yield the array of each row in column `name`, None where a row has none."""
+        """Yield the array of each row in column `name`, None where it is missing or damaged."""
         for i in range(len(self.run.rows)):
-            yield self.run.trace(name, i) if self.run.has_trace(name, i) else None
+            try:
+                yield self.run.trace(name, i) if self.run.has_trace(name, i) else None
+            except StorageError:  # `damage` says so
+                yield None
+
+    def derived(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield the intact arrays of the analysis."""
+        for name in self.run.derived_names:
+            with contextlib.suppress(StorageError):
+                yield name, self.run.derived_array(name)
+
+    @cached_property
+    def damage(self) -> list[str]:
+        """What of the run is left out because it cannot be believed, one line per place."""
+        return self.run.verify()
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -53,7 +69,7 @@ class ExportedRun:
             "results": run.result,
             "settings": run.settings,
             "notes": run.notes,
-            "damage": run.damage,
+            "damage": self.damage,
             "start": run.start,
         }
 

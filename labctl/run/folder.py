@@ -71,7 +71,8 @@ class RunFolder(RunReader):
         try:
             run = cls._locked(path, durable_every)
             try:
-                run.record("start", {"procedure": procedure_name, **start_entry})
+                for _ in range(2):  # without it no row could be understood, should a bit flip
+                    run.record("start", {"procedure": procedure_name, **start_entry})
             except BaseException:
                 run.close()
                 raise

@@ -174,8 +174,20 @@ class RunReader:
         Raises:
             StorageError: one is missing or damaged.
         """
-        entries = self._derived_entries().items()
-        return {name: traces.load_derived(self.path, entry) for name, entry in entries}
+        return {name: self.derived_array(name) for name in self.derived_names}
+
+    @property
+    def derived_names(self) -> list[str]:
+        """Names of the arrays of the analysis."""
+        return list(self._derived_entries())
+
+    def derived_array(self, name: str) -> NDArray[Any]:
+        """Return one array of the analysis.
+
+        Raises:
+            StorageError: it is missing or damaged.
+        """
+        return traces.load_derived(self.path, self._derived_entries()[name])
 
     @property
     def points_done(self) -> set[int]:

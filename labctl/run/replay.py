@@ -48,7 +48,9 @@ def replay(path: Path, mode: str = "wire", listener: Listener | None = None) -> 
     if start["bench"] is None:
         raise RequestError(f"{path}: was run without a bench, so there is no wire to replay")
     if mode == "wire" and not (path / "wire.jsonl").exists():
-        raise RequestError(f"{path}: was run with --no-record; use replay --mode sim")
+        raise RequestError(
+            f"{path}: has no transcript (lost, or run with --no-record); use replay --mode sim"
+        )
     if not recorded.stretches:
         raise RequestError(f"{path}: ended before its bench was open; nothing to replay")
     with tempfile.TemporaryDirectory(prefix="labctl-replay-") as place:

@@ -46,15 +46,16 @@ def resume(
             f"{path}: {start['procedure']} is a plain pymeasure procedure without points(), "
             "so it cannot be resumed; run it again"
         )
-    _require_unfinished(recorded)
+    _require_unfinished(recorded, procedure)
     with RunFolder.resume(path, durable_every=fsync) as folder:
-        _require_unfinished(folder)  # now that nobody else can finish it
+        _require_unfinished(folder, procedure)  # now that nobody else can finish it
         stretch = Stretch(
             folder, procedure, file, start["mode"], start["world"], start["seed"], record, listener
         )
         return stretch.run()
 
 
-def _require_unfinished(folder: RunFolder) -> None:
-    if folder.status == "finished":
+def _require_unfinished(folder: RunFolder, procedure: LabProcedure) -> None:
+    missing = set(range(procedure.count_points())) - folder.points_done
+    if folder.status == "finished" and not missing:  # damage may have cost points
         raise RequestError(f"{folder.path}: is finished; nothing to resume")

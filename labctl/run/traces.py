@@ -14,6 +14,7 @@ import numpy as np
 
 from labctl.arrays import ArrayReader, ArrayStream, Citation, exactly, kind_of
 from labctl.errors import StorageError
+from labctl.journal import storage_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,7 +169,8 @@ def save_derived(
         part.write_bytes(data)
         part.replace(path)
     except OSError as exc:
-        raise StorageError(f"{path}: cannot be written: {exc.strerror}") from exc
+        part.unlink(missing_ok=True)
+        raise storage_error(path, exc) from exc
     return {"name": name, "file": f"derived/{path.name}", "crc32": f"{crc32(data):08x}"}
 
 

@@ -35,7 +35,11 @@ class Transcript:
         self._entries: dict[str, deque[Entry]] = {}
         self._pieces: dict[int, bytes] = {}
         inside = False
-        for entry in Journal.read(path):
+        entries, damage = Journal.read_all(path)
+        for place in damage:
+            if not place.torn:  # what a killed run had not finished writing is not missed
+                raise StorageError(f"{place}; use replay --mode sim")
+        for entry in entries:
             kind = entry["entry"]
             if kind == "stretch":
                 inside = entry["n"] == stretch

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 import os
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from pymeasure.experiment import (
 
 from labctl.errors import RequestError, StorageError
 from labctl.run.export import export
+from labctl.run.exported import ExportedRun
 from labctl.run.folder import RunFolder
 
 FLOATS = [
@@ -366,19 +369,47 @@ def test_empty_and_tiny_runs(tmp_path: Path, format: str, count: int) -> None:
 
 @pytest.mark.parametrize("format", ["csv", "parquet", "hdf5", "netcdf"])
 def test_a_failed_export_leaves_the_old_file_and_no_rubbish(
-    run: RunFolder, tmp_path: Path, format: str
+    run: RunFolder, tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "exports" / "out"
     target.parent.mkdir()
     target.write_text("the old file")
+
+    def broken(self: ExportedRun, name: str) -> Iterator[None]:
+        yield None
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(ExportedRun, "traces", broken)
+    with pytest.raises(StorageError, match="the disk is broken"):
+        export(run, format, target)
+    assert target.read_text() == "the old file"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "hdf5"])
+def test_damaged_arrays_are_left_out_and_named(
+    run: RunFolder, tmp_path: Path, format: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = len(run.rows)
+    sizes = [run.trace("s (dBm)", i).size for i in range(rows) if run.has_trace("s (dBm)", i)]
     stream = run.path / "arrays" / "s_dBm.arrows"
     content = bytearray(stream.read_bytes())
     content[-60] ^= 1
     stream.write_bytes(content)
-    with pytest.raises(StorageError, match=r"s_dBm\.arrows: batch 2"):
-        export(run, format, target)
-    assert target.read_text() == "the old file"
-    assert list(target.parent.iterdir()) == [target]
+    files = export(run, format, tmp_path / "out")
+    assert "s_dBm.arrows: batch 2" in caplog.text
+    if format == "csv":
+        table = pd.read_csv(files[0], comment="#")
+        (traces,) = (pd.read_csv(file) for file in files[1:] if "s_dBm" in file.name)
+        held = traces["row"].nunique() + sizes.count(0)
+    elif format == "parquet":
+        table = pd.read_parquet(files[0])
+        held = table["s (dBm)"].notna().sum()
+    else:
+        table = xr.open_dataset(files[0], engine="h5netcdf")["s (dBm).length"]
+        held = (table >= 0).sum()
+    assert len(table) == rows
+    assert held == len(sizes) - 1
 
 
 def test_the_same_export_twice_gives_the_same_file(run: RunFolder, tmp_path: Path) -> None:

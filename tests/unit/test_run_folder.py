@@ -103,8 +103,8 @@ def test_the_files_are_where_the_architecture_says(tmp_path: Path) -> None:
         "run.jsonl", "rows.arrow", "writer.lock", "arrays/signal_dBm.arrows", "derived/psd_dBm.npy",
     }  # fmt: skip
     kinds = [json.loads(line)["entry"] for line in (path / "run.jsonl").read_text().splitlines()]
-    assert kinds == ["start", "opened", "row", "row", "row", "derived", "stop"]
-    row = json.loads((path / "run.jsonl").read_text().splitlines()[2])
+    assert kinds == ["start", "start", "opened", "row", "row", "row", "derived", "stop"]
+    row = json.loads((path / "run.jsonl").read_text().splitlines()[3])
     assert row["row"] == {"index": 0, "x (nm)": 1550.12}
     cited = row["arrays"]["signal (dBm)"]
     assert (cited["batch"], cited["length"], cited["file"]) == (0, 3, "arrays/signal_dBm.arrows")
@@ -465,13 +465,26 @@ def test_a_flipped_bit_anywhere_in_the_folder_is_found_and_costs_one_row(
         assert complaints
 
 
+def test_one_damaged_start_entry_does_no_harm(tmp_path: Path) -> None:
+    run = start(tmp_path, title="first")
+    fill(run)
+    path = finish(run)
+    journal = path / "run.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b'"first"', b'"worst"', 1))
+    again = RunFolder.open(path)
+    assert again.start["title"] == "first"
+    assert len(again.rows) == 3
+    assert len(again.damage) == 1
+
+
 @pytest.mark.parametrize("where", ["start", "all"])
 def test_a_run_without_a_start_entry_says_so(tmp_path: Path, where: str) -> None:
     run = start(tmp_path)
     fill(run)
     path = finish(run)
     journal = path / "run.jsonl"
-    journal.write_bytes(b"" if where == "all" else b"x" + journal.read_bytes()[1:])
+    damaged = journal.read_bytes().replace(b'"entry":"start"', b'"entry":"stamp"')
+    journal.write_bytes(b"" if where == "all" else damaged)
     again = RunFolder.open(path)
     assert len(again.rows) == (0 if where == "all" else 3)
     with pytest.raises(StorageError, match="no intact start entry"):
