@@ -37,10 +37,10 @@ def settings() -> np.ndarray:
     return np.array([axes[i] + axes[j] for i in range(6) for j in range(i, 6)])
 
 
-def measure(seed: int, sigma: float = SIGMA) -> Reconstruction:
+def measure(seed: int, sigma: float = SIGMA, heat: float = 0.0) -> Reconstruction:
     directions = settings()
     directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    variances = np.einsum("si,ij,sj->s", directions, true_state(), directions)
+    variances = np.einsum("si,ij,sj->s", directions, true_state() + heat * np.eye(6), directions)
     noise = sigma * np.random.default_rng(seed).normal(size=len(variances))
     return covariance_from_variances(directions, variances + noise, sigma)
 
@@ -70,7 +70,7 @@ def test_drawn_elements_scatter_and_correlate_as_the_reconstruction_says() -> No
 
 
 def test_ppt_values_against_their_gradient() -> None:
-    measured = measure(4, 3e-4)
+    measured = measure(4, 3e-4, heat=0.05)
     state = measured.covariance
     found = bootstrap_errors(measured, ppt_values, draws=800, physical=False)
     for row, party in enumerate(([False, True, False], [False, False, True], [False, True, True])):
