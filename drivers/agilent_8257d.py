@@ -33,7 +33,7 @@ def _hertz(node: str, doc: str) -> Any:
 
 
 class Agilent8257D(LabInstrument, PymeasureAgilent8257D):  # type: ignore[misc]
-    """One source. Frequencies in Hz, powers in dBm.
+    """Agilent E8257D microwave source. Frequencies are in Hz, powers in dBm.
 
     Args:
         adapter: the connection.

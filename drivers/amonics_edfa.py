@@ -26,7 +26,7 @@ TO_MILLI = {"ma": 1.0, "mw": 1.0, "a": 1e3, "w": 1e3}
 
 
 class AmonicsEdfa(LabInstrument):
-    """One amplifier. Powers are in mW, currents in mA.
+    """Amonics fibre amplifier. Powers are in mW, currents in mA.
 
     An amplifier that is pumped without input light can destroy itself and what follows it, so
     `emission = True` asks for the input power first.

@@ -61,7 +61,7 @@ def _shown(register: int, per_unit: float, doc: str, *, signed: bool = True) -> 
 
 
 class Itla(LabInstrument):
-    """One module.
+    """Tunable laser module. Frequencies are in THz, powers in dBm.
 
     Args:
         adapter: the connection.

@@ -2,7 +2,10 @@
 
 Serial ("serial:///dev/ttyUSB0?baudrate=57600") or TCP ("tcp://host:50000"). Frames carry a CRC and
 a number; a damaged, lost or foreign answer is asked for once more with the same number, as the
-manufacturer recommends. Sources: MeCom specification 5117C, TEC communication protocol 5136AL.
+manufacturer recommends. The number tells the question, not how many there were: a replay, which
+leaves the questions of interlocks out, must send the same bytes.
+
+Sources: MeCom protocol specification 5117C, TEC communication protocol 5136AL.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ def _parameter(number: int, kind: type, doc: str, *, write: bool = False) -> Any
 
 
 class MeerstetterTec(LabInstrument):
-    """One channel of a controller. Temperatures are in degC.
+    """Meerstetter temperature controller, one channel. Temperatures are in degC.
 
     Making it safe leaves the regulation as it is: a chip that is let go drifts by kelvins.
 
@@ -118,7 +121,6 @@ class MeerstetterTec(LabInstrument):
         self.limits = (minimum, maximum)
         self.spare_flash = spare_flash
         self._spared = False
-        self._sequence = 0
 
     # ---------------------------------------------------------------- exchanges
 
@@ -133,27 +135,32 @@ class MeerstetterTec(LabInstrument):
             InstrumentError: the device refuses, or its answer is damaged twice.
             TransportTimeout: it did not answer twice.
         """
-        with self.transaction():
-            self._sequence = (self._sequence + 1) % 0x10000
-            body = f"#{self.device_address:02X}{self._sequence:04X}{payload}"
-            check = f"{crc_hqx(body.encode('ascii'), 0):04X}"
-            for attempt in (1, 2):
-                try:
-                    reply = super().ask(body + check)
-                    return self._payload(meaning or payload, check, reply)
-                except (_Damaged, TransportTimeout):
-                    if attempt == 2:
-                        raise
-            raise AssertionError("unreachable")
+        number = self._number(payload)
+        body = f"#{self.device_address:02X}{number:04X}{payload}"
+        check = f"{crc_hqx(body.encode('ascii'), 0):04X}"
 
-    def _payload(self, asked: str, check: str, reply: str) -> str:
+        def answer() -> str:
+            return self._payload(meaning or payload, number, check, self.ask(body + check))
+
+        with self.transaction():
+            try:
+                return answer()
+            except (_Damaged, TransportTimeout):
+                return answer()
+
+    @staticmethod
+    def _number(payload: str) -> int:
+        """The sequence number of a question."""
+        return crc_hqx(payload.encode("ascii"), 0)
+
+    def _payload(self, asked: str, number: int, check: str, reply: str) -> str:
         """The payload of a reply; raises InstrumentError if it makes no sense or says no."""
         match = _FRAME.fullmatch(reply)
         if match is None:
             raise self._damaged(asked, reply, "is no MeCom frame")
         address, sequence, payload, given = match.groups()
         own = self.device_address
-        if int(sequence, 16) != self._sequence or (own and int(address, 16) != own):
+        if int(sequence, 16) != number or (own and int(address, 16) != own):
             raise self._damaged(asked, reply, "belongs to another request")
         # an acceptance repeats the CRC of the request instead of having its own
         expected = check if not payload else f"{crc_hqx(reply[:-4].encode('ascii'), 0):04X}"

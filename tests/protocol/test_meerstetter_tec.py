@@ -61,7 +61,7 @@ def scripted(*exchanges, sequence=0, **settings):
     clock = VirtualClock()
     adapter = ByteAdapter(lambda: script, clock, name="tec", framing=MeerstetterTec.FRAMING)
     driver = MeerstetterTec(adapter, "tec", **settings)
-    driver._sequence = sequence - 1
+    driver._number = lambda payload: sequence
     return driver, script
 
 
@@ -238,6 +238,18 @@ def test_driver_reads_and_writes_as_printed():
     )
     tec.target = 21.75
     assert not script.exchanges
+
+
+def test_a_question_has_always_the_same_number():
+    """A replay leaves out what interlocks ask in between."""
+    bench = Bench()
+    sent = []
+    send = bench.tec.adapter.connection.send
+    bench.tec.adapter._send = lambda data: (sent.append(data), send(data))[1]
+    for name in ("temperature", "current", "temperature"):
+        getattr(bench.tec, name)
+    assert sent[0] == sent[2]
+    assert sent[0][3:7] != sent[1][3:7]
 
 
 def test_zero_has_all_its_digits():
