@@ -54,6 +54,7 @@ class Control:
         self._on_pause = on_pause
         self._offset = self._size()  # requests to an earlier stretch of this run are history
         self._paused = False
+        self._reason = ""  # of the last request to pause or go on
         self._holding = False
         self._deaf = False
         self._abort: Aborted | None = None
@@ -98,7 +99,7 @@ class Control:
 
     def _hold(self) -> None:
         """Stand still; on a real clock interlocks go on, a virtual clock stands still too."""
-        self._on_pause(True, "paused")
+        self._on_pause(True, self._reason)
         self._holding = True  # the sleep below is a yield point itself
         try:
             while self._paused and self._abort is None:
@@ -109,7 +110,7 @@ class Control:
                 self._read()
         finally:
             self._holding = False
-        self._on_pause(False, "resumed")
+        self._on_pause(False, "" if self._paused else self._reason)  # still paused: aborted
 
     def _size(self) -> int:
         try:
@@ -134,15 +135,13 @@ class Control:
         for line in data[:whole].splitlines():
             try:
                 request: Any = json.loads(line)
-                verb, reason = request["do"], str(request.get("reason") or "")
+                verb, reason = request["do"], " ".join(str(request.get("reason") or "").split())
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue  # nor must a line that nobody meant
-            if verb == "pause":
-                self._paused = True
-            elif verb == "resume":
-                self._paused = False
+            if verb in ("pause", "resume"):
+                self._paused, self._reason = verb == "pause", reason
             elif verb in ("abort", "stop"):
-                self._abort = Aborted(" ".join(reason.split()) or "aborted by request")
+                self._abort = Aborted(reason or "aborted by request")
 
 
 @contextlib.contextmanager

@@ -285,7 +285,8 @@ class Stretch:
             self.folder.paused(reason)
         else:
             self.folder.resumed(reason)
-        self.tell("paused" if paused else "resumed", reason)
+        kind = "paused" if paused else "resumed"
+        self.tell(kind, f"{kind}: {reason}" if reason else kind)
 
     def _leave_safe(self, ending: Outcome) -> Outcome:
         """Shut the procedure down, make the bench safe and close it, whatever goes wrong."""

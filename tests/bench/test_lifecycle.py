@@ -224,16 +224,18 @@ def test_pause_and_continue_by_file(bench_file, tmp_path, monkeypatch):
     def listener(event):
         path = next(iter(p for p in (tmp_path / "runs").iterdir() if p.is_dir()))
         if event.kind == "point" and event.value["index"] == 2:
-            control.send(path, "pause")
+            control.send(path, "pause", "coffee")
         elif event.kind == "paused":
-            seen.append((RunFolder.open(path).status, len(RunFolder.open(path).rows)))
+            seen.append((RunFolder.open(path).status, len(RunFolder.open(path).rows), event.value))
             control.send(path, "resume")
 
     outcome, folder = started(bench_file, tmp_path, listener)
     assert outcome.status == "finished"
-    assert seen == [("paused", 3)]
+    assert seen == [("paused", 3, "paused: coffee")]
     kinds = [e["entry"] for e in folder.events]
     assert kinds.index("paused") < kinds.index("resumed")
+    reasons = [e["reason"] for e in folder.events if e["entry"] in ("paused", "resumed")]
+    assert reasons == ["coffee", ""]
 
 
 def test_the_state_that_make_safe_could_not_reach_is_on_record(bench_file, tmp_path, monkeypatch):
