@@ -97,3 +97,50 @@ def zeros(data: RunData) -> Figure:
     )  # fmt: skip
     right.legend(fontsize=9, framealpha=1)
     return figure
+
+
+def transmission(data: RunData) -> Figure:
+    """Transmission of the three lines over detuning with the mean fit, and how the dips moved."""
+    rows = np.flatnonzero(np.asarray(data["kind"]) == "scan")
+    lines, centres, widths, depths, levels = data.derived["dips"].T
+    figure = new_figure(12.5, 5.2)
+    left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
+    names = sorted(set(lines.astype(int).tolist()))
+    fine = np.linspace(-4, 4, 401) * widths.mean()
+    for line, colour, marker, shift in zip(
+        names, (BLUE, GREEN, RED), "osD", (0.2, 0.1, 0.0), strict=False
+    ):
+        label = f"line {line:+d}" if line else "line 0"
+        for place in np.flatnonzero(lines == line).tolist():
+            detuning = data.trace("detuning (MHz)", int(rows[place])) - centres[place]
+            near = np.abs(detuning) <= fine[-1]
+            power = data.trace("power (W)", int(rows[place])) / levels[place]
+            left.plot(detuning[near], power[near] + shift, marker, color=colour, markersize=2,
+                      alpha=0.5)  # fmt: skip
+        dip = depths.mean() / (1 + (2 * fine / widths.mean()) ** 2)
+        left.plot(fine, 1 - dip + shift, color="black", linewidth=1)
+        text = label + (f" (raised by {shift:.1f})" if shift else "")
+        left.text(fine[0], 1.015 + shift, text, fontsize=9, va="bottom")
+        chosen = lines == line
+        right.plot(data["time (s)"][rows][chosen], centres[chosen], marker, linestyle="-",
+                   linewidth=0.8, color=colour, markersize=4, label=label)  # fmt: skip
+    q, q_error, _ = data.results["loaded_q"]
+    part, part_error, _ = data.results["extraction"]
+    left.set_title(
+        f"loaded Q {q / 1e6:.2f} ± {(q_error or 0) / 1e6:.2f} million, "
+        f"extraction {100 * part:.2f} ± {100 * (part_error or 0):.2f} %",
+        fontsize=11,
+    )
+    left.set(xlabel="laser detuning from the dip (MHz)", ylabel="transmission", ylim=(None, 1.26))
+    left.grid(linewidth=0.4, alpha=0.6)
+    bend, bend_error, _ = data.results["dispersion"]
+    spacing, spacing_error, _ = data.results["fsr"]
+    right.set_title(
+        f"FSR {spacing:.6f} ± {spacing_error:.6f} GHz\n"
+        f"dispersion {bend:.1f} ± {bend_error:.1f} kHz per mode",
+        fontsize=11,
+    )
+    right.set(xlabel="time (s)", ylabel="laser frequency at the dip (MHz)")
+    right.legend(fontsize=9, framealpha=1)
+    right.grid(linewidth=0.4, alpha=0.6)
+    return figure

@@ -37,6 +37,7 @@ from simulated_instruments.physics.gaussian import Complex, Real
 from simulated_instruments.physics.homodyne import Detector, relative_variance
 from simulated_instruments.physics.laser import CtlLaserModel
 from simulated_instruments.physics.phase_lock import PhaseLoop
+from simulated_instruments.physics.power_meter import PowerMeterModel
 from simulated_instruments.physics.ring import Crossing, RingState
 from simulated_instruments.physics.ring_table import LocalOscillator, Pumps, RingTable, Selection
 from simulated_instruments.physics.shaper import ShaperModel
@@ -64,6 +65,9 @@ BLOCK = 64  # s that are looked up together
 AT_REST = -1.0  # in place of a time: the filter's crystal has arrived
 
 REMEMBERED = 256  # states of the filter
+
+#: Fixed-point steps of a mode that light heats; each reduces the error by a third or more.
+HEATING_ROUNDS = 40
 
 P = WorldParameter
 
@@ -112,6 +116,10 @@ class MicrocombWorld(World):
           "|alpha|^2 of a pump line at 0 dB, threshold 1: 3.0 dB of attenuation give 0.605",
           "0.605 explains the paper's pair -16/16; the 3 dB are assumed", 0.0, 100.0),
         P("efficiency", 0.675, "", "from inside the ring to the photocurrent", "paper", 0.0, 1.0),
+        P("extraction", 0.94, "", "part of the loaded loss that goes to the taper; over-coupled",
+          "paper", 0.0, 1.0),
+        P("line_power", 0.1, "mW", "one line at 0 dB behind the ring, off resonance", "assumed",
+          1e-9, 100.0),
         P("pump_filter", 4, "", "lines -n..n do not reach the detector",
           "assumed: the paper shows 31 pairs, which 5 to 35 are", 0, 35),
         P("lock_tap", 0.1, "", "part of the primary pump line that goes to the lock", "paper",
@@ -150,6 +158,7 @@ class MicrocombWorld(World):
         self.shaper = ShaperModel()
         self._light: dict[tuple[int, float, float], Light] = {}
         self._levels: dict[tuple[int, float, float], float] = {}
+        self._pumped: dict[tuple[int, float, float], Complex] = {}
         self.loop = PhaseLoop(
             lambda name: self.seed_of(f"lock.{name}"),
             drift=v["phase_drift"],
@@ -158,9 +167,11 @@ class MicrocombWorld(World):
         )
         self.lock = RedPitayaModel(lambda name: self.seed_of(f"lock.{name}"), loop=self.loop)
         self.analyser = AnalyserModel(self.seed_of, "analyser", self)
+        self.transmission = PowerMeterModel(self.seed_of, "transmission", self.transmitted_w)
         self.parts.update(
-            laser=self.laser, shaper=self.shaper, lock=self.lock, analyser=self.analyser
-        )
+            laser=self.laser, shaper=self.shaper, lock=self.lock, analyser=self.analyser,
+            transmission=self.transmission,
+        )  # fmt: skip
 
     # --- what the analyser and the lock see -----------------------------------------------------
 
@@ -217,6 +228,36 @@ class MicrocombWorld(World):
         stage = math.floor(t / FRINGE_STEP) if t < self.shaper.settle_until else AT_REST
         cell = float(round(self._slow.one("shift", second) / LASER_GRID))
         return self._level_of(stage, cell) * self._slow.one("power", second)
+
+    def transmitted_w(self, times_s: Real) -> Real:
+        """Power (W) of all pump lines behind the ring, at times (s); what the power meter sees.
+
+        Line n meets mode n if the laser is at the resonance, but for dispersion. On resonance the
+        light from the ring interferes with what passes it, |1 - 2 extraction / (1 + i x)|^2 at x
+        half linewidths. A line so weak that it shifts its mode by less than half a linewidth sees
+        a cold ring; stronger ones are followed by their mode (see `thermal_drag`).
+        """
+        v = self.values
+        power = np.asarray(self.laser.power_mw(times_s)) / v["laser_power"]
+        shift = np.asarray(self.laser.frequency_hz(times_s)) - v["resonance"]
+        stage = np.where(times_s < self.shaper.settle_until, times_s, AT_REST)
+        total = np.zeros(times_s.shape)
+        for (when, cell), here in _groups(stage, np.rint(shift / LASER_GRID)):
+            lines = np.abs(self._through(when, cell)) ** 2
+            for line in np.flatnonzero(lines > 1e-9):
+                order = int(self.comb.orders[line])
+                cold = -shift[here] / self.gamma_hz + v["dispersion"] * order**2 / 2.0
+                # By how much the light shifts its mode: it can follow the laser over the whole
+                # capture range when a line at 0 dB heats the ring.
+                heat = v["capture_range"] / self.gamma_hz * lines[line] * power[here]
+                x = cold
+                for _ in range(HEATING_ROUNDS):
+                    x = cold - np.minimum(heat, 1.0) / (1.0 + x**2)
+                locked = (heat >= 1.0) & (np.abs(shift[here]) <= v["capture_range"])
+                x = np.where(locked, v["thermal_drag"] * cold, x)
+                passing = np.abs(1.0 - 2.0 * v["extraction"] / (1.0 + 1j * x)) ** 2
+                total[here] += 1e-3 * v["line_power"] * lines[line] * power[here] * passing
+        return total
 
     # --- for looking into the world, as no instrument can ---------------------------------------
 
@@ -296,6 +337,17 @@ class MicrocombWorld(World):
             tap = (self.values["lock_tap"] / 0.1) ** 0.5
             self._levels[key] = self.values["fringe"] * tap * primary * 10**0.3
         return self._levels[key]
+
+    def _through(self, when: float, cell: float) -> Complex:
+        """Amplitudes of all lines that go to the ring; remembered while the filter rests."""
+        if when != AT_REST:
+            return self._fields(PUMP_PORT, when, cell)
+        key = (self.shaper.version, when, cell)
+        if key not in self._pumped:
+            if len(self._pumped) >= REMEMBERED:
+                self._pumped.clear()
+            self._pumped[key] = self._fields(PUMP_PORT, when, cell)
+        return self._pumped[key]
 
     def _fields(self, port: int, when: float, cell: float) -> Complex:
         """Amplitudes of all lines behind a port of the filter."""

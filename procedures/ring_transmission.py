@@ -1,0 +1,231 @@
+"""Transmission of the ring: free spectral range, loaded quality factor, coupling, dispersion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labctl.errors import RequestError
+from labctl.parameters import choice, integer, number
+from labctl.procedure import LabProcedure, Result, RunData
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from drivers.thorlabs_pm100 import ThorlabsPm100
+    from drivers.toptica_dlcpro import TopticaDlcPro
+    from drivers.waveshaper import WaveShaper
+    from labctl.bench import Bench
+
+SPEED_OF_LIGHT = 299_792_458.0  # m/s
+PUMP_PORT = 1
+SETTLE = 0.01  # s from a piezo step to a reading: ten times the piezo's lag
+#: How much wider than `span` the scan is that looks for the resonance first.
+SEARCH = 5.0
+
+
+class RingTransmission(LabProcedure):
+    """Dips of the ring's transmission, with weak comb lines through the shaper.
+
+    One line at a time goes to the ring, so weak that it does not heat it, while the laser's piezo
+    steps over the resonance. The width of the dip tells the loaded quality factor and its depth the
+    extraction. Three lines, the outer ones many mode spacings apart, are compared: their spacing is
+    that of the modulator's synthesizer, so the free spectral range follows from small differences
+    and does not need a wavemeter, and dispersion from the curvature. Scans of the three lines take
+    turns, because the laser drifts.
+    """
+
+    INSTRUMENTS = ("laser", "shaper", "transmission")
+
+    centre: float = number(
+        "Centre", 0.0, unit="MHz", minimum=-5000, maximum=5000,
+        meaning="laser frequency, relative to where the resonance is expected",
+    )  # fmt: skip
+    span: float = number(
+        "Span", 120.0, unit="MHz", minimum=10, maximum=2000, meaning="width of a scan"
+    )
+    steps: int = integer("Steps", 101, minimum=21, maximum=5001, meaning="readings of a scan")
+    scans: int = integer("Scans", 8, minimum=2, maximum=1000, meaning="of each of three lines")
+    line: int = integer("Line", 35, minimum=1, maximum=35, meaning="the outer lines, beside line 0")
+    line_spacing: float = number(
+        "Line spacing", 25.0, unit="GHz", minimum=1, maximum=100,
+        meaning="of the comb: frequency of the modulator's synthesizer",
+    )  # fmt: skip
+    attenuation: float = number(
+        "Attenuation", 45.0, unit="dB", minimum=0, maximum=59,
+        meaning="of the line; 45 dB shift the mode by 3 % of half its linewidth",
+    )  # fmt: skip
+    wavelength: float = number(
+        "Wavelength", 1550.116122, unit="nm", minimum=1510, maximum=1630,
+        meaning="laser wavelength at which comb line 0 meets its mode, 193.4 THz",
+    )  # fmt: skip
+    piezo_centre: float = number(
+        "Piezo centre", 70.0, unit="V", minimum=20, maximum=120, meaning="voltage to start from"
+    )
+    coupling: str = choice(
+        "Coupling", "over", ["over", "under"],
+        meaning="which of two extractions a dip means; moving the taper closer tells",
+    )  # fmt: skip
+
+    DATA_COLUMNS = ["index", "kind", "line", "scan", "centre (MHz)", "dip (MHz)", "time (s)"]
+    TRACES = ("detuning (MHz)", "power (W)")
+    RESULTS = (
+        Result("fsr", "GHz", "spacing of the modes around line 0"),
+        Result("loaded_q", "", "frequency over the full width of the dip"),
+        Result("linewidth", "MHz", "full width at half depth"),
+        Result("extraction", "", "part of the loaded loss that goes to the taper"),
+        Result("dispersion", "kHz", "change of the mode spacing from one mode to the next"),
+    )
+
+    bench: Bench
+
+    def startup(self) -> None:
+        self.laser: TopticaDlcPro = self.bench["laser"]
+        self.shaper: WaveShaper = self.bench["shaper"]
+        self.meter: ThorlabsPm100 = self.bench["transmission"]
+        self._found: dict[int, float] = {}
+        self._loaded: int | None = None
+        for row in self.rows:
+            self._found[int(row["line"])] = row["dip (MHz)"]
+        self.shaper.block_all()
+        self.laser.tune(self.wavelength)
+        self.laser.piezo_voltage = self.piezo_centre
+        self.meter.wavelength = self.wavelength
+        self.meter.averaging = 1
+        self.meter.auto_range = True
+        self.laser.emission = True
+
+    def shutdown(self) -> None:
+        self.bench["laser"].emission = False
+        self.bench["shaper"].block_all()
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """A wide search with line 0, then the three lines by turns."""
+        yield {"kind": "search", "line": 0, "scan": 0}
+        for scan in range(self.scans):
+            lines = (-self.line, 0, self.line)
+            # There and back: a steady drift of the laser is the same for all three.
+            for line in lines if scan % 2 == 0 else lines[::-1]:
+                yield {"kind": "scan", "line": line, "scan": scan}
+
+    def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        line, search = point["line"], point["kind"] == "search"
+        centre = self.centre if search else self._found.get(line, self._found[0])
+        span = self.span * (SEARCH if search else 1.0)
+        self._load(line)
+        detuning = centre + span * (np.arange(self.steps) / (self.steps - 1) - 0.5)
+        power = np.empty(self.steps)
+        volts = self.piezo_centre + detuning / (1e3 * self.laser.piezo_gain)
+        self.laser.piezo_voltage = float(volts[0])
+        self.bench.clock.sleep(10 * SETTLE)
+        for place, voltage in enumerate(volts.tolist()):
+            self.laser.piezo_voltage = voltage
+            self.bench.clock.sleep(SETTLE)
+            power[place] = self.meter.power
+        dip = float(detuning[int(np.argmin(_smooth(power)))])
+        self._found[line] = dip
+        if search:
+            self._found = {0: dip}
+        self.show(f"dip of line {line}", dip, "MHz")
+        return {
+            "centre (MHz)": centre,
+            "dip (MHz)": dip,
+            "time (s)": self.bench.clock.now(),
+            "detuning (MHz)": detuning,
+            "power (W)": power,
+        }
+
+    def _load(self, line: int) -> None:
+        """One line to the ring, if it is not there already."""
+        if line == self._loaded:
+            return
+        centre = SPEED_OF_LIGHT / self.wavelength * 1e-3
+        spacing = self.line_spacing * 1e-3
+        self.shaper.clear()
+        self.shaper.set_band(
+            centre + line * spacing, spacing, attenuation_db=self.attenuation, port=PUMP_PORT
+        )
+        self.shaper.load()
+        self._loaded = line
+
+    def analyse(self, data: RunData) -> dict[str, Any]:
+        """Fits of all dips, and what they mean; errors from their scatter."""
+        rows = np.flatnonzero(np.asarray(data["kind"]) == "scan")
+        lines = data["line"][rows].astype(int)
+        outer = data.parameters["line"]
+        if min(np.sum(lines == n) for n in (-outer, 0, outer)) < 2:
+            raise RequestError("this run lacks two scans of each line; resume it first")
+        fits = np.array(
+            [
+                fit_dip(data.trace("detuning (MHz)", row), data.trace("power (W)", row))
+                for row in rows.tolist()
+            ]
+        )
+        width, depth = fits[:, 1], fits[:, 2]
+        found = {n: fits[lines == n, 0] for n in (-outer, 0, outer)}
+        turns = min(len(one) for one in found.values())
+        low, middle, high = (found[n][:turns] for n in (-outer, 0, outer))
+        frequency = SPEED_OF_LIGHT / data.parameters["wavelength"] * 1e3  # MHz
+        mean_width, width_error = _mean(width)
+        mean_depth, depth_error = _mean(depth)
+        root = math.sqrt(max(0.0, 1.0 - mean_depth))
+        over = data.parameters["coupling"] == "over"
+        slope = 1.0 / (4.0 * max(root, 1e-3))
+        spacing, spacing_error = _mean((high - low) / (2 * outer))
+        bend, bend_error = _mean((high + low - 2 * middle) / outer**2)
+        return {
+            "fsr": (data.parameters["line_spacing"] + 1e-3 * spacing, 1e-3 * spacing_error),
+            "loaded_q": (frequency / mean_width, frequency / mean_width**2 * width_error),
+            "linewidth": (mean_width, width_error),
+            "extraction": ((1.0 + root) / 2 if over else (1.0 - root) / 2, slope * depth_error),
+            "dispersion": (1e3 * bend, 1e3 * bend_error),
+            # per scan: line, centre (MHz), full width (MHz), depth, power off resonance (W)
+            "dips": np.column_stack([lines, fits]),
+        }
+
+    def figures(self, data: RunData) -> dict[str, Figure]:
+        from procedures import microcomb_figures
+
+        return {"transmission": microcomb_figures.transmission(data)}
+
+
+def fit_dip(detuning: np.ndarray, power: np.ndarray) -> tuple[float, float, float, float]:
+    """Centre, full width (MHz), relative depth, and power off resonance of a Lorentzian dip."""
+    from scipy.optimize import least_squares
+
+    smooth = _smooth(power)
+    place = int(np.argmin(smooth))
+    base = float(np.median(np.sort(power)[len(power) // 2 :]))
+    if not base > 0:
+        raise RequestError("no light behind the ring in a scan; check laser, shaper and meter")
+    depth = max(1e-3, 1.0 - float(smooth[place]) / base)
+    below = smooth < base * (1.0 - depth / 2)
+    step = float(detuning[1] - detuning[0])
+    start = (float(detuning[place]), max(2 * step, step * float(below.sum())), depth, 1.0, 0.0)
+    middle, scale = float(detuning.mean()), float(np.ptp(detuning))
+
+    def model(values: np.ndarray) -> np.ndarray:
+        centre, width, deep, level, slope = values
+        dip = deep / (1.0 + (2.0 * (detuning - centre) / width) ** 2)
+        return np.asarray((level + slope * (detuning - middle) / scale) * (1.0 - dip))
+
+    def missed(values: np.ndarray) -> np.ndarray:
+        return model(values) - power / base
+
+    fit = least_squares(missed, start, x_scale=(step, step, 0.1, 0.1, 0.1))
+    centre, width, deep, level, _ = fit.x
+    return float(centre), abs(float(width)), float(deep), float(level * base)
+
+
+def _smooth(power: np.ndarray) -> np.ndarray:
+    """Mean of three neighbours; the ends stay."""
+    out = power.copy()
+    out[1:-1] = (power[:-2] + power[1:-1] + power[2:]) / 3
+    return out
+
+
+def _mean(values: np.ndarray) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
