@@ -33,6 +33,7 @@ Floats = NDArray[np.float64]
 CHIP, SENSOR, SUM, AMBIENT, NOMINAL, ONE = range(6)  # places in the extended state
 
 LOOK_AHEAD = 600.0  # s after which a piece is looked at anew
+RESTING = 1e-4  # K/s
 FINE, COARSE = 0.02, 0.25  # s between looks at the current, in the first 5 s and later
 SHORTEST = 1e-3  # s that a piece lasts, unless the ramp arrives
 BACK = 0.995  # of the limit, at which the controller leaves it again
@@ -268,6 +269,11 @@ class TecModel:
             wish = float(law @ now)
             return wish * side < BACK * control.limit if side else abs(wish) > control.limit
 
+        def at_rest(now: Floats) -> bool:
+            """Far from the limit, and too slow to get there before it is looked at anew."""
+            far = not side and abs(float(law @ now)) < 0.9 * control.limit
+            return far and float(np.max(np.abs((drift @ now)[:AMBIENT]))) < RESTING
+
         elapsed, stop = 0.0, min(until, LOOK_AHEAD)
         for step, end in ((FINE, 5.0), (COARSE, LOOK_AHEAD)):
             forward = np.asarray(expm(drift * step))
@@ -282,6 +288,8 @@ class TecModel:
                         else:
                             low = middle
                     return elapsed + high
+                if at_rest(following):
+                    return LOOK_AHEAD
                 state, elapsed = following, elapsed + step
         return LOOK_AHEAD
 
