@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from labctl.bench import Bench
 
+#: Most points of a run; counting them takes a few seconds.
+MOST_POINTS = 10_000_000
+
 Point = Mapping[str, Any]
 Row = dict[str, Any]
 
@@ -133,8 +136,18 @@ class LabProcedure(Procedure):  # type: ignore[misc]
                 emit("results", {"index": index, **point, **measure(point)})
 
     def count_points(self) -> int:
-        """How many points the whole run has."""
-        return sum(1 for _ in self.points())
+        """How many points the whole run has.
+
+        Raises:
+            RequestError: more than anybody can want; a typing error would keep us counting.
+        """
+        count = 0
+        for count, _ in enumerate(self.points(), 1):
+            if count > MOST_POINTS:
+                raise RequestError(
+                    f"{self.name()}: more than {MOST_POINTS} points; check the parameters"
+                )
+        return count
 
     def note(self, text: str) -> None:
         """Put a remark into the run's journal."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Columns where the output is no terminal: wide enough to keep one line per row for grep.
+#: Columns of a table that must keep one line per row where it goes into a pipe, as for grep.
 PIPE_WIDTH = 200
 
 
-def console(stream: Any = None) -> Console:
+def console(stream: Any = None, *, one_line_per_row: bool = False) -> Console:
     """A rich console that prints text as it is: titles and notes are no markup."""
     from rich.console import Console
 
@@ -22,7 +22,7 @@ def console(stream: Any = None) -> Console:
             raise BrokenPipeError  # rich would end the program here, with an exit code of its own
 
     stream = stream or sys.stdout
-    width = None if stream.isatty() else PIPE_WIDTH
+    width = PIPE_WIDTH if one_line_per_row and not stream.isatty() else None
     return Quiet(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 

@@ -68,6 +68,8 @@ class Rich:
         )  # fmt: skip
         self.task: Any = None
         self.figures: dict[str, str] = {}
+        self.total = 0
+        self.percent = False
         self.pending = 0
         self.shown = 0.0
 
@@ -92,14 +94,15 @@ class Rich:
             self.figures[name] = f"{name} {value:.4g} {unit}".strip()
         elif event.kind == "start":
             self._start(event.value)
-        elif event.kind == "progress" and self.task is not None and self._unknown_length:
+        elif event.kind == "progress" and self.task is not None and not self.total:
+            self.percent = True  # a plain pymeasure procedure says how far it is, in percent
             self.progress.update(self.task, total=100, completed=float(event.value))
         elif event.kind == "analysing":
             self._update(state="analysing")
         elif event.kind == "paused":
             self._update(state="paused")
         elif event.kind == "resumed":
-            self._update(state="left")
+            self._update(state="left" if self.total else "")
         elif event.kind == "note":
             self.console.print(str(event.value), style="yellow")
         elif event.kind == "stop" and self.task is not None:
@@ -108,18 +111,18 @@ class Rich:
             self.task = None
 
     def _start(self, stretch: Any) -> None:
-        total, done = points_of(stretch)
-        self._unknown_length = not total
-        self.figures, self.pending = {}, 0
+        self.total, done = points_of(stretch)
+        self.figures, self.pending, self.percent = {}, 0, False
         self.task = self.progress.add_task(
-            stretch.folder.start["procedure"], total=total or None, completed=done, state="left"
-        )
+            stretch.folder.start["procedure"], total=self.total or None, completed=done,
+            state="left" if self.total else "",
+        )  # fmt: skip
         self.console.print(f"recording into {stretch.folder.path}", style="dim", soft_wrap=True)
 
     def _update(self, **fields: Any) -> None:
         self.shown = time.monotonic()
         if self.task is not None:
-            advance = 0 if self._unknown_length else self.pending
+            advance = 0 if self.percent else self.pending
             self.progress.update(self.task, advance=advance, **fields)
             self.pending = 0
 
@@ -191,3 +194,5 @@ def summary(folder: Any, outcome: Any, seconds: float) -> None:
         clock = f", {folder.last_time:.0f} s of bench time"
     out.print(f"{outcome.status}: {folder.row_count} rows in {seconds:.1f} s{clock}")
     out.print(f"data: {outcome.path}", soft_wrap=True)
+    if outcome.status != "finished" and folder.row_count < (folder.start.get("points") or 0):
+        out.print(f"measure the rest: labctl resume {outcome.path}", soft_wrap=True)

@@ -32,7 +32,8 @@ def show(arguments: Any) -> int:
     for item in items:
         wanted = item.request
         values = " ".join(f"{name}={value}" for name, value in wanted["parameters"].items())
-        words = [f"{item.number:4d}", f"{item.status:<11}", wanted["procedure"], wanted["bench"]]
+        words = [f"{item.number:4d}", f"{item.status:<11}", wanted["procedure"], wanted["bench"],
+                 wanted["mode"], wanted["title"]]  # fmt: skip
         print("  ".join(word for word in (*words, values, item.reason) if word))
     return 0
 

@@ -46,7 +46,7 @@ def runs(arguments: Any) -> int:
     for r in found:
         started = str(r.started)[:16].replace("T", " ")
         table.add_row(str(r.number), started, r.procedure, r.status, str(r.rows), r.title)
-    console().print(table)
+    console(one_line_per_row=True).print(table)
     return 0
 
 
@@ -134,6 +134,10 @@ def plot(arguments: Any) -> int:
     output = Path(arguments.output or folder.path / "figures.html")
     if output.suffix.lower() not in SUFFIXES:
         raise RequestError(f"{output}: write to a file that ends in {', '.join(SUFFIXES)}")
+    if output.is_dir():
+        raise RequestError(f"{output}: is a folder; name the file to write")
+    if not output.parent.is_dir():
+        raise RequestError(f"{output}: there is no folder {output.parent}; make it first")
     if not len(folder.rows):
         raise RequestError(f"{folder.path}: has no rows to draw")
     import matplotlib
@@ -144,7 +148,6 @@ def plot(arguments: Any) -> int:
     figures = draw(run_data(procedure, folder)) if draw else {}
     if not figures:
         raise RequestError(f"{folder.path}: {folder.start['procedure']} defines no figures")
-    output.parent.mkdir(parents=True, exist_ok=True)
     for path in save(figures, output, f"{folder.path.name}: {folder.start['procedure']}"):
         print(path)
     return 0

@@ -280,4 +280,4 @@ def unstopped_status(path: Path, state: str, writing: bool = False) -> str:
 
 
 def _is_remark(entry: Mapping[str, Any]) -> bool:
-    return bool(entry.get("level", "note") == "note")
+    return bool(entry.get("level", "note") != "traceback")

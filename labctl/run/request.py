@@ -54,8 +54,10 @@ def check(request: Request) -> Checked:
     cls = loading.load_procedure(request.procedure, packages)
     procedure = loading.build(cls, request.parameters)
     if file is None:
-        if getattr(procedure, "INSTRUMENTS", ()):
-            raise RequestError(f"{request.procedure} needs instruments: say --bench NAME")
+        if isinstance(procedure, LabProcedure):
+            raise RequestError(
+                f"{request.procedure} needs a bench: say --bench NAME; see labctl list benches"
+            )
         return Checked(procedure, None, "", {})
     check_instruments(procedure, file)
     mode = resolve_mode(file, request.mode)

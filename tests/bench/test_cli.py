@@ -11,34 +11,12 @@ from pathlib import Path
 
 import pytest
 import toybench
+from commandline import call, watch
 
-from labctl.cli import main
 from labctl.run.folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("place")
 SUPPORT = str(Path(toybench.__file__).parent)
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """Every test works in a folder of its own that holds the toy bench."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("LABCTL_RUNS", raising=False)
-    (tmp_path / "toy.toml").write_text(toybench.BENCH, encoding="utf-8")
-    return tmp_path
-
-
-def call(capsys, *words):
-    """Exit code, standard output and standard error of one command."""
-    try:
-        code = main(words)
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def watch(capsys, *words):
-    return call(capsys, "run", "toybench:Watch", "--bench", "toy.toml", *words)
 
 
 def test_run_document(capsys):
@@ -258,7 +236,7 @@ ENDLESS = """\
 import sys
 sys.path.insert(0, sys.argv[1])
 from labctl.cli import main
-sys.exit(main(["run", "toybench:Watch", "--bench", "toy.toml", "--set", "steps=100000000"]))
+sys.exit(main(["run", "toybench:Watch", "--bench", "toy.toml", "--set", "steps=1000000"]))
 """
 
 
