@@ -25,7 +25,7 @@ from labctl.analysis.gaussian import (
 )
 from labctl.errors import RequestError
 from labctl.procedure import RunData
-from procedures.homodyne import dark_power, db_error, noise_over_shot, to_db
+from procedures.homodyne import dark_power, db_error, noise_over_shot, repeated, to_db
 
 #: Sets of modes, consecutive in the order -6, 6, -7, 7, ..., for which all bipartitions are shown.
 SETS, SET_SIZE = 6, 12
@@ -57,6 +57,7 @@ def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
     results: dict[str, Any] = {
         "modes": len(sweep.modes),
         "settings": sweep.settings,
+        "repeated": repeated(data),
         "drift": 100.0 * drift,
         **squeezing(measured, sweep),
         **inseparability(measured, state, sweep),

@@ -52,6 +52,7 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
     RESULTS = (
         Result("modes", "", "number of modes"),
         Result("settings", "", "number of quadratures measured"),
+        Result("repeated", "", "traces measured again because the phase lock was lost"),
         Result("drift", "%", "change of excess noise per mode by laser drift; part of all errors"),
         Result("nullifier", "dB", "best nullifier below shot noise; unmeasured elements as 0"),
         Result("nullifier_bias", "dB", "what choosing the best of noisy values adds; taken off"),

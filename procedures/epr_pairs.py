@@ -19,6 +19,7 @@ from procedures.homodyne import (
     db_error,
     noise_relative_to_shot,
     power_columns,
+    repeated,
     squeezing_angle,
     to_db,
 )
@@ -52,6 +53,7 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
     TRACES = TRACE_COLUMNS
     RESULTS = (
         Result("pairs", "", "number of pairs"),
+        Result("repeated", "", "traces measured again because the phase lock was lost"),
         Result("squeezing_best", "dB", "largest mean squeezing of x_k + x_-k and p_k - p_-k"),
         Result("squeezing_best_pair", "", "its k"),
         Result("squeezing_worst", "dB", "smallest mean squeezing"),
@@ -131,7 +133,7 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
             table[name] = np.stack(
                 [sign * to_db(variance[chosen]), db_error(variance[chosen], error[chosen])], axis=-1
             )
-        results: dict[str, Any] = {"pairs": len(pairs)}
+        results: dict[str, Any] = {"pairs": len(pairs), "repeated": repeated(data)}
         for name in ("squeezing", "antisqueezing"):
             scatter = twin_scatter(table[f"{name}_x"], table[f"{name}_p"])
             for letter in "xp":

@@ -51,6 +51,7 @@ class Reading:
     signal: Power
     shot: Power
     lock_rms: float  # rad
+    tries: int = 1  # traces that it took until the phase was locked all the time
 
 
 class HomodyneMeasurement:
@@ -197,7 +198,7 @@ class HomodyneMeasurement:
             )
         self.lock.freeze()
         self.load(lo, pumped=False, weights=weights)
-        return Reading(signal, self.read_power(), state.rms)
+        return Reading(signal, self.read_power(), state.rms, attempt)
 
     def read_dark(self) -> tuple[Power, Power]:
         """Detector and analyser noise alone, twice; the lock is frozen, all light blocked."""
@@ -214,7 +215,7 @@ class HomodyneMeasurement:
 
     def row(self, reading: Reading) -> dict[str, Any]:
         """The columns that every quadrature has."""
-        return power_columns(reading.signal, reading.shot) | {
+        return power_columns(reading.signal, reading.shot, reading.tries) | {
             "lock rms (rad)": float(reading.lock_rms)
         }
 
@@ -253,13 +254,21 @@ POWER_COLUMNS = [
     "shot (mW)",
     "shot error (mW)",
     "lock rms (rad)",
+    "tries",
 ]
 TRACE_COLUMNS = ("signal (dBm)", "shot (dBm)")
 
 
-def power_columns(signal: Power, shot: Power) -> dict[str, Any]:
+def repeated(data: RunData) -> int:
+    """How many traces were measured again because the phase lock was lost."""
+    tries = data.columns.get("tries")
+    return 0 if tries is None else int(np.sum(tries) - len(tries))
+
+
+def power_columns(signal: Power, shot: Power, tries: int = 1) -> dict[str, Any]:
     """Values, errors and traces of two noise powers."""
     return {
+        "tries": tries,
         "signal (mW)": signal.value,
         "signal error (mW)": signal.error,
         "shot (mW)": shot.value,

@@ -21,6 +21,7 @@ from procedures.homodyne import (
     db_error,
     noise_relative_to_shot,
     power_columns,
+    repeated,
     squeezing_angle,
     to_db,
 )
@@ -54,6 +55,7 @@ class Nullifiers(ClusterMeasurement, LabProcedure):
     TRACES = TRACE_COLUMNS
     RESULTS = (
         Result("nullifiers", "", "how many were measured"),
+        Result("repeated", "", "traces measured again because the phase lock was lost"),
         Result("nullifier", "dB", "best nullifier below shot noise"),
         Result("nullifier_bias", "dB", "what choosing the best of noisy values adds; taken off"),
         Result("nullifier_mode", "", "its k"),
@@ -162,7 +164,7 @@ class Nullifiers(ClusterMeasurement, LabProcedure):
             what = f"nullifier {i}" if kind == "nullifier" else f"pair {i}, {j}"
             raise RequestError(f"this run lacks {what}; resume it first") from None
         scatter = drift_scatter(found)
-        out: dict[str, Any] = {"nullifiers": len(nullifiers)}
+        out: dict[str, Any] = {"nullifiers": len(nullifiers), "repeated": repeated(data)}
         for name, table in (("nullifier", nullifiers), ("two_mode", pairs)):
             table[..., 1] = np.maximum(table[..., 1], scatter)
             there = table[np.isfinite(table[..., 0])]

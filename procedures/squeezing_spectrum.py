@@ -19,6 +19,7 @@ from procedures.homodyne import (
     db_error,
     noise_relative_to_shot,
     power_columns,
+    repeated,
     squeezing_angle,
     to_db,
 )
@@ -68,6 +69,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
         Result("squeezing_p", "dB", "noise of p_k - p_-k below shot noise"),
         Result("antisqueezing_x", "dB", "noise of x_k - x_-k above shot noise"),
         Result("antisqueezing_p", "dB", "noise of p_k + p_-k above shot noise"),
+        Result("repeated", "", "traces measured again because the phase lock was lost"),
         Result("squeezing_angle", "rad", "common LO phase of the least noise of x_k + x_-k"),
     )
 
@@ -120,7 +122,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Squeezing and antisqueezing in dB, dark noise subtracted, with standard errors."""
         variance, error, kinds = relative_noise(data)
-        results: dict[str, Any] = {}
+        results: dict[str, Any] = {"repeated": repeated(data)}
         for name, (kind, sign) in RESULTS.items():
             (row,) = np.flatnonzero(kinds == kind)
             results[name] = (

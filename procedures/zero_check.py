@@ -19,6 +19,7 @@ from procedures.homodyne import (
     ClusterMeasurement,
     noise_relative_to_shot,
     power_columns,
+    repeated,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class ZeroCheck(ClusterMeasurement, LabProcedure):
     TRACES = TRACE_COLUMNS
     RESULTS = (
         Result("zeros", "", "number of elements that should be zero"),
+        Result("repeated", "", "traces measured again because the phase lock was lost"),
         Result("worst_zero", "sigma", "largest element, less what the pumps explain"),
         Result("expected_worst", "sigma", "median of the largest of so many if all were zero"),
         Result("chance", "", "probability that so many zeros show one as large"),
@@ -134,6 +136,7 @@ class ZeroCheck(ClusterMeasurement, LabProcedure):
         largest = int(np.argmax(np.abs(values)))
         return {
             "zeros": count,
+            "repeated": repeated(data),
             "worst_zero": worst,
             "expected_worst": largest_of(count),
             "chance": chance_of(worst, count),
