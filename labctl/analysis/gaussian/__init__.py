@@ -18,6 +18,7 @@ from labctl.analysis.gaussian.metrology import (
     nullifier_direction,
     nullifier_variance,
 )
+from labctl.analysis.gaussian.planning import SweepValue, sweep_value
 from labctl.analysis.gaussian.ppt import (
     bipartitions,
     duan_sum,
@@ -37,6 +38,7 @@ __all__ = [
     "Bootstrap",
     "Certificate",
     "Reconstruction",
+    "SweepValue",
     "align_phases",
     "bipartitions",
     "bootstrap_errors",
@@ -54,6 +56,7 @@ __all__ = [
     "ppt_values",
     "quadrature_direction",
     "reduced",
+    "sweep_value",
     "symplectic_eigenvalues",
     "symplectic_form",
 ]
