@@ -1,18 +1,20 @@
 # make demo: measure 60 qumodes on the simulated bench.  make test: everything.
-PYTHON ?= python3
 VENV ?= .venv
 ifeq ($(OS),Windows_NT)
+PYTHON ?= python
 BIN := $(VENV)/Scripts
+EXE := .exe
 else
+PYTHON ?= python3
 BIN := $(VENV)/bin
 endif
 
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/.installed
-	$(BIN)/labctl run covariance-sweep --bench cluster-microcomb --title demo
-	$(BIN)/labctl plot last -o runs/demo.html
-	@echo "figures: runs/demo.html   data: labctl show last   next: labctl list"
+	$(BIN)/labctl run covariance-sweep --bench cluster-microcomb --title demo --runs runs
+	$(BIN)/labctl plot last -o runs/demo.html --runs runs
+	@echo "figures: runs/demo.html   data: $(BIN)/labctl show last   next: $(BIN)/labctl list"
 
 test: $(VENV)/.tested lint
 	$(BIN)/python -m pytest
@@ -29,17 +31,17 @@ bench: $(VENV)/.benched
 clean:
 	rm -rf $(VENV) build dist *.egg-info
 
-$(BIN)/python:
+$(BIN)/python$(EXE):
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
+$(VENV)/.installed: pyproject.toml | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	$(BIN)/python -c "open('$@', 'w')"
 
-$(VENV)/.tested: pyproject.toml | $(BIN)/python
+$(VENV)/.tested: pyproject.toml | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	$(BIN)/python -c "open('$@', 'w')"
 
-$(VENV)/.benched: pyproject.toml | $(BIN)/python
+$(VENV)/.benched: pyproject.toml | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,bench]"
 	$(BIN)/python -c "open('$@', 'w')"

@@ -84,7 +84,7 @@ def load(path: Path) -> BenchFile:
         BenchFileError: naming file, line and key of the first fault.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before it
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BenchFileError(f"{path}: cannot read the bench file: {reason}") from None

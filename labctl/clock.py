@@ -103,10 +103,10 @@ class RealClock(_Schedule):
 
     def __init__(self) -> None:
         super().__init__()
-        self._origin = time.monotonic()
+        self._origin = time.perf_counter()  # time.monotonic has steps of 16 ms on Windows
 
     def now(self) -> float:
-        return time.monotonic() - self._origin
+        return time.perf_counter() - self._origin
 
     def sleep(self, seconds: float) -> None:
         """Sleep, running due callbacks and yield hooks on time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from labctl.cli.console import have_streams
 
         have_streams()
+    for stream in (sys.stdout, sys.stderr):  # a pipe may know fewer characters than a title
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         arguments = build_parser().parse_args(argv)
         code = int(arguments.call(arguments) or 0)

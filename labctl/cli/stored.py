@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,15 @@ def plot(arguments: Any) -> int:
     matplotlib.use("agg")
     procedure, _ = rebuild(folder.start)
     draw = getattr(procedure, "figures", None)
-    figures = draw(run_data(procedure, folder)) if draw else {}
+    try:
+        figures = draw(run_data(procedure, folder)) if draw else {}
+    except KeyError as error:  # most figures show what the analysis has found
+        if folder.result:
+            raise
+        raise RequestError(
+            f"{folder.path}: {folder.status}, not analysed yet (no {error}); "
+            "finish it with labctl resume first"
+        ) from None
     if not figures:
         raise RequestError(f"{folder.path}: {folder.start['procedure']} defines no figures")
     for path in save(figures, output, f"{folder.path.name}: {folder.start['procedure']}"):
@@ -158,9 +167,13 @@ def save(figures: dict[str, Any], output: Path, title: str) -> list[Path]:
     if output.suffix.lower() == ".html":
         output.write_text(page(figures, title), encoding="utf-8")
         return [output]
+    from labctl.run.traces import file_names
+
     paths = []
+    names = file_names(figures)
     for number, (name, figure) in enumerate(figures.items()):
-        path = output if number == 0 else output.with_name(f"{output.stem}-{name}{output.suffix}")
+        ending = "" if number == 0 else f"-{names[name]}"
+        path = output.with_name(f"{output.stem}{ending}{output.suffix}")
         figure.savefig(path, dpi=150)
         paths.append(path)
     return paths
@@ -187,7 +200,13 @@ def page(figures: dict[str, Any], title: str) -> str:
 
 def export(arguments: Any) -> int:
     from labctl.run.export import export as write
+    from labctl.run.remarks import remarked
 
-    for path in write(_folder(arguments), arguments.format, Path(arguments.output)):
+    remarks: list[str] = []
+    with remarked(remarks.append):
+        written = write(_folder(arguments), arguments.format, Path(arguments.output))
+    for remark in remarks:
+        print(f"labctl: {remark}", file=sys.stderr)
+    for path in written:
         print(path)
     return 0

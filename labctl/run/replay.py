@@ -53,7 +53,10 @@ def replay(path: Path, mode: str = "wire", listener: Listener | None = None) -> 
         )
     if not recorded.stretches:
         raise RequestError(f"{path}: ended before its bench was open; nothing to replay")
-    with tempfile.TemporaryDirectory(prefix="labctl-replay-") as place:
+    with tempfile.TemporaryDirectory(
+        prefix="labctl-replay-",
+        ignore_cleanup_errors=True,  # Windows keeps what is still mapped
+    ) as place:
         return _replay(recorded, mode, Path(place), listener)
 
 

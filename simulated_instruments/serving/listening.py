@@ -40,7 +40,8 @@ class Listeners:
         try:
             listener = socket.create_server((self._host, number or 0), family=family)
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
+            known = error.errno is not None and error.errno > 0  # an unknown host has no errno
+            reason = os.strerror(error.errno) if known else str(error.strerror).partition(" (")[0]
             raise ValueError(
                 f"cannot listen on {self.at(number or 0)} for {what}: {reason}; "
                 "stop what uses it or choose another host or free ports"

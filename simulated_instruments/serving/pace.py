@@ -18,7 +18,7 @@ class PacedClock:
     def __init__(self, pace: float, start: float) -> None:
         self._pace = pace
         self._start = start
-        self._origin = time.monotonic()
+        self._origin = time.perf_counter()
 
     def now(self) -> float:
-        return self._start + (time.monotonic() - self._origin) * self._pace
+        return self._start + (time.perf_counter() - self._origin) * self._pace

@@ -272,6 +272,17 @@ def test_a_run_that_nobody_watches_ends_as_it_would(place):
     assert [RunFolder.open(path).status for path in sorted(runs())] == ["finished", "failed"]
 
 
+def test_a_pipe_that_knows_few_characters(capsys, place):
+    watch(capsys, "--title", "Grüße 量子")
+    code = f"import sys; sys.path.insert(0, {SUPPORT!r}); from labctl.cli import script; script()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "show", "last"], capture_output=True, cwd=place, check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"Gr\xfc\xdfe \u91cf\u5b50" in done.stdout
+
+
 def test_without_standard_output(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)

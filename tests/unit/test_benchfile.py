@@ -98,3 +98,9 @@ def test_not_utf8(tmp_path):
     path.write_bytes(b"[bench]\ntitle = '\xff'\n")
     with pytest.raises(BenchFileError, match="cannot read the bench file"):
         find_bench(str(path))
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert find_bench(str(path)).title == "A bench"

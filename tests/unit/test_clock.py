@@ -145,7 +145,7 @@ class FakeTime:
     def __init__(self):
         self.t = 1000.0
 
-    def monotonic(self):
+    def perf_counter(self):
         return self.t
 
     def sleep(self, seconds):

@@ -373,7 +373,7 @@ def test_a_failed_export_leaves_the_old_file_and_no_rubbish(
 ) -> None:
     target = tmp_path / "exports" / "out"
     target.parent.mkdir()
-    target.write_text("the old file")
+    target.write_text("the old file", encoding="utf-8")
 
     def broken(self: ExportedRun, name: str) -> Iterator[None]:
         yield None
@@ -382,7 +382,7 @@ def test_a_failed_export_leaves_the_old_file_and_no_rubbish(
     monkeypatch.setattr(ExportedRun, "traces", broken)
     with pytest.raises(StorageError, match="the disk is broken"):
         export(run, format, target)
-    assert target.read_text() == "the old file"
+    assert target.read_text(encoding="utf-8") == "the old file"
     assert list(target.parent.iterdir()) == [target]
 
 

@@ -102,9 +102,11 @@ def test_the_files_are_where_the_architecture_says(tmp_path: Path) -> None:
     assert found == {
         "run.jsonl", "rows.arrow", "writer.lock", "arrays/signal_dBm.arrows", "derived/psd_dBm.npy",
     }  # fmt: skip
-    kinds = [json.loads(line)["entry"] for line in (path / "run.jsonl").read_text().splitlines()]
+    kinds = [
+        json.loads(line)["entry"] for line in (path / "run.jsonl").read_text("utf-8").splitlines()
+    ]
     assert kinds == ["start", "start", "opened", "row", "row", "row", "derived", "stop"]
-    row = json.loads((path / "run.jsonl").read_text().splitlines()[3])
+    row = json.loads((path / "run.jsonl").read_text("utf-8").splitlines()[3])
     assert row["row"] == {"index": 0, "x (nm)": 1550.12}
     cited = row["arrays"]["signal (dBm)"]
     assert (cited["batch"], cited["length"], cited["file"]) == (0, 3, "arrays/signal_dBm.arrows")

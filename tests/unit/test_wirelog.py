@@ -265,7 +265,7 @@ def test_text_is_readable_in_the_file(tmp_path):
     log = WireLog(tmp_path / "wire.jsonl")
     log.note(1.5, "laser", ">", b"WAV 1550.12\r\n")
     log.close()
-    line = json.loads((tmp_path / "wire.jsonl").read_text().splitlines()[1])
+    line = json.loads((tmp_path / "wire.jsonl").read_text("utf-8").splitlines()[1])
     assert line == {
         "entry": "wire", "t": 1.5, "i": "laser", "d": ">", "s": "WAV 1550.12\r\n",
         "crc": line["crc"],
