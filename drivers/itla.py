@@ -277,7 +277,6 @@ class Itla(LabInstrument):
             self.wait_ready(timeout)
             coarse, rest = divmod(wanted, 100)
             for register, value in (
-                (FINE, 0),
                 (FCF_THZ, coarse // 10_000),
                 (FCF_GHZ, coarse % 10_000),
                 (CHANNEL, 1),

@@ -170,6 +170,16 @@ def test_loss_of_input_before_the_pump_starts():
     assert model.pump_ma(1.0) == 0.0
 
 
+def test_what_the_input_was_before_the_activation_does_not_count():
+    model = EdfaModel(World(1).seed_of, "edfa", lambda t: np.where(np.asarray(t) < 5.0, 0.0, 1.0))
+    model.set_channel(True, 0.0)
+    model.activate(1.0)
+    assert not model.active
+    model.activate(10.0)
+    model.advance(20.0)
+    assert model.lit(20.0)
+
+
 def test_an_unwatched_input():
     seed = Seed()
     model = running(seed)

@@ -91,6 +91,14 @@ def test_whisper_mode_walks_away_and_dither_brings_it_back():
     assert model._deviation(2120.0) == pytest.approx(model._wander.at(2120.0), abs=0.01 * 30e6)
 
 
+def test_free_running_begins_anew_with_each_channel():
+    model = lit()
+    model.set_whisper(True, 30.0)
+    arrives = model.tune(194e12, 4000.0)
+    assert model._deviation(arrives) == pytest.approx(model._wander.at(arrives))
+    assert model._deviation(arrives - 0.01) != pytest.approx(model._wander.at(arrives - 0.01))
+
+
 def test_a_channel_out_of_range():
     model = lit()
     model.tune(197e12, 30.0)

@@ -68,6 +68,37 @@ def test_steady_fluctuations():
     assert model.shift_hz(500.0) == pytest.approx(-2.5e9 * (model.temperature(500.0) - 25.0))
 
 
+def test_what_the_sensor_does_to_the_chip():
+    """0.035 mK rms, the ambient aside: the controller follows the noise of its sensor."""
+    model = regulated(Plant(ambient_std=1e-12), seed=6)
+    temperature = model.temperature(np.arange(100.0, 24_100.0, 6.0))
+    assert temperature.std() == pytest.approx(0.035e-3, rel=0.05)
+
+
+def test_derivative_action_damps():
+    """The same quiet loop by a general integrator."""
+    model = regulated(QUIET, kp=1.5, td=0.6)
+    model.tell(50.0, target=25.5)
+
+    def rates(t, x):
+        chip, sensor, total = x
+        speed = (chip - sensor) / 0.8
+        current = 1.5 * (25.5 - sensor) + 0.05 * total - 1.5 * 0.6 * speed
+        return [(25.0 - chip + 20.0 * current) / 25.0, speed, 25.5 - sensor]
+
+    times = np.array([51.0, 52.0, 55.0, 70.0])
+    expected = solve_ivp(rates, (50.0, 70.0), [25.0, 25.0, 0.0], t_eval=times, rtol=1e-9, atol=1e-9)
+    assert model.temperature(times) == pytest.approx(expected.y[0], abs=1e-6)
+
+
+def test_regulation_begins_where_the_chip_is():
+    model = TecModel(World(1).seed_of, "tec", QUIET)
+    model.tell(0.0, current=0.5)
+    model.tell(1000.0, regulating=True, current=0.0, ramp=0.1)
+    assert model.nominal(1000.0) == pytest.approx(35.0, abs=1e-6)
+    assert model.nominal(1050.0) == pytest.approx(30.0, abs=1e-6)
+
+
 def test_readings_have_their_own_noise():
     model = regulated(QUIET)
     assert model.reading(50.0) == pytest.approx(25.0, abs=1e-9)

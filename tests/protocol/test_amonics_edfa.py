@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -163,6 +164,17 @@ def test_loss_of_input_locks_the_channel_until_it_is_unlocked_or_switched_off():
         assert line.say(b":DRIV:ACC:STAT:CH1?") == b"4\r\n"
         line.say(remedy)
         assert line.say(b":DRIV:ACC:STAT:CH1?") in (b"1\r\n", b"0\r\n")
+
+
+def test_the_mode_is_not_switched_while_the_pump_runs():
+    line = Line()
+    line.say(b":DRIV:ACC:STAT:CH1 1")
+    line.say(b":DRIV:MCTRL 1", wait=0.6)
+    line.say(b":MODE:SW:CH1 APC")
+    assert line.say(b":MODE:SW:CH1?") == b"ACC\r\n"
+    line.say(b":DRIV:MCTRL 0")
+    line.say(b":MODE:SW:CH1 APC")
+    assert line.say(b":MODE:SW:CH1?") == b"APC\r\n"
 
 
 def test_interlock_at_the_back():
@@ -344,12 +356,14 @@ def test_settings_that_get_lost_are_sent_again():
 
 
 def test_emission_can_be_switched_off_while_the_pump_starts(bench):
+    bench.edfa.setpoint = 300.0
     bench.edfa.write(":DRIV:ACC:STAT:CH1 1")
     bench.clock.sleep(1.0)
     bench.edfa.write(":DRIV:MCTRL 1")
     bench.edfa.make_safe()
     bench.clock.sleep(2.0)
-    assert bench.sim.model.pump_ma(bench.clock.now()) == 0.0
+    times = np.arange(0.0, bench.clock.now(), 0.01)
+    assert np.all(bench.sim.model.pump_ma(times) == 0.0)
 
 
 @pytest.mark.parametrize("value", [500.1, -1.0, float("nan"), math.inf, "full", None])

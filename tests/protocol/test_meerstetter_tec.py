@@ -181,6 +181,27 @@ def test_flash_and_reset():
     assert exchange(sim, b"?VR0BB801", now=32.0) == b"41B00000"
 
 
+def test_what_was_changed_in_memory_is_saved_when_saving_is_allowed_again():
+    sim = simulator()
+    exchange(sim, b"VS006C0100000001", now=11.0)
+    exchange(sim, b"VS0BB80141B80000", now=11.0)
+    assert exchange(sim, b"?VR006D01", now=13.0) == b"00000002"
+    assert sim.flash[3000] == 25.0
+    exchange(sim, b"VS006C0100000000", now=14.0)
+    assert exchange(sim, b"?VR006D01", now=14.2) == b"00000001"
+    assert exchange(sim, b"?VR006D01", now=14.6) == b"00000000"
+    assert sim.flash[3000] == 23.0
+
+
+def test_gains_reach_the_loop():
+    """Kp is in % of the Peltier element's 1.5 A per degC."""
+    sim = simulator()
+    for payload in (b"VS0BC20142480000", b"VS0BC30140A00000", b"VS0BC4013F000000"):
+        assert exchange(sim, payload) == b""  # 50 %/degC, 5 s, 0.5 s
+    control = sim.model.control
+    assert (control.kp, control.ki, control.td) == (0.75, 0.15, 0.5)
+
+
 def test_emergency_stop_is_an_error_until_reset():
     sim = simulator()
     exchange(sim, b"VS07DA0100000001")
@@ -306,6 +327,16 @@ def test_silence_is_one_line():
         _ = tec.temperature
 
 
+def test_an_answer_of_another_device_on_the_bus_is_not_taken():
+    asked = b"#010005?VR0068016562"
+    foreign = frame(b"!", 2, 5, b"00000003")[:-1]
+    tec, script = scripted(
+        (asked, foreign), (asked, b"!010005000000016815"), sequence=5, device_address=1
+    )
+    assert tec.status == 1
+    assert not script.exchanges
+
+
 def test_an_acceptance_must_repeat_the_crc_of_the_request():
     wrong = (b"#0015B0VS0BB80141AE0000C482", b"!0015B0C483")
     tec, _ = scripted(wrong, wrong, sequence=0x15B0, spare_flash=False)
@@ -414,6 +445,13 @@ def test_single_faults_on_the_wire_are_survived(kind):
     assert values == [1091, 500, 1, 1091, 500, 1]
     bench.tec.ramp = 0.5
     assert bench.tec.ramp == 0.5
+
+
+def test_output_on_means_regulation_whatever_drove_the_output_before():
+    bench = Bench()
+    bench.tec.set_parameter(2000, int, 0)
+    bench.tec.output = True
+    assert bench.sim.model.control.regulating
 
 
 def test_an_error_of_the_device_is_said():
