@@ -134,3 +134,8 @@ def test_dark_noise_is_subtracted_and_errors_propagate() -> None:
         shot * (1 + 0.001 * rng.normal(size=4000)), 0.0, dark, 0.0,
     )  # fmt: skip
     assert error == pytest.approx(np.std(many), rel=0.05)
+    _, error = noise_over_shot(signal, 0.0, shot, 0.0, dark, 0.01 * dark)
+    many, _ = noise_over_shot(
+        signal, 0.0, shot, 0.0, dark * (1 + 0.01 * rng.normal(size=4000)), 0.0
+    )
+    assert error == pytest.approx(np.std(many), rel=0.05)

@@ -562,6 +562,11 @@ def test_lock_test_does_not_cry_wolf_and_sees_bad_gain_and_no_lock():
     states = [bench.driver.locked() for _ in range(400)]
     assert all(state.ok for state in states)
     assert np.mean([state.rms for state in states]) == pytest.approx(0.049, abs=0.006)
+    for limit in ("mean_limit", "rms_limit"):  # either suffices to call it unlocked
+        setattr(bench.driver, limit, 1e-6)
+        assert not bench.driver.locked().ok
+        setattr(bench.driver, limit, 0.12)
+        assert bench.driver.locked().ok
     bench.driver.acquire(bandwidth=8000.0)
     with pytest.raises(InstrumentError, match=r"lock: no lock after 3 attempts .* bandwidth"):
         bench.driver.lock()

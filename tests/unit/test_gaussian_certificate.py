@@ -85,6 +85,17 @@ def test_margin_is_corrected_for_the_number_of_comparisons() -> None:
     assert every.margin > found.margin
 
 
+@pytest.mark.parametrize("gap", [(1, 5), (5, 1), (1, 1), (1, 6), (6, 1), (5, 2)])
+def test_one_missing_element_takes_a_pair_away(gap: tuple[int, int]) -> None:
+    """In either triangle; without its own xp a mode is in no pair at all."""
+    cov = network(4, chain_edges(4))
+    error = np.full_like(cov, 1e-3)
+    error[gap] = np.nan
+    found = certify_inseparability(cov, error)
+    involved = {place % 4 for place in gap}
+    assert all(not involved <= set(subset) for subset in found.subsets)
+
+
 def test_unmeasured_pairs_are_never_used() -> None:
     cov = network(4, chain_edges(4))
     error = np.full_like(cov, 1e-3)

@@ -55,6 +55,15 @@ def test_two_mode_squeezed_vacuum(r: float) -> None:
     assert duan_sum(cov) == pytest.approx(2 * np.exp(-2 * r))
 
 
+@pytest.mark.parametrize("r", [3.0, 4.0])
+def test_strong_squeezing_is_seen_to_the_last_digits_in_any_local_frame(r: float) -> None:
+    turn = np.array([0.3, -1.1])
+    cos, sin = np.diag(np.cos(turn)), np.diag(np.sin(turn))
+    local = np.block([[cos, -sin], [sin, cos]])
+    cov = local @ two_mode_squeezed(r) @ local.T
+    assert ppt_values(cov) == pytest.approx([np.exp(-2 * r)], rel=1e-6)
+
+
 def test_two_mode_squeezed_vacuum_with_loss() -> None:
     """E_N = -ln(1 - eta + eta e^{-2r}); r = 0.5, eta = 0.675 gives 0.5563."""
     assert log_negativity(two_mode_squeezed(0.5, 0.675), [1]) == pytest.approx(0.5563, abs=2e-4)
