@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import math
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -181,6 +182,7 @@ class Bench:
         self.identities: dict[str, str] = {}
         self._record: Any = None
         self._armed: list[Any] = []
+        self._simulating = threading.RLock()
 
     @classmethod
     def open(
@@ -313,14 +315,14 @@ class Bench:
         target = load_target(entry.simulator, "simulator", self.file, where)
         simulator = self.simulators[entry.name] = target(self.world, entry.name)
         if not entry.faults:
-            return lambda: Link(simulator.connect(), self.clock)
+            return lambda: Link(simulator.connect(), self.clock, self._simulating)
         plan = load_target("simulated_instruments.faults:plan", "faults", self.file, where)
         wrap = load_target("simulated_instruments.faults:wrap", "faults", self.file, where)
         try:  # one plan for all connections: replies are counted over all of them
             faults = plan(entry.faults, self.world.seed_of(f"{entry.name}.faults"))
         except ValueError as error:
             benchfile.Checker(self.file.text, self.file.path).fail(str(error), "faults", where)
-        return lambda: Link(wrap(simulator.connect(), faults), self.clock)
+        return lambda: Link(wrap(simulator.connect(), faults), self.clock, self._simulating)
 
     def _real_opener(self, entry: InstrumentEntry) -> Any:
         from labctl.transport.opening import check_address, open_transport
@@ -394,7 +396,10 @@ class Bench:
         return bound
 
     def arm(self) -> None:
-        """Check all interlocks once and keep checking; a replay leaves them unarmed."""
+        """Check all interlocks once and then at yield points of this thread.
+
+        A replay leaves them unarmed.
+        """
         if self.mode != "replay":
             for interlock in self.interlocks():
                 self._armed.append(interlock.arm(self.clock))

@@ -39,7 +39,11 @@ class Clock(Protocol):
 
 
 class _Schedule:
-    """Periodic callbacks in order of due time, and hooks that run at yield points."""
+    """Periodic callbacks in order of due time, and hooks that run at yield points.
+
+    They run in the thread that asked for them last, the experiment's: a window that sleeps on the
+    same clock must neither read interlocks nor be aborted in place of the experiment.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, float, Callback]] = []
@@ -48,6 +52,7 @@ class _Schedule:
         self._hooks: list[Callback] = []
         self._next_look = 0.0
         self._busy = False
+        self._served = 0  # the thread in which callbacks and hooks run
 
     def now(self) -> float:
         raise NotImplementedError
@@ -56,12 +61,14 @@ class _Schedule:
         """Call `callback` from `sleep` every `period` seconds; returns a function that cancels."""
         if not period > 0:
             raise ClockError(f"a period must be positive, got {period!r}")
+        self._served = get_ident()
         number = next(self._order)
         heapq.heappush(self._heap, (self.now() + period, number, period, callback))
         return lambda: self._cancelled.add(number)
 
     def at_yield(self, callback: Callback) -> Cancel:
         """Call `callback` at yield points, at most every 50 ms of real time."""
+        self._served = get_ident()
         self._hooks.append(callback)
         self._next_look = 0.0
 
@@ -111,6 +118,9 @@ class RealClock(_Schedule):
     def sleep(self, seconds: float) -> None:
         """Sleep, running due callbacks and yield hooks on time."""
         end = self.now() + _checked(seconds)
+        if get_ident() != self._served:
+            time.sleep(max(0.0, end - self.now()))
+            return
         while True:
             self._look()
             if not self._busy:
@@ -150,7 +160,7 @@ class VirtualClock(_Schedule):
             and (not self._heap or self._heap[0][0] > self._now)
         ):
             return
-        self._claim()
+        self.claim()
         self._look()
         end = self._now + _checked(seconds)
         if not self._busy:
@@ -164,10 +174,11 @@ class VirtualClock(_Schedule):
 
     def move_to(self, when: float) -> None:
         """Set time to `when`, never backwards; used by links and by replay, to the exact bit."""
-        self._claim()
+        self.claim()
         self._now = max(self._now, when)
 
-    def _claim(self) -> None:
+    def claim(self) -> None:
+        """Be the thread that moves time; raises ClockError if another one does."""
         if get_ident() != self._owner_ident:
             me = threading.current_thread()
             if self._owner is not None and self._owner.is_alive():

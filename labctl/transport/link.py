@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from contextlib import AbstractContextManager
+from typing import Any
 
 from labctl.clock import Clock, VirtualClock
 from labctl.errors import ConnectionLost
@@ -10,16 +13,27 @@ from labctl.transport import Endpoint, hang_up
 
 
 class Link:
-    """A transport whose far end is a simulated instrument in the same process."""
+    """A transport whose far end is a simulated instrument in the same process.
 
-    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+    Args:
+        endpoint: the simulator's end.
+        clock: the bench's time.
+        lock: held by whoever lets a simulator act, if threads share simulators of one world.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, clock: Clock, lock: AbstractContextManager[Any] | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._clock = clock
+        self._lock = lock or threading.RLock()
         self._replies: deque[tuple[float, bytes]] = deque()
         self._closed = False
 
     def send(self, data: bytes) -> None:
         self._check()
+        if isinstance(self._clock, VirtualClock):
+            self._clock.claim()  # a second thread must not even ask
         self._feed(data)
 
     def receive(self, timeout: float) -> bytes:
@@ -50,7 +64,8 @@ class Link:
     def _feed(self, data: bytes) -> None:
         while self._replies and not self._replies[-1][1]:
             self._replies.pop()  # a wish to be fed later is renewed if it still holds
-        self._replies.extend(self._endpoint.feed(data, self._clock.now()))
+        with self._lock:
+            self._replies.extend(self._endpoint.feed(data, self._clock.now()))
 
     def _go_to(self, when: float) -> None:
         if isinstance(self._clock, VirtualClock) and when < float("inf"):

@@ -60,7 +60,7 @@ class SteppedClock(VirtualClock):
 
     def move_to(self, when: float) -> None:
         """Have the server consume what was sent and set its time to `when`, never backwards."""
-        self._claim()
+        self.claim()
         if when > self._now:
             self._ask("move", to=when)
 
@@ -79,7 +79,7 @@ class SteppedClock(VirtualClock):
         The promise is a total since the connection was opened, so a read that was interrupted
         does not make the next one wait for bytes that came already.
         """
-        self._claim()
+        self.claim()
         return int(self._ask("receive", connection=connection, timeout=timeout)["expect"])
 
     def detach(self, connection: Connection) -> None:
