@@ -74,7 +74,9 @@ class Itla(LabInstrument):
 
     actual_power = _shown(0x42, 100.0, "Get the power that leaves the module in dBm (float).")
     temperature = _shown(0x43, 100.0, "Get the temperature of the laser in degC (float).")
-    fine_tuning_range = _shown(0x4F, 1.0, "Get how far fine tuning goes in MHz (float).")
+    fine_tuning_range = _shown(
+        0x4F, 1.0, "Get how far fine tuning goes in MHz (float).", signed=False
+    )
 
     def __init__(self, adapter: Any, name: str = "itla", **kwargs: Any) -> None:
         super().__init__(adapter, name, **kwargs)
