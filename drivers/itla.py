@@ -146,15 +146,24 @@ class Itla(LabInstrument):
         try:
             reply = bytes(self.read_bytes(4))
         except TransportTimeout:
-            self._synchronise()
-            return "no answer"
+            trouble = "no answer"
+        else:
+            trouble = self._trouble(reply, register)
+            if not trouble:
+                return reply[0] & 3, int.from_bytes(reply[2:], "big")
+        self._synchronise()  # a byte may have been lost
+        return trouble
+
+    @staticmethod
+    def _trouble(reply: bytes, register: int) -> str:
+        """What is wrong with a reply to a question about `register`; "" if nothing is."""
         if reply[0] >> 4 != _bip4(reply):
             return f"the answer {reply.hex(' ')} has a wrong checksum"
         if reply[0] & 0x08:
             return "the module saw a wrong checksum"
         if reply[1] != register:
             return f"the answer {reply.hex(' ')} belongs to another register"
-        return reply[0] & 3, int.from_bytes(reply[2:], "big")
+        return ""
 
     def _synchronise(self) -> None:
         """Fill up what the module takes for an incomplete frame, until it answers."""

@@ -347,6 +347,7 @@ def test_driver_gives_the_reason_of_a_refusal():
 
 READ = sealed(0, 0x31, 0).hex()
 HELD = sealed(4, 0x31, 1050).hex()
+ZEROS = [("00", "")] * 3 + [("00", "54 00 00 10")]  # until the module answers again
 SPOILED = [
     HELD[:-1] + "b",  # a bit
     sealed(0x0C, 0x31, 0).hex(),  # the module saw a wrong checksum
@@ -356,14 +357,14 @@ SPOILED = [
 
 @pytest.mark.parametrize("reply", SPOILED)
 def test_a_spoiled_answer_to_a_question_is_asked_for_once_more(reply):
-    itla, script = scripted((READ, reply), (READ, HELD))
+    itla, script = scripted((READ, reply), *ZEROS, (READ, HELD))
     assert itla.power == 10.5
     assert not script.exchanges
 
 
 @pytest.mark.parametrize("reply", SPOILED)
 def test_twice_spoiled_is_one_line(reply):
-    itla, _ = scripted((READ, reply), (READ, reply))
+    itla, _ = scripted((READ, reply), *ZEROS, (READ, reply), *ZEROS)
     with pytest.raises(
         InstrumentError, match=r"^itla: register 0x31: [^\n]*, then [^\n]*cable[^\n]*$"
     ):
@@ -374,11 +375,11 @@ def test_twice_spoiled_is_one_line(reply):
 def test_a_setting_whose_answer_is_spoiled_is_read_back_first(reply):
     """Sent again, a channel would be refused because the first order is pending."""
     write = "c1 31 04 1a"
-    itla, script = scripted((write, reply), (READ, HELD), ("00 00 00 00", "44 00 01 10"))
+    itla, script = scripted((write, reply), *ZEROS, (READ, HELD), ("00 00 00 00", "44 00 01 10"))
     assert itla.write_register(0x31, 1050) is True
     assert not script.exchanges
     old = sealed(4, 0x31, 1000).hex()
-    itla, script = scripted((write, reply), (READ, old), (write, "94 31 04 1a"))
+    itla, script = scripted((write, reply), *ZEROS, (READ, old), (write, "94 31 04 1a"))
     assert itla.write_register(0x31, 1050) is False
     assert not script.exchanges
 
@@ -516,6 +517,15 @@ def test_faults_on_the_wire_are_survived_without_opening_the_port_again(kind):
         "mode": "dither",
     }  # fmt: skip
     assert bench.connections == 1
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_bytes_too_many_or_too_few_do_not_shift_what_follows(bench, lost):
+    bench.itla.adapter.connection.send(bytes.fromhex("813200")[:lost])
+    assert bench.itla.power == 10.0
+    bench.itla.power = 11.0
+    assert bench.itla.power == 11.0
+    assert bench.itla.emission is False
 
 
 def test_a_line_that_breaks_is_said():
