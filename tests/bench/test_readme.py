@@ -53,6 +53,16 @@ def test_the_bench_file_is_one():
     assert file.mode == "real"
 
 
+def test_the_columns_of_a_run_are_those_of_the_sweep():
+    from procedures.covariance_sweep import CovarianceSweep
+
+    (block,) = re.findall(r"```python\n(from labctl.run.folder.*?)```", README, re.S)
+    (column,) = re.findall(r'columns\(\)\["(.+?)"\]', block)
+    (trace,) = re.findall(r'trace\("(.+?)", 5\)', block)
+    assert column in CovarianceSweep.DATA_COLUMNS
+    assert trace in CovarianceSweep.TRACES
+
+
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
 def test_links_lead_somewhere(target):
     assert (ROOT / target).exists()
