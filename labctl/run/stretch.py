@@ -26,7 +26,11 @@ from labctl.run.results import analyse
 
 @dataclass(frozen=True)
 class Event:
-    """What a listener is told: "start", "point", "note", "show", "paused", "resumed", "stop"."""
+    """What a listener is told.
+
+    "opening" and "start" (with the stretch), "point" (the row), "show", "note", "paused",
+    "resumed", "analysing", "stop"; and whatever else a procedure emits.
+    """
 
     kind: str
     value: Any = None
@@ -172,6 +176,7 @@ class Stretch:
         self.tell("note", text)
 
     def _measure(self, control: Control) -> None:
+        self.tell("opening", self)
         if self._nothing_left():
             return
         self._open_bench()
