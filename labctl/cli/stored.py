@@ -10,7 +10,7 @@ from typing import Any
 
 from labctl.cli.arguments import measured, print_json, runs_dir
 from labctl.cli.console import console
-from labctl.errors import RequestError
+from labctl.errors import RequestError, StorageError
 
 
 def runs(arguments: Any) -> int:
@@ -45,7 +45,7 @@ def runs(arguments: Any) -> int:
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
     table.add_column("title", overflow="fold")
     for r in found:
-        started = str(r.started)[:16].replace("T", " ")
+        started = f"{r.started:%Y-%m-%d %H:%M}" if r.started else ""
         table.add_row(str(r.number), started, r.procedure, r.status, str(r.rows), r.title)
     console(one_line_per_row=True).print(table)
     return 0
@@ -157,7 +157,12 @@ def plot(arguments: Any) -> int:
         ) from None
     if not figures:
         raise RequestError(f"{folder.path}: {folder.start['procedure']} defines no figures")
-    for path in save(figures, output, f"{folder.path.name}: {folder.start['procedure']}"):
+    try:
+        written = save(figures, output, f"{folder.path.name}: {folder.start['procedure']}")
+    except OSError as error:
+        reason = error.strerror or error
+        raise StorageError(f"{output}: cannot be written: {reason}; choose another -o") from error
+    for path in written:
         print(path)
     return 0
 
