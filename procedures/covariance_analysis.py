@@ -52,20 +52,22 @@ class Sweep:
 
 def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
     """All results and derived arrays of a covariance sweep."""
-    measured, angles, drift = reconstruct(data, sweep)
+    measured, angles, (drift, most) = reconstruct(data, sweep)
     state = nearest_physical(measured.covariance)
+    # A random walk of N steps lies, in the mean square, sqrt(N / 3) steps from where it began.
+    common = common_drift(measured.covariance, most * math.sqrt(len(sweep.modes) / 3))
     results: dict[str, Any] = {
         "modes": len(sweep.modes),
         "settings": sweep.settings,
         "repeated": repeated(data),
         "drift": 100.0 * drift,
-        **squeezing(measured, sweep),
-        **inseparability(measured, state, sweep),
+        **squeezing(measured, common, sweep),
+        **inseparability(measured, common, state, sweep),
     }
     gradient, bound_gradient = displacement_qfi_gradients(state)
     for name, slope in (("qfi", gradient), ("qfi_bound", bound_gradient)):
         # Both are homogeneous of degree -1 in V, so their value is -sum(slope * V).
-        results[name] = (-float(np.sum(slope * state)), float(measured.uncertainty(slope)))
+        results[name] = (-float(np.sum(slope * state)), _error(measured, common, slope))
     return results | {
         "mode_numbers": np.array(sweep.modes),
         "covariance": measured.covariance,
@@ -75,8 +77,13 @@ def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray, float]:
-    """Covariance matrix with aligned phases, the angle (rad) each mode was rotated by, drift."""
+def reconstruct(
+    data: RunData, sweep: Sweep
+) -> tuple[Reconstruction, np.ndarray, tuple[float, float]]:
+    """Covariance matrix with aligned phases, the angle (rad) each mode was rotated by, drift.
+
+    The drift is that of `drift_per_mode`; its best value is in the errors of the variances.
+    """
     kinds = np.asarray(data["kind"])
     light = (kinds != "dark") & (kinds != "scan")
     if light.sum() < sweep.settings or "dark" not in kinds:
@@ -95,8 +102,8 @@ def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray
     # The shot noise of single lines tells how strong each line of the local oscillator is.
     power = np.bincount(first[alone], (shot[light] - dark)[alone]) / np.bincount(first[alone])
     amplitude = np.sqrt(power / power.mean())
-    walk = drift_per_mode(variance[alone], error[alone], first[alone])
-    error = np.hypot(error, walk * np.maximum(variance - 1.0, 0.0))
+    drift = drift_per_mode(variance[alone], error[alone], first[alone])
+    error = np.hypot(error, drift[0] * np.maximum(variance - 1.0, 0.0))
     # Phases count from those at which the sweep took x of each mode: close to alignment already.
     rows = np.flatnonzero(np.asarray(data["kind"])[light] == "x")
     frame = np.zeros(len(sweep.modes))
@@ -111,10 +118,12 @@ def reconstruct(data: RunData, sweep: Sweep) -> tuple[Reconstruction, np.ndarray
     pairs = [(sweep.place(i), sweep.place(j)) for i, j in sweep.connected]
     _, angles = align_phases(raw.covariance, pairs)
     aligned = quadrature_direction(weights, phases + np.where(weights > 0, angles, 0.0))
-    return covariance_from_variances(aligned, variance, error), angles - frame, walk
+    return covariance_from_variances(aligned, variance, error), angles - frame, drift
 
 
-def drift_per_mode(variance: np.ndarray, error: np.ndarray, mode: np.ndarray) -> float:
+def drift_per_mode(
+    variance: np.ndarray, error: np.ndarray, mode: np.ndarray
+) -> tuple[float, float]:
     """Relative change of the excess noise from one mode to the next measured, by drifts alone.
 
     The excess noise is smooth in the mode number, on either side of the pumps. What its second
@@ -122,6 +131,8 @@ def drift_per_mode(variance: np.ndarray, error: np.ndarray, mode: np.ndarray) ->
     follow each other in two steps of the sweep; a random walk of s per step then gives
     ((a - b) - (b - c)) / 2 the variance s^2. A pair is measured about one step after its modes, so
     s says how badly they fit together; squeezed noise hardly depends on the detuning.
+
+    The second number is what s may be at most, by one standard error of s^2.
     """
     scatter, noise = [0.0], [0.0]
     for side in (mode[mode < mode.mean()], mode[mode > mode.mean()]):
@@ -129,14 +140,44 @@ def drift_per_mode(variance: np.ndarray, error: np.ndarray, mode: np.ndarray) ->
         excess = np.array([variance[mode == k].mean() - 1.0 for k in order])
         squares = np.array([np.sum(error[mode == k] ** 2) / np.sum(mode == k) ** 2 for k in order])
         if len(order) < 3 or not (excess > 3.0 * np.sqrt(squares)).all():
-            return 0.0  # too little light from the ring to tell
+            return 0.0, 0.0  # too little light from the ring to tell
         scatter.extend(np.diff(np.log(excess), 2) ** 2 / 4.0)
         noise.extend(squares / excess**2)
-    return math.sqrt(max(0.0, float(np.mean(scatter[1:]) - 1.5 * np.mean(noise[1:]))))
+    square = max(0.0, float(np.mean(scatter[1:]) - 1.5 * np.mean(noise[1:])))
+    spread = float(np.std(scatter[1:])) / math.sqrt(len(scatter) - 1)
+    return math.sqrt(square), math.sqrt(square + spread)
 
 
-def squeezing(measured: Reconstruction, sweep: Sweep) -> dict[str, Any]:
-    """Squeezing (dB below shot noise) of all nullifiers and pairs, and the best of each."""
+def common_drift(cov: np.ndarray, change: float) -> np.ndarray:
+    """How the matrix differs if all noise above the vacuum is larger by the fraction `change`.
+
+    Light of n photons per mode, made in pairs, has correlations |m|^2 = n (n + 1), so these grow by
+    the fraction (2n + 1) / (2n + 2) of the change.
+    """
+    noise = np.diag(cov) - 1.0
+    photons = np.maximum(noise[:, None] + noise, 0.0) / 4.0
+    share = (2.0 * photons + 1.0) / (2.0 * photons + 2.0)
+    np.fill_diagonal(share, 1.0)
+    return np.asarray(change * share * (cov - np.eye(len(cov))))
+
+
+def _error(
+    measured: Reconstruction,
+    common: np.ndarray,
+    gradient: np.ndarray,
+    modes: list[int] | None = None,
+) -> float:
+    """Standard error of a result, from its derivative: of what was measured, and common drift."""
+    drifted = common if modes is None else reduced(common, modes)
+    own = float(measured.uncertainty(gradient, modes))
+    return math.hypot(own, float(np.sum(gradient * drifted)))
+
+
+def squeezing(measured: Reconstruction, common: np.ndarray, sweep: Sweep) -> dict[str, Any]:
+    """Squeezing (dB below shot noise) of all nullifiers and pairs, and the best of each.
+
+    The drift that is common to all belongs to the best, not to the comparison between them.
+    """
     modes = len(sweep.modes)
     cov = measured.covariance
     nullifiers, pairs = [], []
@@ -157,17 +198,20 @@ def squeezing(measured: Reconstruction, sweep: Sweep) -> dict[str, Any]:
             error = db_error(variance, measured.uncertainty(outer))
             table = np.stack([-to_db(variance), error], axis=-1)
         table[~directions.any(axis=1)] = np.nan  # no such partner
-        there = table[np.isfinite(table[:, 0])]
-        best = int(np.argmax(there[:, 0]))
-        bias = selection_bias(there[:, 0], there[:, 1])
-        out[name] = (float(there[best, 0]) - bias, float(there[best, 1]))
+        there = np.flatnonzero(np.isfinite(table[:, 0]))
+        bias = selection_bias(*table[there].T)
+        best = there[int(np.argmax(table[there, 0]))]
+        error = db_error(variance[best], _error(measured, common, outer[best]))
+        out[name] = (float(table[best, 0]) - bias, float(error))
         out[f"{name}_bias"] = bias
         shape = (modes, -1, 2) if name == "two_mode" else (modes, 2)
         out[f"{name}_db"] = table.reshape(shape)
     return out
 
 
-def inseparability(measured: Reconstruction, state: np.ndarray, sweep: Sweep) -> dict[str, Any]:
+def inseparability(
+    measured: Reconstruction, common: np.ndarray, state: np.ndarray, sweep: Sweep
+) -> dict[str, Any]:
     """PPT values of the sets of twelve, and the certificate for all modes."""
     starts = np.rint(np.linspace(0, len(sweep.order) - SET_SIZE, SETS)).astype(int)
     sets = np.array([sweep.order[start : start + SET_SIZE] for start in starts])
@@ -183,8 +227,8 @@ def inseparability(measured: Reconstruction, state: np.ndarray, sweep: Sweep) ->
         if len(subset) == 2
     ]
     return {
-        "ppt_max": (float(values[worst, row]), float(measured.uncertainty(slope, members))),
-        "ppt_bottleneck": _bottleneck(found, state),
+        "ppt_max": (float(values[worst, row]), _error(measured, common, slope, members)),
+        "ppt_bottleneck": _bottleneck(found, common, state),
         "completely_inseparable": found.holds,
         "ppt": values,
         "ppt_sets": sets,
@@ -192,11 +236,15 @@ def inseparability(measured: Reconstruction, state: np.ndarray, sweep: Sweep) ->
     }
 
 
-def _bottleneck(found: Certificate, state: np.ndarray) -> Any:
-    if math.isfinite(found.bottleneck):
-        return found.bottleneck, found.bottleneck_error
-    # The measured pairs do not connect all modes: take the unmeasured ones as uncorrelated.
-    return certify_inseparability(state, largest=2).bottleneck
+def _bottleneck(found: Certificate, common: np.ndarray, state: np.ndarray) -> Any:
+    if not math.isfinite(found.bottleneck):
+        # The measured pairs do not connect all modes: take the unmeasured ones as uncorrelated.
+        return certify_inseparability(state, largest=2).bottleneck
+    members = list(found.subsets[found.values.index(found.bottleneck)])
+    part = reduced(state, members)
+    party = bipartitions(len(members))[int(np.argmax(ppt_values(part)))]
+    drifted = float(np.sum(ppt_gradient(part, party) * reduced(common, members)))
+    return found.bottleneck, math.hypot(found.bottleneck_error, drifted)
 
 
 def selection_bias(values: np.ndarray, errors: np.ndarray, draws: int = 4000) -> float:

@@ -53,16 +53,30 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
         Result("modes", "", "number of modes"),
         Result("settings", "", "number of quadratures measured"),
         Result("repeated", "", "traces measured again because the phase lock was lost"),
-        Result("drift", "%", "change of excess noise per mode by laser drift; part of all errors"),
+        Result("drift", "%", "change of excess noise per mode by laser drift; in all errors"),
         Result("nullifier", "dB", "best nullifier below shot noise; unmeasured elements as 0"),
         Result("nullifier_bias", "dB", "what choosing the best of noisy values adds; taken off"),
         Result("two_mode", "dB", "best squeezing of p_k + x_l of a pair below shot noise"),
         Result("two_mode_bias", "dB", "what choosing the best of noisy values adds; taken off"),
-        Result("ppt_max", "", "largest PPT value of six sets of twelve modes, 2047 bipartitions"),
+        Result(
+            "ppt_max",
+            "",
+            "largest PPT value of six sets of twelve modes, 2047 bipartitions each; "
+            "unmeasured elements as 0",
+        ),
         Result("ppt_bottleneck", "", "upper bound of the PPT value of every bipartition of all"),
         Result("completely_inseparable", "", "no bipartition of all modes is separable, 3 sigma"),
-        Result("qfi", "", "Fisher information of displacements; unmeasured elements as 0"),
-        Result("qfi_bound", "", "modes over the smallest eigenvalue of the covariance matrix"),
+        Result(
+            "qfi",
+            "",
+            "Fisher information of displacements; a selective sweep takes unmeasured "
+            "elements as 0, which makes it too large",
+        ),
+        Result(
+            "qfi_bound",
+            "",
+            "modes over the smallest eigenvalue of the covariance matrix; too large like qfi",
+        ),
     )
 
     def startup(self) -> None:
