@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labctl.errors import RequestError
+from labctl.errors import LabError, RequestError
 from labctl.procedure import LabProcedure
 from labctl.run import provenance
 from labctl.run.folder import RunFolder
@@ -19,6 +20,7 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
 
     Raises:
         RequestError: wrong parameters, or nothing to analyse.
+        LabError: the analysis failed; the new folder, which held copies only, is gone again.
     """
     source = RunFolder.open(path)
     procedure, _ = rebuild(source.start)
@@ -46,8 +48,13 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
         analyse(procedure, folder)
         folder.stop("finished", "")
     except BaseException as error:
-        folder.stop("failed", f"the analysis failed: {error}")
-        raise
-    finally:
         folder.close()
+        shutil.rmtree(folder.path, ignore_errors=True)
+        if isinstance(error, LabError) or not isinstance(error, Exception):
+            raise
+        kind = type(error).__name__
+        raise LabError(
+            f"{path}: the analysis failed: {kind}: {error}".replace("\n", " ")
+        ) from error
+    folder.close()
     return folder.path

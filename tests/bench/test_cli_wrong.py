@@ -314,6 +314,22 @@ def test_places_where_nothing_can_be_written(capsys, place, words):
     assert not Path("no").exists()
 
 
+def test_an_analysis_that_fails_leaves_no_run(capsys, monkeypatch):
+    watch(capsys)
+    code, _, err = call(capsys, "analyse", "last", "--set", "steps=0")
+    assert code == 2
+    assert "below the minimum" in complaint(err)
+
+    def broken(self, data):
+        raise KeyError("no\nsuch thing")
+
+    monkeypatch.setattr(toybench.Watch, "analyse", broken)
+    code, _, err = call(capsys, "analyse", "last")
+    assert code == 1
+    assert "the analysis failed: KeyError" in complaint(err)
+    assert len(runs()) == 1
+
+
 def test_a_date_that_is_none(capsys):
     watch(capsys)
     code, _, err = call(capsys, "runs", "--since", "yesterday")
