@@ -131,7 +131,7 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
             row = self.row(reading) | {"variance": signal / shot} | angles
         self._remember({**point, **row})
         if point["kind"] == TOGETHER[-1][0] and row["variance"] > 0:
-            self.show(f"{point['mode i']}, {point['mode j']}", to_db(row["variance"]), "dB")
+            self.show(f"({point['mode i']}, {point['mode j']})", to_db(row["variance"]), "dB")
         return row
 
     def _lo_angles(self, point: Mapping[str, Any]) -> dict[str, float]:
