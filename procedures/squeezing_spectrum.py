@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import RequestError
-from labctl.parameters import integer
+from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.graphs import graph
 from procedures.homodyne import (
@@ -17,6 +17,7 @@ from procedures.homodyne import (
     TRACE_COLUMNS,
     HomodyneMeasurement,
     db_error,
+    fit_scan,
     noise_relative_to_shot,
     power_columns,
     repeated,
@@ -43,6 +44,13 @@ RESULTS = {
     "antisqueezing_x": ("x-x", 1.0),
     "antisqueezing_p": ("p+p", 1.0),
 }
+#: Those that the slightest error of the angle spoils.
+SENSITIVE = ("x+x", "p-p")
+#: LO phases of both lines, relative to the squeezing angle, where noise depends most on the angle.
+FLANKS = (HALF_TURN / 4, -HALF_TURN / 4)
+#: Which quadratures are measured again with weaker pump, and by how much weaker (dB).
+WEAKER = {"x+x weaker": "x+x", "x-x weaker": "x-x"}
+PUMP_STEP = 0.2
 
 
 class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
@@ -50,6 +58,9 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
 
     First the common LO phase is scanned and a cosine fitted to find the squeezing angle; relative
     to it x_k + x_-k, p_k - p_-k (squeezed), x_k - x_-k and p_k + p_-k (antisqueezed) are measured.
+    The angle drifts with the laser, so two points beside it tell where it is by then. Two points
+    with weaker pump tell how far the laser's power noise moves the results; this is part of their
+    errors.
     """
 
     pair: int = integer(
@@ -58,6 +69,11 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
     scan_steps: int = integer(
         "Scan steps", 12, minimum=5, maximum=360, meaning="LO phases over half a turn"
     )
+
+    power_noise: float = number(
+        "Power noise", 0.2, unit="%", minimum=0, maximum=20,
+        meaning="rms power fluctuation of the laser, from its data sheet",
+    )  # fmt: skip
 
     DATA_COLUMNS = [
         "index", "kind", "angle i (rad)", "angle j (rad)", "squeezing angle (rad)",
@@ -70,13 +86,15 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
         Result("antisqueezing_x", "dB", "noise of x_k - x_-k above shot noise"),
         Result("antisqueezing_p", "dB", "noise of p_k + p_-k above shot noise"),
         Result("repeated", "", "traces measured again because the phase lock was lost"),
-        Result("squeezing_angle", "rad", "common LO phase of the least noise of x_k + x_-k"),
+        Result("squeezing_angle", "rad", "common LO phase of the least noise during the scan"),
     )
 
     def startup(self) -> None:
         self.open_bench(graph("single"))
         self._dark = 0.0
         self._scan: dict[float, float] = {}
+        self._flanks: dict[float, float] = {}
+        self._angle: float | None = None
         for row in self.rows:
             self._remember(row)
 
@@ -84,18 +102,26 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
         self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
-        """Dark noise, a scan of the common LO phase, then the four quadratures."""
+        """Dark noise, a scan of the common LO phase, four quadratures, two with weaker pump."""
         self.check_pumps(graph("single"))
         yield {"kind": "dark", "angle i (rad)": 0.0, "angle j (rad)": 0.0}
         for angle in (HALF_TURN * np.arange(self.scan_steps) / self.scan_steps).tolist():
             yield {"kind": "scan", "angle i (rad)": angle, "angle j (rad)": angle}
         for kind, (first, second) in QUADRATURES.items():
+            if kind in SENSITIVE:
+                for angle in FLANKS:
+                    yield {"kind": "flank", "angle i (rad)": angle, "angle j (rad)": angle}
+            yield {"kind": kind, "angle i (rad)": first, "angle j (rad)": second}
+        for kind, like in WEAKER.items():
+            first, second = QUADRATURES[like]
             yield {"kind": kind, "angle i (rad)": first, "angle j (rad)": second}
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        origin = 0.0
-        if point["kind"] in QUADRATURES:
-            origin = squeezing_angle(self._scan)[0]
+        origin = 0.0 if point["kind"] in ("dark", "scan") else self._origin()
+        weaker = 10 ** (-PUMP_STEP / 10) if point["kind"] in WEAKER else 1.0
+        self.pump_lines = [
+            (line, share * weaker, phase) for line, share, phase in graph("single").lines
+        ]
         if point["kind"] == "dark":
             row = power_columns(*self.read_dark()) | {"variance": 0.0, "lock rms (rad)": 0.0}
         else:
@@ -113,22 +139,46 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
         self._remember({**point, **row})
         return row
 
+    def _origin(self) -> float:
+        """The squeezing angle (rad) of the scan, corrected by all flanks since."""
+        if self._angle is None:
+            self._angle = squeezing_angle(self._scan)[0]
+        return self._angle
+
+    def _follow(self) -> None:
+        """Correct the squeezing angle by its flanks.
+
+        V = a - b cos(2 theta), theta from the angle, changes by -+2 b per rad at +-45 degrees.
+        """
+        (_, *swing), _ = fit_scan(np.array(list(self._scan)), np.array(list(self._scan.values())))
+        above, below = (self._flanks.pop(flank) for flank in FLANKS)
+        sine = (below - above) / (2.0 * math.hypot(*swing))
+        self._angle = self._origin() + 0.5 * math.asin(max(-1.0, min(1.0, sine)))
+
     def _remember(self, row: Mapping[str, Any]) -> None:
         if row["kind"] == "dark":
             self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
         elif row["kind"] == "scan":
             self._scan[row["angle i (rad)"]] = row["variance"]
+        elif row["kind"] == "flank":
+            self._flanks[row["angle i (rad)"]] = row["variance"]
+            if len(self._flanks) == len(FLANKS):
+                self._follow()
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Squeezing and antisqueezing in dB, dark noise subtracted, with standard errors."""
         variance, error, kinds = relative_noise(data)
         results: dict[str, Any] = {"repeated": repeated(data)}
+        level = dict(zip(kinds, to_db(variance), strict=True))
+        fluctuation = float(to_db(1.0 + data.parameters["power_noise"] / 100.0))
+        slope = {  # dB per dB of pump power
+            like: (level[like] - level[kind]) / PUMP_STEP for kind, like in WEAKER.items()
+        }
         for name, (kind, sign) in RESULTS.items():
             (row,) = np.flatnonzero(kinds == kind)
-            results[name] = (
-                sign * float(to_db(variance[row])),
-                float(db_error(variance[row], error[row])),
-            )
+            own = db_error(variance[row], error[row])
+            drift = slope["x+x" if sign < 0 else "x-x"] * fluctuation
+            results[name] = (sign * float(level[kind]), float(np.hypot(own, drift)))
         scan = kinds == "scan"
         angles = data["angle i (rad)"][scan].tolist()
         results["squeezing_angle"] = squeezing_angle(
@@ -145,7 +195,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
 def relative_noise(data: RunData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Variance over shot noise with error per row (dark rows: NaN), and the kinds of the rows."""
     kinds = np.asarray(data["kind"])
-    missing = [kind for kind in ("dark", "scan", *QUADRATURES) if kind not in kinds]
+    missing = [kind for kind in ("dark", "scan", *QUADRATURES, *WEAKER) if kind not in kinds]
     if missing:
         raise RequestError(f"this run lacks {', '.join(missing)}; resume it first")
     return (*noise_relative_to_shot(data), kinds)

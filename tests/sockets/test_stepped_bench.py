@@ -75,5 +75,5 @@ def test_squeezing_run(tmp_path):
         {"scan_steps": "5", "averages": "1"},
         seed=7,
     )
-    assert len(inside.rows) == 10
+    assert len(inside.rows) == 16
     assert measured(over_sockets) == measured(inside)
