@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from labctl import benchfile
 from labctl.cli import main
 from labctl.cli.parser import build_parser
+from labctl.run import runner
 from labctl.run.folder import RunFolder
+from labctl.run.request import Request
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,6 +64,35 @@ def test_the_columns_of_a_run_are_those_of_the_sweep():
     (trace,) = re.findall(r'trace\("(.+?)", 5\)', block)
     assert column in CovarianceSweep.DATA_COLUMNS
     assert trace in CovarianceSweep.TRACES
+
+
+@pytest.mark.parametrize(
+    ("procedure", "row", "names"),
+    [
+        ("squeezing-spectrum", "squeezing of x / p", ("squeezing_x", "squeezing_p")),
+        ("squeezing-spectrum", "the same, anti", ("antisqueezing_x", "antisqueezing_p")),
+        ("nullifiers", "60 modes in 1D: best", ("nullifier", "two_mode")),
+    ],
+)
+def test_the_numbers_are_those_of_the_default_seed(results, procedure, row, names):
+    (line,) = [line for line in README.splitlines() if row in line and f"`{procedure}`" in line]
+    ours = re.findall(r"([\d.]+) ± ([\d.]+)", line.split("|")[3])
+    for (value, error), name in zip(ours, names, strict=True):
+        found = results(procedure)[name]
+        assert f"{found['value']:.3f} ± {found['uncertainty']:.3f}" == f"{value} ± {error}"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Results of a procedure on the shipped bench, each measured once."""
+    runs_dir = tmp_path_factory.mktemp("runs")
+
+    @functools.cache
+    def measured(procedure):
+        outcome = runner.start(Request(procedure, bench="cluster-microcomb"), runs_dir)
+        return RunFolder.open(outcome.path).result
+
+    return measured
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
