@@ -190,9 +190,10 @@ def test_command_in_text_and_json(tmp_path: Path, capsys: Any) -> None:
     assert "cannot be read" in call(capsys, "analyse", "--matrix", str(tmp_path / "no.csv"))[2]
 
 
-def test_certificate_of_sixty_modes_is_fast() -> None:
+def test_certificate_of_sixty_modes_does_not_try_all_bipartitions() -> None:
     v = chain(60)
     certify_inseparability(v)
     began = time.process_time()
     assert certify_inseparability(v).holds
-    assert time.process_time() - began < 0.3  # 0.1 s on an idle machine
+    # 0.03 s on an idle machine; 2^59 of anything would not end at all.
+    assert time.process_time() - began < 5.0

@@ -109,7 +109,7 @@ def test_tcp_moves_bytes_without_delay(pair):
     assert ours.arrived() == b""
     started = time.perf_counter()
     assert ours.receive(0.02) == b""
-    assert 0.015 < time.perf_counter() - started < 2.0
+    assert 0.015 < time.perf_counter() - started < 20.0
 
 
 def test_tcp_sends_more_than_the_buffers_hold(pair):
