@@ -177,9 +177,11 @@ class Stretch:
 
     def _measure(self, control: Control) -> None:
         self.tell("opening", self)
-        if self._nothing_left():
+        left = self._points_left()
+        if left or not self._left_safe():
+            self._open_bench()
+        if not left:
             return
-        self._open_bench()
         self._clock = control.clock = self._bench.clock if self._bench else self._clock
         control.press = Press.YIELD
         self._wire_up(control)
@@ -198,11 +200,16 @@ class Stretch:
         finally:
             unhook()
 
-    def _nothing_left(self) -> bool:
-        """Whether an earlier stretch measured all points, so that only the analysis is missing."""
+    def _points_left(self) -> bool:
+        """Whether anything must be measured; an earlier stretch may only lack its analysis."""
         if self.number == 0 or not isinstance(self.procedure, LabProcedure):
-            return False
-        return self.folder.points_done >= set(range(self.procedure.count_points()))
+            return True
+        return not self.folder.points_done >= set(range(self.procedure.count_points()))
+
+    def _left_safe(self) -> bool:
+        """Whether the last stretch made the bench safe: it was not killed, and says so."""
+        stop = self.folder.stop_entry
+        return stop is not None and "NOT SAFE" not in str(stop.get("reason"))
 
     def _open_bench(self) -> None:
         if self.file is not None and self._given is None:

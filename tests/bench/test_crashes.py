@@ -388,8 +388,10 @@ def test_kill_9_at_every_step(bench_file, tmp_path):
         assert folder.status == ("finished" if place == "cache" else "interrupted")
         if place == "cache":
             assert len(rows) == 4
-        else:
-            require_resumable(path, rows)
+            continue
+        require_resumable(path, rows)
+        wire = [json.loads(s) for s in (path / "wire.jsonl").read_text("utf-8").splitlines()]
+        assert [e["s"] for e in wire if e.get("d") == ">"][-1] == "HEAT 0\n", place
 
 
 # Broken code
