@@ -166,11 +166,11 @@ def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False,
                   header_style="dim")  # fmt: skip
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):  # names stay whole: people search for them
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
-    console().print(table)
+    console(one_line_per_row=True).print(table)
     print()
 
 

@@ -158,6 +158,9 @@ def test_describe_and_list(capsys):
     for word in ("toybench:Watch", "toy.toml"):
         code, out, _ = call(capsys, "describe", word)
         assert (code, out.count("\n") > 5) == (0, True)
+    _, out, _ = call(capsys, "describe", "cluster-microcomb")  # into a pipe: one line, whole names
+    assert "laser_power_noise  0.002" in out
+    assert "drivers.spectrum_analyser:SpectrumAnalyser" in out
     _, out, _ = call(capsys, "list", "--json")
     assert set(json.loads(out)) == {"procedures", "benches", "drivers"}
     assert "covariance-sweep" in call(capsys, "list", "procedures")[1]
