@@ -11,6 +11,7 @@ import numpy as np
 from pymeasure.experiment import Procedure
 
 from labctl.errors import RequestError, nearest
+from labctl.live import Panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +72,7 @@ class LabProcedure(Procedure):  # type: ignore[misc]
     INSTRUMENTS: ClassVar[tuple[str, ...]] = ()
     TRACES: ClassVar[tuple[str, ...]] = ()  # array columns, stored outside the row
     RESULTS: ClassVar[tuple[Result, ...]] = ()
+    LIVE: ClassVar[tuple[Panel, ...]] = ()  # what to draw while the run goes on
     DATA_COLUMNS: ClassVar[list[str]] = ["index"]
 
     bench: Bench
@@ -123,6 +125,10 @@ class LabProcedure(Procedure):  # type: ignore[misc]
     def figures(self, data: RunData) -> dict[str, Figure]:
         """The figures of this measurement, the most important first."""
         return {}
+
+    def panels(self) -> tuple[Panel, ...]:
+        """What to draw while the run goes on; override it if that depends on parameters."""
+        return self.LIVE
 
     # What the framework provides
 

@@ -128,6 +128,7 @@ SUFFIXES = (".png", ".svg", ".pdf", ".html")
 
 
 def plot(arguments: Any) -> int:
+    from labctl.procedure import LabProcedure
     from labctl.run.request import rebuild
     from labctl.run.results import run_data
 
@@ -146,15 +147,24 @@ def plot(arguments: Any) -> int:
     matplotlib.use("agg")
     procedure, _ = rebuild(folder.start)
     draw = getattr(procedure, "figures", None)
+    data = run_data(procedure, folder)
     try:
-        figures = draw(run_data(procedure, folder)) if draw else {}
+        figures = draw(data) if draw else {}
     except KeyError as error:  # most figures show what the analysis has found
         if folder.result:
             raise
-        raise RequestError(
-            f"{folder.path}: {folder.status}, not analysed yet (no {error}); "
-            "finish it with labctl resume first"
-        ) from None
+        of = f" of {folder.start['points']}" if folder.start["points"] else ""
+        status = f"{folder.status}, {len(folder.rows)}{of} rows"
+        panels = procedure.panels() if isinstance(procedure, LabProcedure) else ()
+        if not panels:
+            raise RequestError(
+                f"{folder.path}: {status}, not analysed yet (no {error}); "
+                "finish it with labctl resume first"
+            ) from None
+        from labctl import live
+
+        title = f"{folder.path.name}: {status}, not analysed yet"
+        figures = {"so far": live.figure(panels, data.columns, title)}
     if not figures:
         raise RequestError(f"{folder.path}: {folder.start['procedure']} defines no figures")
     try:
