@@ -213,7 +213,24 @@ def _queue(command: Callable[..., argparse.ArgumentParser]) -> None:
         sub.set_defaults(call=_call(f"queueing:{name if name != 'list' else 'show'}"))
         return sub
 
-    add_request(verb("add", "Check a request and queue it."))
+    sub = verb("add", "Check a request and queue it.")
+    add_request(sub)
+    _policy(sub)
+    sub = verb("resume", "Queue the rest of an unfinished run, as the next item.")
+    _run_reference(sub)
+    _policy(sub)
+    sub = verb("edit", "Change what a waiting item runs, or when.")
+    sub.add_argument("item", type=int, metavar="ITEM")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
+        help="a parameter to change (repeatable)",
+    )  # fmt: skip
+    sub.add_argument("--title", metavar="T")
+    _policy(sub)
+    _runs_dir(sub)
+    sub = verb("duplicate", "Queue the same again, behind it.")
+    sub.add_argument("item", type=int, metavar="ITEM")
+    _runs_dir(sub)
     sub = verb("list", "What waits, runs and ran.")
     _runs_dir(sub)
     _json(sub)
@@ -224,11 +241,23 @@ def _queue(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub = verb("remove", "Take an item out of the queue.")
     sub.add_argument("item", type=int, metavar="ITEM")
     _runs_dir(sub)
+    _runs_dir(verb("halt", "Let the run that goes on now finish, and begin no other."))
     sub = verb("run", "Work the queue off, in this process.")
     sub.add_argument(
         "--stop-on-failure", action="store_true", help="leave the rest after a failure"
     )
     _runs_dir(sub)
+
+
+def _policy(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--at", metavar="TIME", help='not before: "22:30", "2026-11-21 08:00", or in "90 min"'
+    )
+    sub.add_argument(
+        "--on-failure", choices=["skip", "stop", "retry"],
+        help="go on (default), stop the queue, or resume the run; an abort is no failure",
+    )  # fmt: skip
+    sub.add_argument("--retries", type=int, metavar="N", help="how often at most (default: 1)")
 
 
 def _benches(command: Callable[..., argparse.ArgumentParser]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from labctl.cli import progress
-from labctl.cli.arguments import print_json, request, runs_dir
+from labctl.cli.arguments import assignments, print_json, request, runs_dir
 
 
 def _manager(arguments: Any) -> Any:
@@ -16,12 +16,67 @@ def _manager(arguments: Any) -> Any:
     return Manager(runs_dir(arguments))
 
 
+def _policy(arguments: Any, usual: Any = None) -> Any:
+    """When and how to run an item, as the options say; `usual` where they say nothing."""
+    from dataclasses import replace
+
+    from labctl.manager import Policy
+    from labctl.manager.delays import moment
+
+    changes: dict[str, Any] = {}
+    if arguments.at is not None:
+        changes["not_before"] = moment(arguments.at)
+    if arguments.on_failure is not None:
+        changes["on_failure"] = arguments.on_failure
+    if arguments.retries is not None:
+        changes["retries"] = arguments.retries
+    return replace(usual or Policy(), **changes)
+
+
 def add(arguments: Any) -> int:
-    print(f"queued as item {_manager(arguments).submit(request(arguments))}")
+    number = _manager(arguments).submit(request(arguments), _policy(arguments))
+    print(f"queued as item {number}")
+    return 0
+
+
+def edit(arguments: Any) -> int:
+    from dataclasses import replace
+
+    from labctl.run.request import Request
+
+    manager = _manager(arguments)
+    item = manager.find(arguments.item)
+    changed = None
+    if arguments.parameters or arguments.title is not None:
+        before = Request(**item.request)
+        values = {**before.parameters, **assignments(arguments.parameters, "--set")}
+        title = before.title if arguments.title is None else arguments.title
+        changed = replace(before, parameters=values, title=title)
+    manager.edit(arguments.item, changed, _policy(arguments, item.policy))
+    return 0
+
+
+def duplicate(arguments: Any) -> int:
+    print(f"queued as item {_manager(arguments).duplicate(arguments.item)}")
+    return 0
+
+
+def resume(arguments: Any) -> int:
+    from labctl.run.folder import find_run
+
+    path = find_run(arguments.run, runs_dir(arguments))
+    print(f"queued as item {_manager(arguments).submit_resume(path, _policy(arguments))}")
+    return 0
+
+
+def halt(arguments: Any) -> int:
+    _manager(arguments).halt()
     return 0
 
 
 def show(arguments: Any) -> int:
+    from labctl.manager.delays import describe
+
     items = _manager(arguments).items()
     if arguments.json:
         print_json([asdict(item) for item in items])
@@ -33,7 +88,7 @@ def show(arguments: Any) -> int:
         wanted = item.request
         values = " ".join(f"{name}={value}" for name, value in wanted["parameters"].items())
         words = [f"{item.number:4d}", f"{item.status:<11}", wanted["procedure"], wanted["bench"],
-                 wanted["mode"], wanted["title"]]  # fmt: skip
+                 wanted["mode"], wanted["title"], describe(item)]  # fmt: skip
         print("  ".join(word for word in (*words, values, item.reason) if word))
     return 0
 

@@ -1,0 +1,221 @@
+"""The queue as everybody sees it: look at it, add to it, change it, from any process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import RequestError, RunLocked
+from labctl.filelock import FileLock, is_locked
+from labctl.journal import Journal, append_shared
+from labctl.manager.items import Item, Policy, left_behind, policy_members, read
+
+if TYPE_CHECKING:
+    from labctl.run.request import Request
+
+FILE = "queue.jsonl"
+WORK = "work the queue off"
+
+log = logging.getLogger(__name__)
+
+
+class Queue:
+    """The journal `queue.jsonl` in the folder of runs; every process that opens it sees the same.
+
+    Nothing enters it that could not run as it is.
+    """
+
+    def __init__(self, runs_dir: Path) -> None:
+        self.runs_dir = runs_dir
+        self._path = runs_dir / FILE
+        self._named: set[str] = set()  # damaged places that were named already
+
+    # Looking
+
+    def items(self) -> list[Item]:
+        """All items: those that ran, then those that wait, in the order they will run."""
+        items = read(self._entries())
+        return items if self.worked_off() else [left_behind(item) for item in items]
+
+    def waiting(self) -> list[Item]:
+        return [item for item in self.items() if item.waits]
+
+    def worked_off(self) -> bool:
+        """Whether a process works this queue off now."""
+        return is_locked(self._lock_path(WORK))
+
+    def find(self, number: int) -> Item:
+        """The item with this number.
+
+        Raises:
+            RequestError: there is none.
+        """
+        for item in self.items():
+            if item.number == number:
+                return item
+        raise RequestError(f"the queue has no item {number}; see labctl queue list")
+
+    # Changing
+
+    def submit(self, request: Request, policy: Policy | None = None) -> int:
+        """Check a request and queue it; returns its number.
+
+        Raises:
+            RequestError: it could not run as it is; the queue is unchanged.
+        """
+        request = _runnable(request)
+        with self._changing():
+            return self._add(asdict(request), policy or Policy())
+
+    def submit_all(self, requests: list[Request], policy: Policy | None = None) -> list[int]:
+        """Check all requests, then queue them; none is queued if one is wrong."""
+        checked = [_runnable(request) for request in requests]
+        with self._changing():
+            return [self._add(asdict(request), policy or Policy()) for request in checked]
+
+    def submit_resume(self, path: Path, policy: Policy | None = None) -> int:
+        """Queue the rest of an unfinished run, as the next item; returns its number.
+
+        Raises:
+            RequestError: it is no run, finished, or goes on now; the queue is unchanged.
+        """
+        from labctl.run.folder import RunFolder
+
+        run = RunFolder.open(path)
+        status, start = run.status, run.start
+        if status in ("finished", "running", "paused"):
+            raise RequestError(f"{path}: is {status}; nothing to resume")
+        if start.get("points") is None:
+            raise RequestError(
+                f"{path}: a plain pymeasure procedure cannot be resumed; run it again"
+            )
+        request = {
+            "procedure": start["procedure"], "parameters": start["parameters"],
+            "bench": (start["bench"] or {}).get("path", ""), "mode": start["mode"] or None,
+            "world": start["world"], "seed": start["seed"], "title": start["title"],
+        }  # fmt: skip
+        with self._changing():
+            if any(i.run and Path(i.run) == path.resolve() and i.waits for i in self.items()):
+                raise RequestError(f"{path}: waits in the queue already")
+            number = self._add(request, policy or Policy(), run=str(path.resolve()))
+            self._append({"entry": "move", "item": number, "place": 1})
+        return number
+
+    def edit(
+        self, number: int, request: Request | None = None, policy: Policy | None = None
+    ) -> None:
+        """Change what a waiting item runs, or when.
+
+        Raises:
+            RequestError: it does not wait, or could not run like that; it is unchanged.
+        """
+        checked = asdict(_runnable(request)) if request is not None else None
+        with self._changing():
+            item = self._waiting_item(number)
+            if item.run and checked is not None:
+                raise RequestError(f"queue item {number} resumes {item.run}; add a new one instead")
+            self._append(
+                {
+                    "entry": "edit", "item": number, "request": checked or item.request,
+                    **policy_members(policy or item.policy),
+                }
+            )  # fmt: skip
+
+    def duplicate(self, number: int) -> int:
+        """Queue the same again, right behind an item that waits, else at the end."""
+        with self._changing():
+            item = self.find(number)
+            waiting = [other.number for other in self.waiting()]
+            copy = self._add(item.request, replace(item.policy, not_before=0.0))
+            if number in waiting:
+                self._append({"entry": "move", "item": copy, "place": waiting.index(number) + 2})
+        return copy
+
+    def move(self, number: int, place: int) -> None:
+        """Put a waiting item at `place` (1 is next)."""
+        if place < 1:
+            raise RequestError(f"place {place} must be 1 or more")
+        with self._changing():
+            self._waiting_item(number)
+            self._append({"entry": "move", "item": number, "place": place})
+
+    def remove(self, number: int) -> None:
+        """Take an item out that does not run."""
+        with self._changing():
+            if self.find(number).status == "running":
+                raise RequestError(f"queue item {number} runs now; abort its run instead")
+            self._append({"entry": "remove", "item": number})
+
+    def halt(self) -> None:
+        """Let the run that goes on now finish, and then begin no other."""
+        if not self.worked_off():
+            raise RequestError(f"{self.runs_dir}: nobody works this queue off")
+        self._append({"entry": "halt", "item": 0})
+
+    # Inside
+
+    def _waiting_item(self, number: int) -> Item:
+        if not (item := self.find(number)).waits:
+            raise RequestError(f"queue item {number} does not wait any more: {item.status}")
+        return item
+
+    def _add(self, request: dict[str, Any], policy: Policy, **members: Any) -> int:
+        number = 1 + max((int(entry["item"]) for entry in self._entries()), default=0)
+        self._append(
+            {
+                "entry": "add", "item": number, "request": request, **members,
+                **policy_members(policy),
+            }
+        )  # fmt: skip
+        return number
+
+    def _entries(self) -> list[dict[str, Any]]:
+        """The intact entries of the queue; what is damaged is named once."""
+        if not self._path.exists():
+            return []
+        entries, damage = Journal.read_all(self._path)
+        for place in map(str, damage):
+            if place not in self._named:
+                self._named.add(place)
+                log.warning("%s; queue what is missing again", place)
+        return entries
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        self.runs_dir.mkdir(parents=True, exist_ok=True)
+        append_shared(self._path, entry)
+
+    def _changing(self) -> AbstractContextManager[None]:
+        """Be the only one who looks at the queue and changes it."""
+        return self._alone("change the queue", patience=10.0)
+
+    @contextmanager
+    def _alone(self, purpose: str, patience: float) -> Iterator[None]:
+        """Be the only process that does `purpose`."""
+        self.runs_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._lock_path(purpose))
+        if not lock.acquire(patience=patience):
+            raise RunLocked(
+                f"{self.runs_dir}: {lock.holder()} is about to {purpose}; one at a time"
+            )
+        try:
+            lock.sign()
+            yield
+        finally:
+            lock.release()
+
+    def _lock_path(self, purpose: str) -> Path:
+        return self.runs_dir / f".{purpose.replace(' ', '-')}.lock"
+
+
+def _runnable(request: Request) -> Request:
+    """The request, if it can run wherever the queue is worked off."""
+    from labctl.run.request import check
+
+    check(request)
+    if Path(request.bench).is_file():  # whoever works the queue off may be elsewhere
+        request = replace(request, bench=str(Path(request.bench).resolve()))
+    return request
