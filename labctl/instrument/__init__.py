@@ -2,5 +2,6 @@
 
 from labctl.instrument.adopting import adopt
 from labctl.instrument.base import LabChannel, LabInstrument, dial
+from labctl.instrument.library import LibraryInstrument
 
-__all__ = ["LabChannel", "LabInstrument", "adopt", "dial"]
+__all__ = ["LabChannel", "LabInstrument", "LibraryInstrument", "adopt", "dial"]

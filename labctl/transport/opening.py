@@ -11,9 +11,12 @@ from labctl.clock import Clock
 from labctl.errors import RequestError, nearest
 from labctl.transport import Transport
 
-SCHEMES = ("tcp", "serial", "visa", "http")
+SCHEMES = ("tcp", "serial", "visa", "http", "lib")
 _VISA_SOCKET = re.compile(r"TCPIP\d*::([^:]+|\[.+\])::(\d+)::SOCKET", re.IGNORECASE)
-FORMS = "tcp://HOST:PORT, serial://PORT?baudrate=N, visa://RESOURCE or http://HOST[:PORT]"
+FORMS = (
+    "tcp://HOST:PORT, serial://PORT?baudrate=N, visa://RESOURCE, http://HOST[:PORT] "
+    "or lib://package.module:Class"
+)
 
 
 def open_transport(address: str, clock: Clock) -> Transport:
@@ -48,6 +51,11 @@ def _opener(address: str) -> Callable[[], Transport]:
         return partial(SerialTransport, port, dict(parse_qsl(query, keep_blank_values=True)))
     if scheme == "visa":
         return _visa_opener(address, rest)
+    if scheme == "lib":
+        from labctl.transport.calls import library_opener
+
+        target, _, query = rest.partition("?")
+        return library_opener(address, target, dict(parse_qsl(query, keep_blank_values=True)))
     raise RequestError(
         f"address {address!r} has the unknown scheme {scheme!r}{nearest(scheme, SCHEMES)}; "
         f"write {FORMS}"
