@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from labctl.live import Curve, HeatMap, Panel
 from labctl.parameters import choice
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.graphs import Graph, graph_of
@@ -14,7 +15,6 @@ from procedures.homodyne import (
     POWER_COLUMNS,
     TRACE_COLUMNS,
     ClusterMeasurement,
-    power_columns,
     squeezing_angle,
     to_db,
 )
@@ -26,6 +26,8 @@ X, P, XP = 0.0, math.pi / 2, math.pi / 4  # LO phases, rad
 ALONE = (("x", X), ("p", P), ("diagonal", XP))
 TOGETHER = (("x+x", X, X), ("p+p", P, P), ("x+p", X, P), ("p+x", P, X))
 PAIR_KINDS = frozenset(kind for kind, *_ in TOGETHER)
+#: Which element of the matrix a row completes (x, then p of the modes), and its value.
+ELEMENT_COLUMNS = ("element row", "element column", "covariance")
 #: LO phases of the scan that finds the squeezing angle of the first pair with each sum.
 SCAN_STEPS = 6
 
@@ -46,7 +48,7 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
 
     DATA_COLUMNS = [
         "index", "kind", "mode i", "mode j", "angle i (rad)", "angle j (rad)",
-        "variance", *POWER_COLUMNS,
+        *POWER_COLUMNS, *ELEMENT_COLUMNS,
     ]  # fmt: skip
     TRACES = TRACE_COLUMNS
     RESULTS = (
@@ -82,7 +84,6 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
     def startup(self) -> None:
         self.announce(settings(self.graph, self.selection))
         self.open_bench(self.graph)
-        self._dark = 0.0
         self._seen: dict[tuple[str, int, int], float] = {}
         self._scan: dict[int, dict[float, float]] = {}
         self._frame: dict[int, float] = {}  # LO phase (rad) that measures x of each mode
@@ -121,14 +122,14 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         if point["kind"] == "dark":
-            row = power_columns(*self.read_dark()) | {"variance": 0.0, "lock rms (rad)": 0.0}
+            row = self.dark_row()
         else:
             angles = self._lo_angles(point)
             reading = self.read_quadrature(
                 {point["mode i"]: angles["angle i (rad)"], point["mode j"]: angles["angle j (rad)"]}
             )
-            signal, shot = reading.signal.value - self._dark, reading.shot.value - self._dark
-            row = self.row(reading) | {"variance": signal / shot} | angles
+            row = self.row(reading) | angles
+            row |= self._element(point, row["variance"])
         self._remember({**point, **row})
         if point["kind"] == TOGETHER[-1][0] and row["variance"] > 0:
             self.show(f"({point['mode i']}, {point['mode j']})", to_db(row["variance"]), "dB")
@@ -156,6 +157,40 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
                 return target - self._frame[total - mode]
         return 0.0
 
+    def _element(self, point: Mapping[str, Any], variance: float) -> dict[str, Any]:
+        """The matrix element that a row completes, with the LO phases of the sweep.
+
+        For the live map only: the analysis fits all elements together and aligns the phases.
+        """
+        kind, i, j = point["kind"], point["mode i"], point["mode j"]
+        if kind == "scan":
+            return {}
+        modes = self.graph.modes
+        first, second = {"x": "xx", "p": "pp", "diagonal": "xp"}.get(kind, kind.replace("+", ""))
+        value = variance - 1.0
+        if kind in PAIR_KINDS:
+            value = variance - (self._seen[first, i, i] + self._seen[second, j, j]) / 2
+        elif kind == "diagonal":
+            value = variance - (self._seen["x", i, i] + self._seen["p", i, i]) / 2
+        place = [modes.index(k) + len(modes) * (q == "p") for k, q in ((i, first), (j, second))]
+        return dict(zip(ELEMENT_COLUMNS, (*place, value), strict=True))
+
+    def panels(self) -> tuple[Panel, ...]:
+        """The covariance matrix as far as it is measured, and the noise of single modes."""
+        labels = tuple(f"{quadrature} {mode}" for quadrature in "xp" for mode in self.graph.modes)
+        row, column, value = ELEMENT_COLUMNS
+        return (
+            HeatMap(
+                "Covariance matrix, vacuum subtracted", column, row, value, x_labels=labels,
+                y_labels=labels, symmetric=True, signed=True,
+                label="covariance minus vacuum (shot noise = 1)",
+            ),
+            Curve(
+                "Noise of single modes", "mode i", "variance", "variance error", by="kind",
+                only=tuple(kind for kind, _ in ALONE), decibel=True,
+            ),
+        )  # fmt: skip
+
     def _remember(self, row: Mapping[str, Any]) -> None:
         """Keep what later points need: dark noise, and the LO phases at which pairs are squeezed.
 
@@ -163,7 +198,7 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
         """
         kind, i, j = row["kind"], row["mode i"], row["mode j"]
         if kind == "dark":
-            self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
+            self.remember_dark(row)
             return
         if kind == "scan":
             scan = self._scan.setdefault(i + j, {})

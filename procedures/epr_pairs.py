@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import RequestError
+from labctl.live import Curve
 from labctl.parameters import integer
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.graphs import graph
@@ -18,7 +19,6 @@ from procedures.homodyne import (
     HomodyneMeasurement,
     db_error,
     noise_relative_to_shot,
-    power_columns,
     repeated,
     squeezing_angle,
     to_db,
@@ -48,7 +48,7 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
 
     DATA_COLUMNS = [
         "index", "kind", "pair", "angle i (rad)", "angle j (rad)", "squeezing angle (rad)",
-        "variance", *POWER_COLUMNS,
+        *POWER_COLUMNS,
     ]  # fmt: skip
     TRACES = TRACE_COLUMNS
     RESULTS = (
@@ -64,9 +64,13 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
         Result("antisqueezing_worst_pair", "", "its k"),
     )
 
+    LIVE = tuple(
+        Curve(title, "pair", "variance", "variance error", by="kind", only=kinds, decibel=True)
+        for title, kinds in (("Antisqueezing", ("x-x", "p+p")), ("Squeezing", ("x+x", "p-p")))
+    )
+
     def startup(self) -> None:
         self.open_bench(graph("single"))
-        self._dark = 0.0
         self._scan: dict[int, dict[float, float]] = {}
         for row in self.rows:
             self._remember(row)
@@ -92,7 +96,7 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         kind, pair, origin = point["kind"], point["pair"], 0.0
         if kind == "dark":
-            row = power_columns(*self.read_dark()) | {"variance": 0.0, "lock rms (rad)": 0.0}
+            row = self.dark_row()
         else:
             if kind in QUADRATURES:
                 origin = squeezing_angle(self._scan[pair])[0]
@@ -100,9 +104,6 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
                 {pair: point["angle i (rad)"] + origin, -pair: point["angle j (rad)"] + origin}
             )
             row = self.row(reading)
-            row["variance"] = (reading.signal.value - self._dark) / (
-                reading.shot.value - self._dark
-            )
             if kind in QUADRATURES and row["variance"] > 0:
                 self.show(f"{kind} of {pair}", to_db(row["variance"]), "dB")
         row["squeezing angle (rad)"] = origin
@@ -111,7 +112,7 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
 
     def _remember(self, row: Mapping[str, Any]) -> None:
         if row["kind"] == "dark":
-            self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
+            self.remember_dark(row)
         elif row["kind"] == "scan":
             self._scan.setdefault(row["pair"], {})[row["angle i (rad)"]] = row["variance"]
 

@@ -58,6 +58,7 @@ class HomodyneMeasurement:
     """Parameters and steps of a homodyne noise measurement; combine with `LabProcedure`."""
 
     bench: Bench
+    dark: tuple[float, float] = (0.0, 0.0)  # mean dark power (mW) and its error, once it is known
 
     INSTRUMENTS: ClassVar[tuple[str, ...]] = ("laser", "shaper", "lock", "analyser")
 
@@ -213,11 +214,27 @@ class HomodyneMeasurement:
         error = math.sqrt(sum(e * e for e in errors)) / len(errors)
         return Power(float(np.mean(values)), error, np.asarray(traces[-1]))
 
+    def dark_row(self) -> dict[str, Any]:
+        """Measure dark noise: the columns that every row has."""
+        row = power_columns(*self.read_dark())
+        return row | {"variance": 0.0, "variance error": 0.0, "lock rms (rad)": 0.0}
+
     def row(self, reading: Reading) -> dict[str, Any]:
-        """The columns that every quadrature has."""
-        return power_columns(reading.signal, reading.shot, reading.tries) | {
-            "lock rms (rad)": float(reading.lock_rms)
+        """The columns that every row has, of a quadrature."""
+        signal, shot = reading.signal, reading.shot
+        variance, error = noise_over_shot(
+            signal.value, signal.error, shot.value, shot.error, *self.dark
+        )
+        return power_columns(signal, shot, reading.tries) | {
+            "variance": variance,
+            "variance error": float(error),
+            "lock rms (rad)": float(reading.lock_rms),
         }
+
+    def remember_dark(self, row: Mapping[str, Any]) -> None:
+        """Take the dark noise from a row of that kind."""
+        powers = (row["signal (mW)"] + row["shot (mW)"]) / 2
+        self.dark = powers, math.hypot(row["signal error (mW)"], row["shot error (mW)"]) / 2
 
 
 class ClusterMeasurement(HomodyneMeasurement):
@@ -249,6 +266,8 @@ class ClusterMeasurement(HomodyneMeasurement):
 
 #: Columns that `HomodyneMeasurement.row` fills.
 POWER_COLUMNS = [
+    "variance",
+    "variance error",
     "signal (mW)",
     "signal error (mW)",
     "shot (mW)",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import RequestError
+from labctl.live import Curve
 from labctl.parameters import integer
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.covariance_analysis import selection_bias
@@ -20,7 +21,6 @@ from procedures.homodyne import (
     ClusterMeasurement,
     db_error,
     noise_relative_to_shot,
-    power_columns,
     repeated,
     squeezing_angle,
     to_db,
@@ -49,7 +49,7 @@ class Nullifiers(ClusterMeasurement, LabProcedure):
     )  # fmt: skip
 
     DATA_COLUMNS = [
-        "index", "kind", "mode i", "mode j", "angle i (rad)", "angle j (rad)", "variance",
+        "index", "kind", "mode i", "mode j", "angle i (rad)", "angle j (rad)",
         *POWER_COLUMNS,
     ]  # fmt: skip
     TRACES = TRACE_COLUMNS
@@ -63,10 +63,16 @@ class Nullifiers(ClusterMeasurement, LabProcedure):
         Result("two_mode_bias", "dB", "what choosing the best of noisy values adds; taken off"),
     )
 
+    LIVE = (
+        Curve(
+            "Nullifiers and pairs", "mode i", "variance", "variance error", by="kind",
+            only=("nullifier", "pair"), decibel=True,
+        ),
+    )  # fmt: skip
+
     def startup(self) -> None:
         self.announce(self.count_points())
         self.open_bench(self.graph)
-        self._dark = 0.0
         self._alone: dict[int, float] = {}  # shot noise (mW) of each line
         self._scan: dict[tuple[int, int], dict[float, float]] = {}
         self._angles: dict[int, float] = {}  # LO phase (rad) that measures x of each mode
@@ -97,15 +103,14 @@ class Nullifiers(ClusterMeasurement, LabProcedure):
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         kind, i, j = point["kind"], point["mode i"], point["mode j"]
         if kind == "dark":
-            row = power_columns(*self.read_dark()) | {"variance": 0.0, "lock rms (rad)": 0.0}
+            row = self.dark_row()
         else:
             lo, wanted = self._oscillator(point)
             reading = self.read_quadrature(lo, self._weights(wanted))
-            signal, shot = reading.signal.value - self._dark, reading.shot.value - self._dark
-            row = self.row(reading) | {"variance": signal / shot}
+            row = self.row(reading)
             row |= {"angle i (rad)": lo[i], "angle j (rad)": lo[j] if j else 0.0}
-            if kind == "nullifier" and signal > 0:
-                self.show(f"nullifier {i}", to_db(signal / shot), "dB")
+            if kind == "nullifier" and row["variance"] > 0:
+                self.show(f"nullifier {i}", to_db(row["variance"]), "dB")
         self._remember({**point, **row})
         return row
 
@@ -133,9 +138,9 @@ class Nullifiers(ClusterMeasurement, LabProcedure):
     def _remember(self, row: Mapping[str, Any]) -> None:
         kind, i, j = row["kind"], row["mode i"], row["mode j"]
         if kind == "dark":
-            self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
+            self.remember_dark(row)
         elif kind == "line":
-            self._alone[i] = row["shot (mW)"] - self._dark
+            self._alone[i] = row["shot (mW)"] - self.dark[0]
         elif kind == "scan":
             self._scan.setdefault((i, j), {})[row["angle i (rad)"]] = row["variance"]
 

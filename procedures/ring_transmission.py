@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import RequestError
+from labctl.live import Curve
 from labctl.parameters import choice, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 
@@ -79,6 +80,8 @@ class RingTransmission(LabProcedure):
         Result("extraction", "", "part of the loaded loss that goes to the taper"),
         Result("dispersion", "kHz", "change of the mode spacing from one mode to the next"),
     )
+
+    LIVE = (Curve("Resonance of each line", "time (s)", "dip (MHz)", by="line"),)
 
     bench: Bench
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import RequestError
+from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.graphs import graph
@@ -19,7 +20,6 @@ from procedures.homodyne import (
     db_error,
     fit_scan,
     noise_relative_to_shot,
-    power_columns,
     repeated,
     squeezing_angle,
     to_db,
@@ -77,7 +77,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
 
     DATA_COLUMNS = [
         "index", "kind", "angle i (rad)", "angle j (rad)", "squeezing angle (rad)",
-        "variance", *POWER_COLUMNS,
+        *POWER_COLUMNS,
     ]  # fmt: skip
     TRACES = TRACE_COLUMNS
     RESULTS = (
@@ -89,9 +89,19 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
         Result("squeezing_angle", "rad", "common LO phase of the least noise during the scan"),
     )
 
+    LIVE = (
+        Curve(
+            "Noise while the LO phase is scanned", "angle i (rad)", "variance", "variance error",
+            by="kind", only=("scan",), decibel=True,
+        ),
+        Curve(
+            "Quadratures", "index", "variance", "variance error", by="kind",
+            only=tuple(QUADRATURES), decibel=True,
+        ),
+    )  # fmt: skip
+
     def startup(self) -> None:
         self.open_bench(graph("single"))
-        self._dark = 0.0
         self._scan: dict[float, float] = {}
         self._flanks: dict[float, float] = {}
         self._angle: float | None = None
@@ -123,7 +133,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
             (line, share * weaker, phase) for line, share, phase in graph("single").lines
         ]
         if point["kind"] == "dark":
-            row = power_columns(*self.read_dark()) | {"variance": 0.0, "lock rms (rad)": 0.0}
+            row = self.dark_row()
         else:
             reading = self.read_quadrature(
                 {
@@ -132,9 +142,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
                 }
             )
             row = self.row(reading)
-            signal, shot = reading.signal.value - self._dark, reading.shot.value - self._dark
-            row["variance"] = signal / shot
-            self.show(point["kind"], to_db(signal / shot), "dB")
+            self.show(point["kind"], to_db(row["variance"]), "dB")
         row["squeezing angle (rad)"] = origin
         self._remember({**point, **row})
         return row
@@ -157,7 +165,7 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
 
     def _remember(self, row: Mapping[str, Any]) -> None:
         if row["kind"] == "dark":
-            self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
+            self.remember_dark(row)
         elif row["kind"] == "scan":
             self._scan[row["angle i (rad)"]] = row["variance"]
         elif row["kind"] == "flank":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import RequestError
+from labctl.live import Curve
 from labctl.parameters import integer
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.graphs import GAMMA, Graph, graph
@@ -18,7 +19,6 @@ from procedures.homodyne import (
     TRACE_COLUMNS,
     ClusterMeasurement,
     noise_relative_to_shot,
-    power_columns,
     repeated,
 )
 
@@ -55,7 +55,7 @@ class ZeroCheck(ClusterMeasurement, LabProcedure):
 
     DATA_COLUMNS = [
         "index", "kind", "element", "mode i", "mode j", "angle i (rad)", "angle j (rad)",
-        "variance", *POWER_COLUMNS,
+        *POWER_COLUMNS,
     ]  # fmt: skip
     TRACES = TRACE_COLUMNS
     RESULTS = (
@@ -74,10 +74,16 @@ class ZeroCheck(ClusterMeasurement, LabProcedure):
         """The graph whose sweep is checked."""
         return graph(self.topology)
 
+    LIVE = (
+        Curve(
+            "Sums and differences: equal where the covariance is zero", "index", "variance",
+            "variance error", by="kind", only=("sum", "difference"), decibel=True,
+        ),
+    )  # fmt: skip
+
     def startup(self) -> None:
         self.announce(self.count_points())
         self.open_bench(self.graph)
-        self._dark = 0.0
         for row in self.rows:
             self._remember(row)
 
@@ -95,7 +101,7 @@ class ZeroCheck(ClusterMeasurement, LabProcedure):
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         if point["kind"] == "dark":
-            row = power_columns(*self.read_dark()) | {"variance": 0.0, "lock rms (rad)": 0.0}
+            row = self.dark_row()
         else:
             reading = self.read_quadrature(
                 {
@@ -104,15 +110,12 @@ class ZeroCheck(ClusterMeasurement, LabProcedure):
                 }
             )
             row = self.row(reading)
-            row["variance"] = (reading.signal.value - self._dark) / (
-                reading.shot.value - self._dark
-            )
         self._remember({**point, **row})
         return row
 
     def _remember(self, row: Mapping[str, Any]) -> None:
         if row["kind"] == "dark":
-            self._dark = (row["signal (mW)"] + row["shot (mW)"]) / 2
+            self.remember_dark(row)
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Covariances with errors, the worst in sigmas, and what chance alone would make it."""

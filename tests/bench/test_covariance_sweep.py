@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from labctl.bench import Bench, find_bench
+from labctl.cli import main
 from labctl.errors import InstrumentError, RequestError
 from labctl.procedure import RunData
 from labctl.run import run
@@ -264,3 +265,34 @@ def test_a_lock_that_never_holds_ends_the_run() -> None:
     measurement = unlocked_measurement(TRIES)
     with pytest.raises(InstrumentError, match=r"^lock: .* check its bandwidth"):
         measurement.read_quadrature({6: 0.0})
+
+
+def test_the_live_map_grows_row_by_row(sweep: Any) -> None:
+    """What a window shows while the sweep goes on, against what the analysis finds in the end."""
+    heat_map, noise = sweep.procedure.panels()
+    size = 2 * len(graph(sweep.topology).modes)
+    known = []
+    for rows in (0, 10, 100, len(sweep.data)):
+        _, _, values = heat_map.grid({n: v[:rows] for n, v in sweep.data.columns.items()})
+        assert values.shape == (size, size)
+        known.append(int(np.isfinite(values).sum()))
+    assert known[0] == known[1] == 0
+    assert 0 < known[2] < known[3] == np.isfinite(sweep.data.derived["covariance_error"]).sum()
+    final = sweep.data.derived["covariance"] - np.eye(size)
+    there = np.isfinite(values)
+    # Phases turned by the alignment mix x and p of modes a little; both see the same light.
+    assert np.abs(np.diag(values) - np.diag(final)).max() < 0.02
+    assert np.linalg.norm(values[there]) == pytest.approx(np.linalg.norm(final[there]), rel=0.02)
+    assert set(noise.series(sweep.data.columns)) == {"x", "p", "diagonal"}
+
+
+def test_a_sweep_that_is_not_finished_is_plotted_as_far_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench.open(find_bench("cluster-microcomb"), "sim", seed=5)
+    run(CovarianceSweep(topology="single", sweep_time=1.0), bench, tmp_path, stop_after=20)
+    bench.close()
+    (path,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert main(["plot", str(path), "-o", str(tmp_path / "live.svg")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "live.svg")
+    assert (tmp_path / "live.svg").stat().st_size > 5000

@@ -114,7 +114,7 @@ def test_errors_contain_what_the_power_of_the_laser_does(
 def test_the_angle_is_followed_while_it_drifts() -> None:
     """Variances of a pair whose squeezing angle moves by 0.06 rad after the scan."""
     procedure = SqueezingSpectrum()
-    procedure._dark, procedure._scan, procedure._flanks, procedure._angle = 0.0, {}, {}, None
+    procedure._scan, procedure._flanks, procedure._angle = {}, {}, None
 
     def seen(kind: str, theta: float, angle: float, offset: float) -> None:
         variance = 5.6 - 5.1 * np.cos(2 * (theta - angle))
