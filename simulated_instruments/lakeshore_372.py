@@ -44,6 +44,8 @@ class SimLakeShore372(ScpiInstrument):
         self.model.advance(world.now)
         #: Per channel: enabled, dwell (s), pause (s), curve, coefficient.
         self._inputs = {n: [int(n in self.model.stages), 10, 3, 21, 1] for n in CHANNELS}
+        #: Per channel: voltage or current, excitation (20 uV), autorange, range (20 kohm), shunt, unit.
+        self._types = {n: [0, 3, 1, 15, 0, 1] for n in CHANNELS}
         self._scanned = (min(self.model.stages), True, world.now)  # channel, autoscan, since
         self._last = dict.fromkeys(CHANNELS, world.now)  # s, last look while it was scanned
         #: Per output: mode, input, on after power-up, polarity, filter, delay.
@@ -147,9 +149,20 @@ class SimLakeShore372(ScpiInstrument):
 
     @scpi("INTYPE?")
     def _type(self, channel: str) -> str:
-        """Voltage excitation of 20 uV, autorange, 20 kohm, source not shunted, in kelvin."""
-        self._channel(channel)
-        return "0,03,1,15,0,1"
+        mode, excitation, automatic, span, shunted, unit = self._types[self._channel(channel)]
+        return f"{mode},{excitation:02d},{automatic},{span:02d},{shunted},{unit}"
+
+    @scpi("INTYPE")
+    def _set_type(
+        self, channel: str, mode: str, excitation: str, automatic: str, span: str, shunted: str,
+        unit: str,
+    ) -> None:  # fmt: skip
+        texts = (mode, excitation, automatic, span, shunted, unit)
+        values = [int(number(text)) for text in texts]
+        most = (1, 22, 2, 22, 1, 1)  # set points in ohm (unit 2) are not simulated
+        if any(not 0 <= value <= limit for value, limit in zip(values, most, strict=True)):
+            raise ScpiError(-222)
+        self._types[self._channel(channel)] = values
 
     @scpi("INNAME?")
     def _name(self, channel: str) -> str:
