@@ -1,0 +1,65 @@
+"""A driver alone, against bytes out of a manual; and a driver in front of its simulator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labctl.adapter import ByteAdapter
+from labctl.clock import VirtualClock
+from labctl.transport.link import Link
+from simulated_instruments.faults import FaultPlan, wrap
+from simulated_instruments.world import World
+
+
+class Script:
+    """A transport that expects exact bytes and gives prepared answers."""
+
+    def __init__(self, *exchanges: tuple[bytes, bytes]) -> None:
+        self.exchanges = list(exchanges)
+        self.waiting = b""
+
+    def send(self, data: bytes) -> None:
+        assert self.exchanges, f"nothing more was expected, but {data!r} was sent"
+        expected, reply = self.exchanges.pop(0)
+        assert data == expected
+        self.waiting += reply
+
+    def receive(self, timeout: float) -> bytes:
+        data, self.waiting = self.waiting, b""
+        return data
+
+    def close(self) -> None:
+        pass
+
+
+def scripted(driver: type, *exchanges: tuple[bytes, bytes], **settings: Any) -> tuple[Any, Script]:
+    """A driver that must say exactly this; the script is empty when it has said all."""
+    script = Script(*exchanges)
+    adapter = ByteAdapter(
+        lambda: script, VirtualClock(), name="it", framing=driver.FRAMING, address="tcp://it:1"
+    )
+    return driver(adapter, name="it", **settings), script
+
+
+def in_front_of(
+    simulator: Any, driver: type, faults: FaultPlan | None = None, **settings: Any
+) -> Any:
+    """A driver in virtual time; `driver.clock` is the bench's."""
+    clock = VirtualClock(simulator.world.now)
+
+    def link() -> Link:
+        endpoint = simulator.connect()
+        return Link(wrap(endpoint, faults) if faults else endpoint, clock)
+
+    adapter = ByteAdapter(
+        link, clock, name=simulator.name, framing=driver.FRAMING, address="tcp://it:1"
+    )
+    return driver(adapter, name=simulator.name, **settings)
+
+
+def simulated(
+    simulator: type, driver: type, faults: FaultPlan | None = None, **settings: Any
+) -> tuple[Any, Any]:
+    """A driver and the simulator behind it, in a world of their own."""
+    built = simulator(World(1), "it")
+    return in_front_of(built, driver, faults, **settings), built
