@@ -216,6 +216,24 @@ class ArrayReader:
         return self._map.slice(citation.start, citation.end - citation.start)
 
 
+def joined(
+    batches: Iterable[Mapping[str, NDArray[Any]]], fields: Mapping[str, str]
+) -> dict[str, NDArray[Any]]:
+    """Return batches of columns as one; a single batch is not copied.
+
+    Args:
+        batches: columns by name.
+        fields: name and dtype name of each column.
+    """
+    parts = list(batches)
+    if len(parts) == 1:
+        return dict(parts[0])
+    return {
+        name: np.concatenate([np.empty(0, kind), *(part[name] for part in parts)])
+        for name, kind in fields.items()
+    }
+
+
 def kind_of(array: NDArray[Any], where: str) -> str:
     """Return the dtype name under which an array is stored.
 

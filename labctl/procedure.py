@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pymeasure.experiment import Procedure
 
+from labctl.arrays import joined
 from labctl.errors import RequestError, nearest
 from labctl.live import Panel
 
@@ -43,6 +44,8 @@ class RunData:
     results: Mapping[str, tuple[Any, float | None, str]] = field(default_factory=dict)
     derived: Mapping[str, np.ndarray] = field(default_factory=dict)
     read_trace: Callable[[str, int], np.ndarray] | None = None
+    tag_fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    read_tags: Callable[[str, int | None], Iterator[dict[str, np.ndarray]]] | None = None
 
     def __getitem__(self, column: str) -> np.ndarray:
         """One value per row of `column`, in the order in which rows were recorded."""
@@ -60,6 +63,22 @@ class RunData:
         if self.read_trace is None:
             raise RequestError(f"this run has no traces, {column!r} was asked for")
         return self.read_trace(column, row)
+
+    @property
+    def tag_names(self) -> list[str]:
+        """Names of the streams of time tags."""
+        return list(self.tag_fields)
+
+    def tag_batches(self, name: str, row: int | None = None) -> Iterator[dict[str, np.ndarray]]:
+        """The tags that row number `row` recorded, or all, commit by commit: columns by name."""
+        if self.read_tags is None or name not in self.tag_fields:
+            hint = nearest(name, self.tag_fields)
+            raise RequestError(f"this run has no time tags {name!r}{hint}")
+        return self.read_tags(name, row)
+
+    def tags(self, name: str, row: int | None = None) -> dict[str, np.ndarray]:
+        """The tags that row number `row` recorded, or all, in one piece: columns by name."""
+        return joined(self.tag_batches(name, row), self.tag_fields[name])
 
 
 class LabProcedure(Procedure):  # type: ignore[misc]
@@ -159,6 +178,13 @@ class LabProcedure(Procedure):  # type: ignore[misc]
         """Put a remark into the run's journal."""
         self.emit("note", text)
 
+    def record_tags(self, name: str, columns: Mapping[str, np.ndarray]) -> None:
+        """Commit time tags to the stream `name`: columns of one length, the same in each call.
+
+        They belong to the row that is recorded next, and are safe when this returns.
+        """
+        self.emit("tags", (name, columns))
+
     def show(self, name: str, value: float, unit: str = "") -> None:
         """Show a key figure to whoever watches the run; it is not recorded."""
         self.emit("show", (name, value, unit))
@@ -167,8 +193,8 @@ class LabProcedure(Procedure):  # type: ignore[misc]
 def standalone(cls: type[LabProcedure], bench: str, mode: str | None = None) -> type[LabProcedure]:
     """`cls` as a plain pymeasure procedure that opens its bench itself.
 
-    For pymeasure's own windows and workers, which know no bench. Array columns, for which their
-    files have no place, are left out.
+    For pymeasure's own windows and workers, which know no bench. Array columns and time tags, for
+    which their files have no place, are left out.
     """
     from labctl.bench import Bench
 
@@ -182,7 +208,8 @@ def standalone(cls: type[LabProcedure], bench: str, mode: str | None = None) -> 
             def emit(topic: str, record: Any) -> None:
                 if topic == "results":
                     record = {name: record.get(name) for name in self.DATA_COLUMNS}
-                publish(topic, record)
+                if topic != "tags":
+                    publish(topic, record)
 
             self.emit = emit
             super().startup()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from labctl.jsonline import decode, encode
 from labctl.run.columns import arrow_type, kind_of, to_arrow
 from labctl.run.rows import CachedRows, JournalRows
 
-FORMAT = 1
+FORMAT = 2
 #: Up to this size the whole journal is summed at each opening; beyond, only if its time changed.
 _SUM_ALWAYS = 1 << 24
 _PIECE = 1 << 20
@@ -52,9 +53,10 @@ def write(
     kinds = {name: kind_of(rows.values(name)) for name in rows.names()}
     columns = [pa.array(rows.times())]
     columns += [to_arrow(rows.values(name), kind) for name, (kind, _) in kinds.items()]
-    if rows.cited:
-        columns.append(to_arrow([rows.cited.get(i) for i in range(rows.count())], "json"))
-    batch = pa.RecordBatch.from_arrays(columns, schema=_schema(kinds, len(columns)))
+    cites = {what: by_row for what, by_row in _cited(rows).items() if by_row}
+    for by_row in cites.values():
+        columns.append(to_arrow([by_row.get(i) for i in range(rows.count())], "json"))
+    batch = pa.RecordBatch.from_arrays(columns, schema=_schema(kinds, cites))
     body = memoryview(batch.serialize())
     note = encode(
         {
@@ -63,7 +65,7 @@ def write(
             "modified": stat.st_mtime_ns,
             "sum": _sum(folder / "run.jsonl", stat.st_size),
             "kinds": kinds,
-            "columns": len(columns),
+            "cites": list(cites),
             "events": events,
             "rows_before": rows_before,
             "damage": [str(damage) for damage in rows.follower.damage],
@@ -106,13 +108,13 @@ def read(folder: Path) -> Cache | None:
         if len(body) != size or crc32(body) != crc:
             return None
         kinds = {name: (kind, absent) for name, (kind, absent) in note["kinds"].items()}
-        schema = _schema(kinds, note["columns"])
+        schema = _schema(kinds, note["cites"])
         batch = pa.ipc.read_record_batch(pa.ipc.read_message(body), schema)
         batch.validate()
     except (OSError, ValueError, KeyError, TypeError, IndexError, pa.ArrowException):
         return None
     return Cache(
-        CachedRows(batch, kinds),
+        CachedRows(batch, kinds, note["cites"]),
         note["events"],
         note["rows_before"],
         note["damage"],
@@ -120,7 +122,11 @@ def read(folder: Path) -> Cache | None:
     )
 
 
-def _schema(kinds: dict[str, tuple[str, bool]], columns: int) -> Any:
+def _cited(rows: JournalRows) -> dict[str, dict[int, dict[str, Any]]]:
+    return {"arrays": rows.cited, "tags": rows.tagged}
+
+
+def _schema(kinds: dict[str, tuple[str, bool]], cites: Iterable[str]) -> Any:
     import pyarrow as pa
 
     fields = [pa.field("t (s)", pa.float64())]
@@ -128,8 +134,7 @@ def _schema(kinds: dict[str, tuple[str, bool]], columns: int) -> Any:
         pa.field(name, arrow_type(kind), metadata={"kind": kind})
         for name, (kind, _) in kinds.items()
     ]
-    if columns > len(fields):
-        fields.append(pa.field("arrays", arrow_type("json"), metadata={"kind": "json"}))
+    fields += [pa.field(what, arrow_type("json"), metadata={"kind": "json"}) for what in cites]
     return pa.schema(fields)
 
 

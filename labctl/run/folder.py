@@ -1,8 +1,8 @@
 """The run folder: what one measurement leaves on disk, and the only way to write or read it.
 
-`run.jsonl` is the truth: a journal of `start`, `opened` (one per stretch), `row`, `note`,
-`paused`, `resumed`, `derived`, `results` and `stop`. Rows cite their arrays in `arrays/`;
-`rows.arrow` is a cache. One process writes at a time, held by a lock.
+`run.jsonl` is the truth: a journal of `start`, `opened` (one per stretch), `row`, `tags`, `note`,
+`paused`, `resumed`, `derived`, `results` and `stop`. Rows cite their arrays in `arrays/` and their
+time tags in `tags/`; `rows.arrow` is a cache. One process writes at a time, held by a lock.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from labctl.journal import Journal
 from labctl.run import traces
 from labctl.run.locate import default_runs_dir, find_run, new_folder
 from labctl.run.reading import RunReader
+from labctl.run.tags import TagWriter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class RunFolder(RunReader):
         self._lock = lock
         self._journal = Journal(self._file, durable_every=durable_every) if lock else None
         self._trace_writer = traces.TraceWriter(path)
+        self._tag_writer = TagWriter(path)
 
     @property
     def writing(self) -> bool:
@@ -102,6 +104,7 @@ class RunFolder(RunReader):
         try:
             source = run.source()
             run._trace_writer.mend(source.citations(i) for i in range(source.count()))
+            run._tag_writer.mend(e for e in run.events if e["entry"] == "tags")
         except BaseException:
             run.close()
             raise
@@ -134,14 +137,40 @@ class RunFolder(RunReader):
         journal = self._journal
         if journal is None:
             raise self._read_only()
-        if journal.append_plain({"entry": "row", "t": t, "row": row}):
-            return
-        if not any(isinstance(value, np.ndarray) and value.ndim for value in row.values()):
-            journal.append({"entry": "row", "t": t, "row": row})
-            return
-        with self._trace_writer.all_or_nothing(journal):
-            rest, cited = self._trace_writer.append(row, sync=journal.sync_due())
-            journal.append({"entry": "row", "t": t, "row": rest, "arrays": cited})
+        entry = {"entry": "row", "t": t, "row": row}
+        if cited := self._tag_writer.for_next_row:
+            entry["tags"] = cited
+        if not journal.append_plain(entry):
+            if any(isinstance(value, np.ndarray) and value.ndim for value in row.values()):
+                with traces.all_or_nothing(self._trace_writer.streams, journal):
+                    entry["row"], entry["arrays"] = self._trace_writer.append(
+                        row, sync=journal.sync_due()
+                    )
+                    journal.append(entry)
+            else:
+                journal.append(entry)
+        if cited:
+            self._tag_writer.for_next_row = {}
+
+    def record_tags(self, name: str, columns: Mapping[str, NDArray[Any]], t: float) -> None:
+        """Commit one batch of time tags recorded at `t` seconds of the bench clock.
+
+        Args:
+            name: of the stream, such as "alice".
+            columns: by name, all equally long; the same in all batches of the stream.
+            t: bench-clock time in s.
+
+        Raises:
+            StorageError: the disk is full or broken, or the columns are not as before. Nothing of
+                the batch is left behind then, and the run can go on once the cause is gone.
+        """
+        journal, writer = self._journal, self._tag_writer
+        if journal is None:
+            raise self._read_only()
+        with traces.all_or_nothing(writer.streams, journal):
+            entry = writer.append(name, columns, sync=journal.sync_due())
+            journal.append({"entry": "tags", "t": t, **entry})
+        writer.recorded(entry)
 
     def record(self, kind: str, members: Mapping[str, Any], *, durable: bool = False) -> None:
         """Append any entry other than a row; the wall-clock time is added to it."""
@@ -183,6 +212,7 @@ class RunFolder(RunReader):
         if status not in STATUSES:
             raise ValueError(f"a run stops with one of {', '.join(STATUSES)}, not {status!r}")
         self._trace_writer.sync()
+        self._tag_writer.sync()
         self.record("stop", {"status": status, "reason": reason}, durable=True)
 
     def close(self) -> None:
@@ -196,6 +226,7 @@ class RunFolder(RunReader):
         finally:
             self._journal = None
             self._trace_writer.close()
+            self._tag_writer.close()
             if self._lock is not None:
                 self._lock.release()
 

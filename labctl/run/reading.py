@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labctl.arrays import joined
 from labctl.errors import RequestError, StorageError
 from labctl.filelock import is_locked
 from labctl.journal import Follower
 from labctl.run import cache, traces
 from labctl.run.locate import folder_number
 from labctl.run.rows import ROW_START, JournalRows, Rows, RowSource
+from labctl.run.tags import TagReader, Tags
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +34,7 @@ class RunReader:
         self.path = path
         self._file = path / "run.jsonl"
         self._traces = traces.TraceReader(path)
+        self._tag_reader = TagReader(path)
         self._from_journal = JournalRows(self._file)
         self._cache: cache.Cache | None = None
         self._begin_events()
@@ -168,6 +171,64 @@ class RunReader:
         source = self.source()
         return list(dict.fromkeys(n for i in range(source.count()) for n in source.citations(i)))
 
+    @property
+    def tag_names(self) -> list[str]:
+        """Names of the streams of time tags."""
+        return self._tags().names
+
+    def tag_fields(self, name: str) -> dict[str, str]:
+        """Return name and dtype name of each column of the tags `name`.
+
+        Raises:
+            RequestError: there are no such tags.
+        """
+        return self._tags().fields(name)
+
+    def tag_counts(self) -> dict[str, int]:
+        """Return how many tags `tags` would return, by name; reads none of them."""
+        source = self.source()  # before the events: a row comes after what it cites
+        reader = self._tags()
+        return {
+            name: sum(entry["cited"]["length"] for entry in reader.entries(name, source))
+            for name in reader.names
+        }
+
+    def tag_batches(self, name: str, row: int | None = None) -> Iterator[Tags]:
+        """Yield the columns of each commit: of one row, or of all and the point under way.
+
+        Raises:
+            RequestError: there are no such tags.
+            StorageError: a batch is damaged.
+        """
+        for entry in self.tag_entries(name, row):
+            yield self.tag_batch(entry)
+
+    def tag_entries(self, name: str, row: int | None = None) -> list[Mapping[str, Any]]:
+        """Return what the journal says of each commit that `tag_batches` yields."""
+        source = self.source()  # before the events: a row comes after what it cites
+        return list(self._tags().entries(name, source, row))
+
+    def tag_batch(self, entry: Mapping[str, Any]) -> Tags:
+        """Return the columns of one commit, as read-only views of the file.
+
+        Raises:
+            StorageError: it is damaged.
+        """
+        return self._tag_reader.read(entry)
+
+    def tags(self, name: str, row: int | None = None) -> Tags:
+        """Return columns by name: of one row (empty if it has none), or of everything.
+
+        Raises:
+            RequestError: there are no such tags.
+            StorageError: a batch is damaged.
+        """
+        return joined(self.tag_batches(name, row), self.tag_fields(name))
+
+    def _tags(self) -> TagReader:
+        self._tag_reader.look(self.events)
+        return self._tag_reader
+
     def derived(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the analysis by name.
 
@@ -211,6 +272,7 @@ class RunReader:
         found = self.damage
         for i in range(source.count()):
             found += self._traces.check(source.citations(i))
+        found += self._tags().check(source)
         for entry in self._derived_entries().values():
             found += traces.check_derived(self.path, entry)
         return found

@@ -16,7 +16,7 @@ from labctl.run.results import analyse
 
 
 def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
-    """Copy rows and traces of a run into a new folder and analyse them with changed parameters.
+    """Copy what a run recorded into a new folder and analyse it with changed parameters.
 
     Raises:
         RequestError: wrong parameters, or nothing to analyse.
@@ -37,13 +37,16 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
     }
     folder = RunFolder.create(runs_dir, source.start["procedure"], entry)
     try:
-        folder.note(f"analysis of {source.path.name}; rows and traces are copies")
+        folder.note(f"analysis of {source.path.name}; rows, traces and tags are copies")
         for number, (row, t) in enumerate(zip(source.rows, source.times, strict=True)):
             traces = {
                 name: source.trace(name, number)
                 for name in source.trace_names
                 if source.has_trace(name, number)
             }
+            for name in source.tag_names:
+                for cited in source.tag_entries(name, number):
+                    folder.record_tags(name, source.tag_batch(cited), float(cited["t"]))
             folder.emit({**row, **traces}, float(t))
         analyse(procedure, folder)
         folder.stop("finished", "")

@@ -127,6 +127,8 @@ def compare(recorded: RunFolder, repeated: RunFolder) -> tuple[int, str]:
         for column in recorded.start["traces"]:
             if difference := _trace_difference(recorded, repeated, column, number):
                 return number, f"point {point}, {column!r}: {difference}"
+        if difference := _tag_difference(recorded, repeated, number):
+            return number, f"point {point}, {difference}"
     if len(again) < len(rows):
         return len(
             again
@@ -152,13 +154,42 @@ def _same(value: Any, other: Any) -> bool:
 
 
 def _trace_difference(one: RunFolder, two: RunFolder, column: str, row: int) -> str:
-    first, second = one.trace(column, row), two.trace(column, row)
+    return _array_difference(one.trace(column, row), two.trace(column, row))
+
+
+def _array_difference(first: np.ndarray, second: np.ndarray) -> str:
     if first.shape != second.shape:
         return f"has {second.size} values, had {first.size}"
     different = np.flatnonzero(~((first == second) | ((first != first) & (second != second))))
     if different.size:
         k = int(different[0])
         return f"value {k} was {first[k]!r}, is {second[k]!r}"
+    return ""
+
+
+def _tag_difference(one: RunFolder, two: RunFolder, row: int) -> str:
+    names = [one.tag_names, two.tag_names]
+    for name in dict.fromkeys([*names[0], *names[1]]):
+        entries = [
+            run.tag_entries(name, row) if name in known else []
+            for run, known in zip((one, two), names, strict=True)
+        ]
+        sums = [[(e["fields"], e["cited"]["crc"]) for e in found] for found in entries]
+        if sums[0] == sums[1]:
+            continue
+        if not all(entries):
+            return f"tags {name!r}: recorded {len(sums[0])} batches, repeated {len(sums[1])}"
+        if difference := _column_difference(one.tags(name, row), two.tags(name, row)):
+            return f"tags {name!r}: {difference}"
+    return ""
+
+
+def _column_difference(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
+    if one.keys() != two.keys():
+        return f"columns differ: recorded {sorted(one)}, repeated {sorted(two)}"
+    for column, values in one.items():
+        if difference := _array_difference(values, two[column]):
+            return f"{column!r}: {difference}"
     return ""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from labctl.procedure import LabProcedure, RunData
 from labctl.run.folder import RunFolder
+from labctl.run.tags import Tags
 
 
 def run_data(procedure: Any, folder: RunFolder) -> RunData:
@@ -24,7 +26,14 @@ def run_data(procedure: Any, folder: RunFolder) -> RunData:
         name: (result["value"], result["uncertainty"], result["unit"])
         for name, result in folder.result.items()
     }
-    return RunData(columns, procedure.parameter_values(), results, folder.derived(), read_trace)
+    def read_tags(name: str, row: int | None) -> Iterator[Tags]:
+        recorded = int(order[row]) if order is not None and row is not None else row
+        return folder.tag_batches(name, recorded)
+
+    return RunData(
+        columns, procedure.parameter_values(), results, folder.derived(), read_trace,
+        {name: folder.tag_fields(name) for name in folder.tag_names}, read_tags,
+    )  # fmt: skip
 
 
 def analyse(procedure: Any, folder: RunFolder) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
@@ -30,6 +31,9 @@ class RowSource(Protocol):
 
     def citations(self, i: int) -> Mapping[str, Any]: ...
 
+    @property
+    def tagged(self) -> Mapping[int, Mapping[str, Any]]: ...
+
     def times(self) -> NDArray[np.float64]: ...
 
     def names(self) -> list[str]: ...
@@ -48,6 +52,7 @@ class JournalRows:
     def _begin(self, path: Path) -> None:
         self.follower = Follower(path)
         self.cited: dict[int, dict[str, Any]] = {}  #: by row: citations of its arrays
+        self.tagged: dict[int, dict[str, Any]] = {}  #: by row: citations of its time tags
         self._times: list[float] = []
         self._columns: dict[str, list[Any]] = {}
 
@@ -67,6 +72,8 @@ class JournalRows:
             row, cited = entry["row"], entry.get("arrays")
             if cited:
                 self.cited[len(times)] = cited
+            if tags := entry.get("tags"):
+                self.tagged[len(times)] = tags
             if row.keys() != columns.keys():
                 for name in row:
                     if name not in columns:
@@ -101,11 +108,20 @@ class JournalRows:
 
 
 class CachedRows:
-    """Rows in a memory-mapped Arrow batch: time, one column per name, citations of arrays."""
+    """Rows in a memory-mapped Arrow batch: time, one column per name, then citations.
 
-    def __init__(self, batch: pa.RecordBatch, kinds: Mapping[str, tuple[str, bool]]) -> None:
+    Columns of citations, which a run without arrays or tags lacks, are named by `cites`.
+    """
+
+    def __init__(
+        self,
+        batch: pa.RecordBatch,
+        kinds: Mapping[str, tuple[str, bool]],
+        cites: Sequence[str] = (),
+    ) -> None:
         self._batch = batch
         self._kinds = kinds
+        self._cites = {what: i for i, what in enumerate(cites, len(kinds) + 1)}
         self._position = {name: i for i, name in enumerate(kinds, 1)}
         self._chunk: tuple[int, list[dict[str, Any]]] = (-1, [])
 
@@ -128,10 +144,17 @@ class CachedRows:
         return dict(self._chunk[1][place])
 
     def citations(self, i: int) -> Mapping[str, Any]:
-        if self._batch.num_columns == len(self._kinds) + 1:
+        if "arrays" not in self._cites:
             return {}
-        cited = from_arrow(self._batch.column(len(self._kinds) + 1).slice(i, 1), "json", False)[0]
-        return cited or {}
+        column = self._batch.column(self._cites["arrays"])
+        return from_arrow(column.slice(i, 1), "json", False)[0] or {}
+
+    @cached_property
+    def tagged(self) -> Mapping[int, Mapping[str, Any]]:
+        if "tags" not in self._cites:
+            return {}
+        cited = from_arrow(self._batch.column(self._cites["tags"]), "json", False)
+        return {i: of_row for i, of_row in enumerate(cited) if of_row}
 
     def times(self) -> NDArray[np.float64]:
         return self._batch.column(0).to_numpy(zero_copy_only=True)  # type: ignore[no-any-return]

@@ -28,8 +28,9 @@ from labctl.run.results import analyse
 class Event:
     """What a listener is told.
 
-    "opening" and "start" (with the stretch), "point" (the row), "show", "note", "paused",
-    "resumed", "analysing", "stop"; and whatever else a procedure emits.
+    "opening" and "start" (with the stretch), "point" (the row), "tags" (name and columns of a
+    batch), "show", "note", "paused", "resumed", "analysing", "stop"; and whatever else a procedure
+    emits.
     """
 
     kind: str
@@ -244,7 +245,7 @@ class Stretch:
         """Give the procedure what pymeasure's worker would give it, and ours what is ours."""
         procedure, folder, clock = self.procedure, self.folder, self._clock
         ours = isinstance(procedure, LabProcedure)
-        emit_row = self._row_sink()
+        emit_row, emit_tags = self._row_sink(), self._tag_sink()
 
         def emit(topic: str, value: Any) -> None:
             if topic == "results":
@@ -254,6 +255,8 @@ class Stretch:
             elif topic == "batch results":
                 for values in zip(*value.values(), strict=True):
                     emit_row(dict(zip(value, values, strict=True)))
+            elif topic == "tags":
+                emit_tags(*value)
             elif topic == "note":
                 folder.note(str(value))
                 self.tell("note", value)
@@ -291,6 +294,18 @@ class Stretch:
                     raise _Enough
 
         return emit_row
+
+    def _tag_sink(self) -> Callable[[str, Mapping[str, Any]], None]:
+        """What takes a batch of time tags: recorded first, told to others afterwards."""
+        now, record = self._clock.now, self.folder.record_tags
+
+        def emit_tags(name: str, columns: Mapping[str, Any]) -> None:
+            if self._log is not None:
+                self._log.flush()  # tags on disk never cite an exchange that is not
+            record(name, columns, now())
+            self.tell("tags", (name, columns))
+
+        return emit_tags
 
     def _paused(self, paused: bool, reason: str) -> None:
         if paused:

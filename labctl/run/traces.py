@@ -31,7 +31,7 @@ class TraceWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._streams: dict[str, ArrayStream] = {}
+        self.streams: dict[str, ArrayStream] = {}  #: by column
         self._last: dict[str, dict[str, Any]] = {}  # by column: the last citation in the journal
         self._files: dict[str, str] = {}
 
@@ -66,37 +66,19 @@ class TraceWriter:
                 stream.sync()
         return scalars, cited
 
-    @contextlib.contextmanager
-    def all_or_nothing(self, journal: Journal) -> Iterator[None]:
-        """Cut off again what was appended inside, if anything inside fails.
-
-        Not if `journal` has grown: Ctrl-C came when the row that cites it was recorded already.
-        """
-        size = journal.size
-        before = {name: stream.position for name, stream in self._streams.items()}
-        try:
-            yield
-        except BaseException:
-            if journal.size != size:
-                raise
-            for name, stream in self._streams.items():
-                with contextlib.suppress(StorageError):  # cut before the next append instead
-                    stream.rewind(*before.get(name, stream.origin))
-            raise
-
     def sync(self) -> None:
         """Wait until the disk itself has everything."""
-        for stream in self._streams.values():
+        for stream in self.streams.values():
             stream.sync()
 
     def close(self) -> None:
         """Close all streams."""
-        for stream in self._streams.values():
+        for stream in self.streams.values():
             stream.close()
-        self._streams.clear()
+        self.streams.clear()
 
     def _stream(self, name: str, value: NDArray[Any] | None) -> ArrayStream:
-        stream = self._streams.get(name)
+        stream = self.streams.get(name)
         if stream is None:
             last = self._last.get(name)
             if last is not None:
@@ -107,7 +89,7 @@ class TraceWriter:
             path = self._folder / self._file(name)
             with contextlib.suppress(OSError):  # opening the stream says what is wrong
                 path.parent.mkdir(exist_ok=True)
-            stream = self._streams[name] = ArrayStream(path, {_COLUMN: kind}, keep=keep)
+            stream = self.streams[name] = ArrayStream(path, {_COLUMN: kind}, keep=keep)
         return stream
 
     def _file(self, name: str) -> str:
@@ -116,6 +98,25 @@ class TraceWriter:
             taken = [Path(file).stem for file in self._files.values()]
             self._files[name] = f"arrays/{file_names([*taken, name])[name]}.arrows"
         return self._files[name]
+
+
+@contextlib.contextmanager
+def all_or_nothing(streams: Mapping[str, ArrayStream], journal: Journal) -> Iterator[None]:
+    """Cut off again what was appended to `streams` inside, if anything inside fails.
+
+    Not if `journal` has grown: Ctrl-C came when the entry that cites it was recorded already.
+    """
+    size = journal.size
+    before = {name: stream.position for name, stream in streams.items()}
+    try:
+        yield
+    except BaseException:
+        if journal.size != size:
+            raise
+        for name, stream in streams.items():
+            with contextlib.suppress(StorageError):  # cut before the next append instead
+                stream.rewind(*before.get(name, stream.origin))
+        raise
 
 
 class TraceReader:
