@@ -1,8 +1,11 @@
-"""Units at the edge: text with a unit becomes a plain float in the unit that is wanted."""
+"""Units at the edge: text becomes a float in the unit that is wanted, and results become text."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
 _NUMBER = re.compile(
     r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf\w*))\s*((?:[^\W\d_]|[%°µ/]).*?|)\s*$",
@@ -30,3 +33,16 @@ def to_unit(text: str, unit: str | None) -> float:
         return float(ureg.Quantity(value, given).to(unit).magnitude)
     except Exception as error:  # pint raises many kinds, some of them not its own
         raise ValueError(f"{text!r} cannot be converted to {unit}") from error
+
+
+def measured(result: Mapping[str, Any]) -> str:
+    """A result for people: "3.08 ± 0.07 dB", digits chosen by the uncertainty."""
+    value, sigma, unit = result["value"], result.get("uncertainty"), result.get("unit") or ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"{'yes' if value is True else 'no' if value is False else value} {unit}".strip()
+    if sigma and math.isfinite(sigma) and sigma > 0 and math.isfinite(value):
+        digits = max(0, 1 - math.floor(math.log10(sigma)))
+        if digits <= 9 and abs(value) < 1e9:
+            return f"{value:.{digits}f} ± {sigma:.{digits}f} {unit}".strip()
+        return f"{value:.6g} ± {sigma:.2g} {unit}".strip()
+    return f"{value:.6g} {unit}".strip() if isinstance(value, float) else f"{value} {unit}".strip()

@@ -84,16 +84,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
-
-
-def measured(result: Mapping[str, Any]) -> str:
-    """A result for people: "3.08 ± 0.07 dB", digits chosen by the uncertainty."""
-    value, sigma, unit = result["value"], result.get("uncertainty"), result.get("unit") or ""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{'yes' if value is True else 'no' if value is False else value} {unit}".strip()
-    if sigma and math.isfinite(sigma) and sigma > 0 and math.isfinite(value):
-        digits = max(0, 1 - math.floor(math.log10(sigma)))
-        if digits <= 9 and abs(value) < 1e9:
-            return f"{value:.{digits}f} ± {sigma:.{digits}f} {unit}".strip()
-        return f"{value:.6g} ± {sigma:.2g} {unit}".strip()
-    return f"{value:.6g} {unit}".strip() if isinstance(value, float) else f"{value} {unit}".strip()

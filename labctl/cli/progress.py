@@ -8,8 +8,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from labctl.cli.arguments import measured
 from labctl.cli.console import console
+from labctl.units import measured
 
 
 class Plain:

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from labctl.cli.arguments import measured, print_json, runs_dir
+from labctl.cli.arguments import print_json, runs_dir
 from labctl.cli.console import console
 from labctl.errors import RequestError, StorageError
+from labctl.units import measured
 
 
 def runs(arguments: Any) -> int:

@@ -1,0 +1,224 @@
+"""The helper process: it imports and asks procedures, so that a broken one breaks only itself.
+
+`python -m labctl.gui.helper` reads one JSON request per line, `{"id": 1, "do": "describe", ...}`,
+and answers each with one line, `{"id": 1, "ok": true, "value": ...}` or `{"ok": false, "error":
+one line}`. It touches no instrument.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import LabError
+
+
+def benches() -> list[dict[str, Any]]:
+    """Shipped benches with their titles."""
+    from labctl import benchfile
+    from labctl.bench import shipped_benches
+
+    rows = []
+    for name, path in shipped_benches().items():
+        try:
+            rows.append({"name": name, "title": benchfile.load(path).title})
+        except LabError as error:
+            rows.append({"name": name, "title": f"broken: {error}"})
+    return rows
+
+
+def procedures(bench: str) -> dict[str, Any]:
+    """What can run on a bench: names with one line each, and what of a bench is broken."""
+    from labctl.bench import find_bench, world_parameters
+    from labctl.run.loading import DEFAULT_PACKAGES, all_procedures
+
+    file = find_bench(bench) if bench else None
+    rows = []
+    for name, cls in all_procedures(file.procedures if file else DEFAULT_PACKAGES).items():
+        if isinstance(cls, str):
+            rows.append({"name": name, "summary": cls, "broken": True})
+            continue
+        needed = set(getattr(cls, "INSTRUMENTS", ()))
+        if file is None or needed <= set(file.instruments):
+            rows.append({"name": name, "summary": _first_line(cls), "broken": False})
+    world = {
+        p.name: {"default": p.default, "unit": p.unit, "meaning": p.meaning}
+        for p in (world_parameters(file) if file else {}).values()
+    }
+    return {"procedures": rows, "world": world}
+
+
+def describe(procedure: str, bench: str) -> dict[str, Any]:
+    """The parameters of a procedure, grouped by the class that brings them."""
+    from labctl.procedure import parameter_table
+    from labctl.run.loading import command_name
+
+    cls = _load(procedure, bench)
+    table = parameter_table(cls())
+    for name, entry in table.items():
+        entry["group"] = _group(cls, name)
+    return {
+        "name": command_name(cls),
+        "meaning": " ".join((cls.__doc__ or "").split()),
+        "parameters": table,
+        "columns": list(cls.DATA_COLUMNS),
+        "traces": list(getattr(cls, "TRACES", ())),
+        "instruments": list(getattr(cls, "INSTRUMENTS", ())),
+    }
+
+
+def plan(procedure: str, bench: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """How many points a run would have, and the panels to draw meanwhile."""
+    from labctl.procedure import LabProcedure
+    from labctl.run.loading import build
+
+    built = build(_load(procedure, bench), parameters)
+    if not isinstance(built, LabProcedure):
+        return {"points": None, "panels": []}
+    return {"points": built.count_points(), "panels": _panels(built)}
+
+
+def panels(run: str) -> list[dict[str, Any]]:
+    """The panels of a recorded run."""
+    from labctl.run.folder import RunFolder
+    from labctl.run.request import rebuild
+
+    return _panels(rebuild(RunFolder.open(run).start)[0])
+
+
+def check(requests: list[Mapping[str, Any]]) -> int:
+    """Check requests as the queue would; the number of them."""
+    from labctl.run.request import Request
+    from labctl.run.request import check as check_request
+
+    for number, request in enumerate(requests, 1):
+        try:
+            check_request(Request(**request))
+        except LabError as error:
+            raise LabError(f"run {number}: {error}" if len(requests) > 1 else str(error)) from None
+    return len(requests)
+
+
+def submit(runs_dir: str, requests: list[Mapping[str, Any]], policy: Mapping[str, Any]) -> Any:
+    """Queue requests, all or none."""
+    from labctl.manager import Manager, Policy
+    from labctl.run.request import Request
+
+    manager = Manager(Path(runs_dir))
+    return manager.submit_all([Request(**request) for request in requests], Policy(**policy))
+
+
+def edit(runs_dir: str, item: int, request: Mapping[str, Any], policy: Mapping[str, Any]) -> int:
+    """Change a waiting item."""
+    from labctl.manager import Manager, Policy
+    from labctl.run.request import Request
+
+    Manager(Path(runs_dir)).edit(item, Request(**request), Policy(**policy))
+    return item
+
+
+def figures(run: str, place: str) -> list[str]:
+    """Draw a procedure's own figures of a run as PNG files in `place`; their paths."""
+    import matplotlib as mpl
+
+    from labctl.run.folder import RunFolder
+    from labctl.run.request import rebuild
+    from labctl.run.results import run_data
+    from labctl.run.traces import file_names
+
+    mpl.use("Agg")
+    folder = RunFolder.open(run)
+    procedure, _ = rebuild(folder.start)
+    if not hasattr(procedure, "figures"):
+        return []
+    drawn = procedure.figures(run_data(procedure, folder))
+    Path(place).mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, (name, figure) in enumerate(drawn.items(), 1):
+        path = Path(place) / f"{number}-{file_names([name])[name]}.png"
+        part = path.with_suffix(".part")
+        figure.savefig(part, dpi=110, format="png")
+        part.replace(path)
+        paths.append(str(path))
+    return paths
+
+
+def catalogue(runs_dir: str) -> int:
+    """Bring the index of the catalogue up to date; how many runs there are."""
+    from labctl.run.catalogue import list_runs
+
+    return len(list_runs(runs_dir)) if Path(runs_dir).is_dir() else 0
+
+
+ACTIONS: dict[str, Callable[..., Any]] = {
+    action.__name__: action
+    for action in (benches, procedures, describe, plan, panels, check, submit, edit, figures,
+                   catalogue)
+}  # fmt: skip
+
+
+def answer(line: str) -> dict[str, Any]:
+    """Do what one line asks for; whatever goes wrong becomes one line."""
+    number = None
+    try:
+        request = json.loads(line)
+        number = request.pop("id", None)
+        action = ACTIONS[request.pop("do")]
+        with contextlib.redirect_stdout(io.StringIO()):  # a module may print when imported
+            value = action(**request)
+        json.dumps(value)
+    except LabError as error:
+        return {"id": number, "ok": False, "error": str(error)}
+    except BaseException as error:  # sys.exit, too: somebody's procedure is broken
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return {"id": number, "ok": False, "error": text}
+    return {"id": number, "ok": True, "value": value}
+
+
+def main() -> None:
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a C library prints must not get between the answers
+    for line in sys.stdin:
+        out.write(json.dumps(answer(line), default=str) + "\n")
+        out.flush()
+
+
+def _load(procedure: str, bench: str) -> Any:
+    from labctl.bench import find_bench
+    from labctl.run.loading import DEFAULT_PACKAGES, load_procedure
+
+    return load_procedure(procedure, find_bench(bench).procedures if bench else DEFAULT_PACKAGES)
+
+
+def _panels(procedure: Any) -> list[dict[str, Any]]:
+    found = procedure.panels() if hasattr(procedure, "panels") else ()
+    return [{"kind": type(panel).__name__, **asdict(panel)} for panel in found]
+
+
+def _group(cls: type, name: str) -> str:
+    """The heading of a parameter: the class that brings it, in words; "" for its own."""
+    for owner in cls.__mro__:
+        if name in vars(owner) or name in vars(owner).get("__annotations__", {}):
+            return "" if owner is cls else _words(owner.__name__)
+    return ""
+
+
+def _words(name: str) -> str:
+    import re
+
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).capitalize()
+
+
+def _first_line(cls: type) -> str:
+    return (cls.__doc__ or "").strip().split("\n")[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""What the window does to the laboratory: it starts processes and writes control lines."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import LabError, RequestError
+from labctl.filelock import is_locked
+from labctl.manager import Item, Manager
+from labctl.run.catalogue import RunSummary, list_runs
+from labctl.run.control import send
+from labctl.run.locate import numbered
+
+#: Output of processes that the window started and that outlive it.
+LOG = "queue.log"
+COMMAND = (sys.executable, "-c", "from labctl.cli import script; script()")
+
+
+class Session:
+    """One folder of runs and one bench, as the window sees them. No Qt here."""
+
+    def __init__(self, runs_dir: Path, bench: str = "") -> None:
+        self.runs_dir = runs_dir.resolve()
+        self.bench = bench
+        self.manager = Manager(self.runs_dir)
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    # Looking
+
+    def items(self) -> list[Item]:
+        try:
+            return self.manager.items()
+        except (LabError, OSError, ValueError, KeyError, TypeError):
+            return []  # a queue nobody can read must not take the window down
+
+    def running(self) -> Path | None:
+        """The run that goes on now, whoever started it: the newest folder that is being written."""
+        newest = sorted(numbered(self.runs_dir), reverse=True)[:20]
+        return next((path for _, path in newest if is_locked(path / "writer.lock")), None)
+
+    def newest(self) -> Path | None:
+        """The run with the highest number."""
+        found = [(n, p) for n, p in numbered(self.runs_dir) if (p / "run.jsonl").is_file()]
+        return max(found)[1] if found else None
+
+    def interrupted(self) -> list[RunSummary]:
+        """Runs that can be resumed because their process died or somebody stopped them early."""
+        if not self.runs_dir.is_dir():
+            return []
+        waiting = {item.run for item in self.items() if item.waits}
+        return [
+            run for run in list_runs(self.runs_dir)
+            if run.status == "interrupted" and str(run.path.resolve()) not in waiting
+        ]  # fmt: skip
+
+    def disk_left(self) -> int:
+        """Bytes free where the runs go."""
+        place = self.runs_dir
+        while not place.exists():
+            place = place.parent
+        return shutil.disk_usage(place).free
+
+    # Control
+
+    def control(self, verb: str, reason: str = "") -> Path:
+        """Ask the run that goes on to pause, resume, abort or stop.
+
+        Raises:
+            RequestError: none goes on.
+        """
+        run = self.running()
+        if run is None:
+            raise RequestError(f"no run goes on in {self.runs_dir}, so there is none to {verb}")
+        send(run, verb, reason)
+        return run
+
+    def start_queue(self) -> bool:
+        """Start a process that works the queue off; False if one does already.
+
+        It has a session of its own, so neither the window's end nor Ctrl-C in its terminal ends it.
+        """
+        if self.manager.worked_off():
+            return False
+        self.start("queue", "run", "--runs", str(self.runs_dir))
+        return True
+
+    def start(self, *words: str) -> int:
+        """Start a labctl command that outlives the window; its output goes to `queue.log`."""
+        self.runs_dir.mkdir(parents=True, exist_ok=True)
+        with (self.runs_dir / LOG).open("ab") as log:
+            child = subprocess.Popen(
+                [*COMMAND, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"}, **_detached(),
+            )  # fmt: skip
+        self._children.append(child)
+        return child.pid
+
+    def reap(self) -> list[int]:
+        """Exit codes of started processes that ended since the last call."""
+        ended = [child for child in self._children if child.poll() is not None]
+        self._children = [child for child in self._children if child not in ended]
+        return [int(child.returncode) for child in ended]
+
+
+def _detached() -> dict[str, Any]:
+    """Options that give a child a session (on Windows a process group) of its own."""
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
+        return {"creationflags": flags}
+    return {"start_new_session": True}
+
+
+def last_lines(path: Path, count: int = 5) -> Sequence[str]:
+    """The last lines of a text file that may be long."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            return file.read().decode(errors="replace").splitlines()[-count:]
+    except OSError:
+        return ()

@@ -1,0 +1,158 @@
+"""The bar that is always visible: what runs, how far it is, and the buttons that stop it."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
+
+from labctl.gui import words
+from labctl.gui.feed import Feed
+from labctl.gui.theme import MODES, Theme, font
+
+#: Below this much space (bytes) the disk is shown as a warning.
+LITTLE_DISK = 2_000_000_000
+FACTS = ("elapsed", "left", "finished at", "last point", "disk left")
+
+
+class _Fact(QFrame):
+    """A caption above a value."""
+
+    def __init__(self, caption: str) -> None:
+        super().__init__()
+        box = QVBoxLayout(self)
+        box.setContentsMargins(6, 0, 6, 0)
+        box.setSpacing(0)
+        above = QLabel(caption)
+        above.setObjectName("dim")
+        self.value = QLabel("–")
+        self.value.setFont(font(12, bold=True))
+        self.value.setMinimumWidth(78)
+        box.addWidget(above)
+        box.addWidget(self.value)
+
+    def show_value(self, text: str, colour: str) -> None:
+        self.value.setText(text)
+        self.value.setStyleSheet(f"color: {colour}; font-size: 12pt; font-weight: bold;")
+
+
+class StateBar(QFrame):
+    """Run, state, point k of N, elapsed, left, finish time, age of the last point, disk left."""
+
+    pause = Signal()
+    resume = Signal()
+    abort = Signal()
+    stop_all = Signal()
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("statebar")
+        self.theme = theme
+        self.badge = QLabel()
+        self.badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.badge.setMinimumWidth(120)
+        self.title = QLabel("no run yet")
+        self.title.setFont(font(12, bold=True))
+        self.state = QLabel("idle")
+        self.progress = QProgressBar()
+        self.progress.setMinimumWidth(160)
+        self.facts = {name: _Fact(name) for name in FACTS}
+        self.pause_button = QPushButton("Pause")
+        self.pause_button.setToolTip("at the next point (Ctrl+P)")
+        self.pause_button.clicked.connect(self._pause_or_resume)
+        self.abort_button = QPushButton("Abort")
+        self.abort_button.setToolTip(
+            "end the run at its next yield point; the bench is made safe (Ctrl+Shift+A)"
+        )
+        self.abort_button.clicked.connect(self.abort)
+        self.stop_button = QPushButton("STOP ALL SAFE\nF12")
+        self.stop_button.setProperty("role", "stop")
+        self.stop_button.setToolTip("make every instrument safe now, even if the run hangs (F12)")
+        self.stop_button.clicked.connect(self.stop_all)
+        self._lay_out()
+        self.show_mode("")
+        self.show_idle(0)
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 6, 8, 6)
+        row.addWidget(self.badge)
+        middle = QVBoxLayout()
+        middle.setSpacing(2)
+        middle.addWidget(self.title)
+        middle.addWidget(self.state)
+        row.addLayout(middle, stretch=3)
+        row.addWidget(self.progress, stretch=2)
+        for fact in self.facts.values():
+            row.addWidget(fact)
+        row.addWidget(self.pause_button)
+        row.addWidget(self.abort_button)
+        row.addWidget(self.stop_button)
+
+    def show_mode(self, mode: str) -> None:
+        colour, word = MODES.get(mode, MODES[""])
+        self.badge.setText(word)
+        self.badge.setStyleSheet(
+            f"background: {colour}; color: white; font-weight: bold; padding: 8px;"
+            "border-radius: 4px; font-size: 11pt;"
+        )
+
+    def show_idle(self, disk: int) -> None:
+        """No run goes on and none was ever shown."""
+        self.state.setText("idle")
+        self.progress.setRange(0, 1)
+        self.progress.setValue(0)
+        self.progress.setFormat("")
+        self._show_disk(disk)
+        self._enable(running=False, paused=False)
+
+    def show_run(self, feed: Feed, disk: int, now: float | None = None) -> None:
+        """Everything about the run that the feed follows."""
+        now = time.time() if now is None else now
+        theme, status = self.theme, feed.status
+        title = str(feed.start.get("title") or "")
+        self.title.setText(f"{feed.number}  {feed.procedure}" + (f"  –  {title}" if title else ""))
+        stalled = feed.stalled(now)
+        colours = {"running": theme.good, "paused": theme.warn, "finished": theme.text}
+        colour = theme.warn if stalled else colours.get(status, theme.bad)
+        word = "STALLED: no point comes" if stalled else status
+        reason = f"  –  {feed.reason}" if feed.reason and status != "finished" else ""
+        self.state.setText(f"{word}{reason}"[:160])
+        self.state.setToolTip(feed.reason)
+        self.state.setStyleSheet(f"color: {colour}; font-size: 11pt; font-weight: bold;")
+        self._show_progress(feed)
+        running = status in ("running", "paused")
+        left = feed.left(now)
+        self._fact("elapsed", words.duration(feed.elapsed(now)))
+        self._fact("left", words.duration(left) if running else "–")
+        finish = words.clock_time(now + left, now) if running and math.isfinite(left) else "–"
+        self._fact("finished at", finish)
+        age = words.duration(feed.age(now)) if running and feed.table.seen else "–"
+        self._fact("last point", f"{age} ago" if age != "–" else age, warn=stalled)
+        self._show_disk(disk)
+        self._enable(running, paused=status == "paused")
+
+    def _show_progress(self, feed: Feed) -> None:
+        done, total = feed.table.seen, feed.points
+        self.progress.setRange(0, max(total, 1))
+        self.progress.setValue(min(done, total))
+        self.progress.setFormat(f"{done} of {total}" if total else f"{done} points")
+
+    def _show_disk(self, free: int) -> None:
+        self._fact("disk left", words.size(free) if free else "–", warn=0 < free < LITTLE_DISK)
+
+    def _fact(self, name: str, text: str, warn: bool = False) -> None:
+        self.facts[name].show_value(text, self.theme.warn if warn else self.theme.text)
+
+    def _enable(self, running: bool, paused: bool) -> None:
+        self.pause_button.setEnabled(running)
+        self.pause_button.setText("Resume" if paused else "Pause")
+        self.abort_button.setEnabled(running)
+
+    def _pause_or_resume(self) -> None:
+        if self.pause_button.text() == "Resume":
+            self.resume.emit()
+        else:
+            self.pause.emit()

@@ -1,0 +1,133 @@
+"""Columns that grow row by row, in bounded memory: old rows are thinned, their peaks kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Rows kept at most; beyond, the older half is thinned.
+MOST_ROWS = 1 << 21
+#: Rows of which the thinning keeps the extremes of each column, and one.
+BLOCK = 64
+
+
+class Table:
+    """Numbers by column and row. Text becomes a code: its place among the texts of its column."""
+
+    def __init__(self, most_rows: int = MOST_ROWS) -> None:
+        self.most_rows = most_rows
+        self.rows = 0  #: held now
+        self.seen = 0  #: appended since the beginning
+        self.generation = 0  #: changes when rows were thinned, so what was derived is void
+        self._room = 1024
+        self._columns: dict[str, NDArray[np.float64]] = {}
+        self._codes: dict[str, dict[str, int]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._columns)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one row; what is no number or text becomes NaN."""
+        if self.rows == self._room:
+            self._make_room()
+        place = self.rows
+        columns = self._columns
+        for name, value in row.items():
+            column = columns.get(name)
+            if column is None:
+                column = columns[name] = np.full(self._room, np.nan)
+            if value.__class__ is float or value.__class__ is int:
+                try:
+                    column[place] = value
+                except OverflowError:
+                    column[place] = np.nan
+            else:
+                column[place] = self._number(name, value)
+        if len(row) < len(columns):
+            for name in columns.keys() - row.keys():
+                columns[name][place] = np.nan
+        self.rows += 1
+        self.seen += 1
+
+    def extend(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Add many rows at a time, as read from a finished run, to an empty table."""
+        count = max((len(values) for values in columns.values()), default=0)
+        self._room = max(1024, count)
+        for name, values in columns.items():
+            if values.dtype == object:
+                numbers = np.array([self._number(name, value) for value in values], dtype=float)
+            else:
+                numbers = values.astype(np.float64)
+            self._columns[name] = np.full(self._room, np.nan)
+            self._columns[name][:count] = numbers
+        self.rows = self.seen = count
+        while self.rows > self.most_rows:
+            self._thin()
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """All values of a column; a view that later rows do not change."""
+        return self._columns[name][: self.rows]
+
+    def texts(self, name: str) -> list[str]:
+        """The texts of a column in order of appearance; [] for numbers."""
+        return list(self._codes.get(name, ()))
+
+    def is_text(self, name: str) -> bool:
+        return name in self._codes
+
+    def objects(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Columns as the run has them, texts as objects."""
+        for name in self._columns:
+            values: NDArray[Any] = self.column(name)
+            if texts := self.texts(name):
+                lookup = np.array([*texts, None], dtype=object)
+                values = lookup[np.nan_to_num(values, nan=len(texts)).astype(int)]
+            yield name, values
+
+    def _number(self, name: str, value: Any) -> float:
+        if isinstance(value, str):
+            codes = self._codes.setdefault(name, {})
+            if len(codes) >= 10_000 and value not in codes:  # free text, nobody plots it
+                return float("nan")
+            return float(codes.setdefault(value, len(codes)))
+        if isinstance(value, bool | int | float | np.number):
+            return float(value)
+        return float("nan")
+
+    def _make_room(self) -> None:
+        if self._room >= self.most_rows:
+            self._thin()
+            return
+        self._room = min(2 * self._room, self.most_rows)
+        for name, column in self._columns.items():
+            larger = np.full(self._room, np.nan)
+            larger[: self.rows] = column[: self.rows]
+            self._columns[name] = larger
+
+    def _thin(self) -> None:
+        """Keep, of each block of older rows, the first and those with an extreme of a column."""
+        half = self.rows // 2 // BLOCK * BLOCK
+        keep = np.zeros(half, dtype=bool)
+        keep[::BLOCK] = True
+        starts = np.arange(0, half, BLOCK)
+        for column in list(self._columns.values())[: BLOCK // 8]:
+            body = column[:half].reshape(-1, BLOCK)
+            keep[starts + np.where(np.isnan(body), np.inf, body).argmin(axis=1)] = True
+            keep[starts + np.where(np.isnan(body), -np.inf, body).argmax(axis=1)] = True
+        kept = int(keep.sum())
+        newer = self.rows - half
+        self._room = max(self.most_rows, kept + newer)
+        for name, column in self._columns.items():
+            fresh = np.full(self._room, np.nan)
+            fresh[:kept] = column[:half][keep]
+            fresh[kept : kept + newer] = column[half : self.rows]
+            self._columns[name] = fresh
+        self.rows = kept + newer
+        self.generation += 1
