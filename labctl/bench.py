@@ -180,6 +180,7 @@ class Bench:
         self.simulators: dict[str, Any] = {}
         self.instruments: dict[str, Any] = {}
         self.identities: dict[str, str] = {}
+        self._connectors: dict[str, Any] = {}
         self._record: Any = None
         self._armed: list[Any] = []
         self._simulating = threading.RLock()
@@ -227,7 +228,7 @@ class Bench:
             bench.world = build_world(file, seed, values)
         try:
             for name, entry in entries.items():
-                bench._build_instrument(entry, bench._opener(entry, kinds[name], replay))
+                bench._build_instrument(entry, partial(bench._opener, entry, kinds[name], replay))
                 bench.identities[name] = bench.instruments[name].check_identity()
         except BaseException:
             bench.close()
@@ -255,11 +256,11 @@ class Bench:
             bench.world = build_world(file, 0, world or {})
         for name, entry in entries.items():
             with contextlib.suppress(_Rehearsed):  # a driver that speaks to what it has not yet
-                bench._build_instrument(entry, bench._rehearsal_opener(entry, kinds[name]))
+                bench._build_instrument(entry, partial(bench._rehearsal_opener, entry, kinds[name]))
         bench.interlocks()
         bench.close()
 
-    def _build_instrument(self, entry: InstrumentEntry, open_transport: Any) -> None:
+    def _build_instrument(self, entry: InstrumentEntry, open_port: Any) -> None:
         from dataclasses import replace
 
         from labctl.adapter import ByteAdapter, Framing
@@ -275,10 +276,16 @@ class Bench:
         framing: Framing = driver.FRAMING
         if entry.timeout is not None:
             framing = replace(framing, timeout=entry.timeout)
+        open_transport = open_port("", entry.address)
         if open_transport is _NoWire:
             framing = replace(framing, banner=b"")
         adapter = ByteAdapter(
-            open_transport, self.clock, name=entry.name, framing=framing, address=entry.address
+            open_transport,
+            self.clock,
+            name=entry.name,
+            framing=framing,
+            address=entry.address,
+            open_port=open_port,
         )
         try:
             instrument = driver(adapter, name=entry.name, **entry.settings)
@@ -294,18 +301,39 @@ class Bench:
         if entry.identity:
             instrument.IDENTITY = entry.identity
 
-    def _opener(self, entry: InstrumentEntry, kind: str, replay: Any) -> Any:
-        """A function that opens a fresh transport; recording wraps whatever it opens."""
+    def _opener(
+        self, entry: InstrumentEntry, kind: str, replay: Any, port: str, address: str
+    ) -> Any:
+        """A function that opens a fresh transport; recording wraps whatever it opens.
+
+        Args:
+            entry: the instrument's table.
+            kind: "real", "sim" or "replay".
+            replay: a transcript for "replay".
+            port: which port of the instrument; "" is the one that its address names.
+            address: of this port, unless the bench file names another.
+        """
+        name = f"{entry.name}.{port}" if port else entry.name
         if kind == "replay":
-            return lambda: replay.transport(entry.name, self.clock)
-        inner = self._link_opener(entry) if kind == "sim" else self._real_opener(entry)
+            return lambda: replay.transport(name, self.clock)
+        if kind == "sim":
+            inner = self._link_opener(entry, port)
+        else:
+            inner = self._real_opener(entry, entry.ports.get(port, address))
         if self._record is None:
             return inner
         from labctl.transport.wirelog import recording
 
-        return recording(inner, self.clock, self._record, entry.name)
+        return recording(inner, self.clock, self._record, name)
 
-    def _link_opener(self, entry: InstrumentEntry) -> Any:
+    def _link_opener(self, entry: InstrumentEntry, port: str) -> Any:
+        if entry.name not in self._connectors:
+            self._connectors[entry.name] = self._connector(entry)
+        connect = self._connectors[entry.name]
+        return lambda: Link(connect(port), self.clock, self._simulating)
+
+    def _connector(self, entry: InstrumentEntry) -> Any:
+        """A function that connects to a port of the entry's simulator, over its bad line."""
         where = f"instruments.{entry.name}"
         if not entry.simulator:
             benchfile.Checker(self.file.text, self.file.path).fail(
@@ -315,39 +343,39 @@ class Bench:
         target = load_target(entry.simulator, "simulator", self.file, where)
         simulator = self.simulators[entry.name] = target(self.world, entry.name)
         if not entry.faults:
-            return lambda: Link(simulator.connect(), self.clock, self._simulating)
+            return simulator.connect
         plan = load_target("simulated_instruments.faults:plan", "faults", self.file, where)
         wrap = load_target("simulated_instruments.faults:wrap", "faults", self.file, where)
         try:  # one plan for all connections: replies are counted over all of them
             faults = plan(entry.faults, self.world.seed_of(f"{entry.name}.faults"))
         except ValueError as error:
             benchfile.Checker(self.file.text, self.file.path).fail(str(error), "faults", where)
-        return lambda: Link(wrap(simulator.connect(), faults), self.clock, self._simulating)
+        return lambda port: wrap(simulator.connect(port), faults)
 
-    def _real_opener(self, entry: InstrumentEntry) -> Any:
+    def _real_opener(self, entry: InstrumentEntry, address: str) -> Any:
         from labctl.transport.opening import check_address, open_transport
         from labctl.transport.stepped import SteppedClock, open_stepped_transport
 
         clock = self.clock
         check = benchfile.Checker(self.file.text, self.file.path)
         where = f"instruments.{entry.name}"
-        if not entry.address:
+        if not address:
             check.fail(
                 f"instrument {entry.name!r} has no address, so it cannot be opened in real mode",
                 entry.name, "instruments",
             )  # fmt: skip
         try:
             if not self.file.clock:  # served simulators have addresses of other forms, too
-                check_address(entry.address)
+                check_address(address)
         except RequestError as error:
             check.fail(str(error), "address", where)
         if isinstance(clock, SteppedClock):
-            return lambda: open_stepped_transport(entry.address, clock)
-        return lambda: open_transport(entry.address, clock)
+            return lambda: open_stepped_transport(address, clock)
+        return lambda: open_transport(address, clock)
 
-    def _rehearsal_opener(self, entry: InstrumentEntry, kind: str) -> Any:
+    def _rehearsal_opener(self, entry: InstrumentEntry, kind: str, port: str, address: str) -> Any:
         """A function that opens a wire to nowhere, after the real one could have been opened."""
-        self._opener(entry, kind, None)
+        self._opener(entry, kind, None, port, address)
         return _NoWire
 
     def __getitem__(self, name: str) -> Any:
@@ -461,6 +489,7 @@ class Bench:
         for instrument in reversed(self.instruments.values()):
             with contextlib.suppress(Exception):
                 instrument.adapter.close()
+                instrument.adapter.close_ports()
         close_clock = getattr(self.clock, "close", None)
         if close_clock is not None:
             close_clock()

@@ -23,6 +23,7 @@ _INSTRUMENT = {
     "identity",
     "timeout",
     "settings",
+    "ports",
     "faults",
     "meaning",
 }
@@ -43,6 +44,7 @@ class InstrumentEntry:
     settings: dict[str, Any]
     faults: dict[str, Any]
     meaning: str
+    ports: dict[str, str] = field(default_factory=dict)  # addresses of further connections
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,15 @@ class Checker:
             settings=self.table(table, "settings", where),
             faults=self.table(table, "faults", where),
             meaning=self.value(table, "meaning", str, "", where),
+            ports=self.addresses(table, where),
         )
+
+    def addresses(self, table: dict[str, Any], where: str) -> dict[str, str]:
+        ports = self.table(table, "ports", where)
+        for port, address in ports.items():
+            if not isinstance(address, str):
+                self.fail(f"port {port} = {address!r} must be an address", "ports", where)
+        return ports
 
     def interlock(self, table: Any, instruments: dict[str, InstrumentEntry]) -> InterlockEntry:
         if not isinstance(table, dict):

@@ -15,6 +15,7 @@ from typing import Any
 
 from pymeasure.adapters import Adapter
 
+from labctl.adapter.connection import PortOpener
 from labctl.adapter.reception import QUIET, Reception
 from labctl.clock import Clock
 from labctl.errors import ConnectionLost
@@ -43,6 +44,8 @@ class ByteAdapter(Reception, Adapter):  # type: ignore[misc]  # pymeasure is not
         name: the instrument's name, which starts every message.
         framing: how messages are delimited.
         address: where the instrument is, for messages and for HTTP's Host header.
+        open_port: gives openers of further connections, by name and usual address; without it
+            the usual addresses are opened.
     """
 
     def __init__(
@@ -53,9 +56,11 @@ class ByteAdapter(Reception, Adapter):  # type: ignore[misc]  # pymeasure is not
         name: str,
         framing: Framing = LINES,
         address: str = "",
+        open_port: PortOpener | None = None,
     ) -> None:
         Adapter.__init__(self)
-        Reception.__init__(self, open_transport, clock, name, framing, address)
+        Reception.__init__(self, open_transport, clock, name, framing, address, open_port)
+        self._ports: dict[str, ByteAdapter] = {}
         #: How many stray bytes (late, doubled or abandoned answers) were thrown away.
         self.discarded = 0
         with self._turns.lock:
@@ -64,6 +69,28 @@ class ByteAdapter(Reception, Adapter):  # type: ignore[misc]  # pymeasure is not
     def transaction(self) -> AbstractContextManager[None]:
         """Keep other threads out during several exchanges that belong together; re-entrant."""
         return self._turns.transaction(self.timeout)
+
+    def port(self, port: str, usual: str, framing: Framing) -> ByteAdapter:
+        """A further connection to the same instrument, opened now.
+
+        Args:
+            port: its name, which is the simulator's name of the port.
+            usual: its address where the bench file names no other.
+            framing: how messages are delimited there.
+        """
+        if (old := self._ports.pop(port, None)) is not None:
+            old.close()
+        name = f"{self.name}.{port}"
+        opened = ByteAdapter(
+            self._open_port(port, usual), self.clock, name=name, framing=framing, address=usual
+        )
+        self._ports[port] = opened
+        return opened
+
+    def close_ports(self) -> None:
+        """Release the further connections."""
+        while self._ports:
+            self._ports.popitem()[1].close()
 
     # ---- speaking
 
@@ -106,6 +133,8 @@ class ByteAdapter(Reception, Adapter):  # type: ignore[misc]  # pymeasure is not
         """Deal now with what earlier exchanges left, such as late bytes or a lost connection."""
         with self._turns.lock:
             self._clear_line()
+        for port in self._ports.values():
+            port.settle()
 
     def _clear_line(self) -> None:
         """Make sure that what comes next is the answer to what is sent next."""

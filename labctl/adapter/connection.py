@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
 
 from labctl.adapter.turns import Turns
 from labctl.clock import Clock
 from labctl.errors import ConnectionLost, TransportTimeout
-from labctl.transport import Transport
+from labctl.transport import Transport, opening
 from labctl.transport.framing import Framing
 
 log = logging.getLogger(__name__)
+
+#: From the name of a port and its usual address to a function that connects to it.
+PortOpener: TypeAlias = Callable[[str, str], Callable[[], Transport]]
 
 #: Seconds to wait before the first, second, ... attempt to open a lost connection again.
 BACK_OFF = (0.0, 0.25, 1.0, 4.0)
@@ -26,6 +31,7 @@ class Connection:
         name: the instrument's name, which starts every message.
         framing: how messages are delimited.
         address: where the instrument is, for messages and for HTTP's Host header.
+        open_port: gives openers of further connections, by name and usual address.
     """
 
     connection: Transport
@@ -37,8 +43,12 @@ class Connection:
         name: str,
         framing: Framing,
         address: str,
+        open_port: PortOpener | None = None,
     ) -> None:
         self.clock = clock
+        self._open_port = open_port or (
+            lambda _, usual: partial(opening.open_transport, usual, clock)
+        )
         self.name = name
         self.address = address
         self.framing = framing
