@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ORDER = ("loop", "journal", "query", "ppt", "sweep", "kill")
+ORDER = ("loop", "journal", "query", "ppt", "timetags", "sweep", "kill")
 
 
 def main() -> int:
