@@ -93,6 +93,17 @@ def _looking(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("name", metavar="PROCEDURE|BENCH")
     _json(sub)
     command("doctor", "looking:doctor", "What is wrong with this installation.")
+    sub = command(
+        "plan-channels",
+        "channels:plan_channels",
+        "Fewest wavelength channels that connect every two users of a network.",
+    )
+    sub.add_argument("--users", type=int, required=True, metavar="N", help="2 to 30")
+    sub.add_argument(
+        "--pumps", default="0,10", metavar="P,Q[,R]",
+        help="labels of the two or three pumps (default: 0,10); --pumps=-5,5 if one is negative",
+    )  # fmt: skip
+    _json(sub)
 
 
 def add_request(sub: argparse.ArgumentParser) -> None:
