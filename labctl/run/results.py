@@ -26,6 +26,7 @@ def run_data(procedure: Any, folder: RunFolder) -> RunData:
         name: (result["value"], result["uncertainty"], result["unit"])
         for name, result in folder.result.items()
     }
+
     def read_tags(name: str, row: int | None) -> Iterator[Tags]:
         recorded = int(order[row]) if order is not None and row is not None else row
         return folder.tag_batches(name, recorded)

@@ -157,7 +157,7 @@ def test_damage_is_named_and_spoils_nothing_else(tmp_path: Path) -> None:
     stream.write_bytes(data)
     reader = RunFolder.open(run.path)
     assert ticks(reader.tags("alice", 0)) == list(range(10))
-    with pytest.raises(StorageError, match="alice.arrows: batch 1 .*checksum does not match"):
+    with pytest.raises(StorageError, match=r"alice\.arrows: batch 1 .*checksum does not match"):
         reader.tags("alice", 1)
     (line,) = reader.verify()
     assert "batch 1" in line
@@ -294,7 +294,9 @@ def test_killed_writers_lose_no_commit_and_no_point_counts_twice(tmp_path: Path)
             assert len(found) >= len(least)  # every acknowledged batch is there
             np.testing.assert_array_equal(found, most[: len(found)])
             for point in range(rows):
-                np.testing.assert_array_equal(reader.tags(name, point)["time (ps)"], expected(point))
+                np.testing.assert_array_equal(
+                    reader.tags(name, point)["time (ps)"], expected(point)
+                )
     with RunFolder.resume(path) as run:
         assert run.verify() == []
         for name in run.tag_names:  # a crash leaves no bytes behind that nobody cites
