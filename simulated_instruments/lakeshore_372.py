@@ -44,7 +44,7 @@ class SimLakeShore372(ScpiInstrument):
         self.model.advance(world.now)
         #: Per channel: enabled, dwell (s), pause (s), curve, coefficient.
         self._inputs = {n: [int(n in self.model.stages), 10, 3, 21, 1] for n in CHANNELS}
-        #: Per channel: voltage or current, excitation (20 uV), autorange, range (20 kohm), shunt, unit.
+        #: Per channel: voltage or current, excitation (20 uV), autorange, range, shunt, unit.
         self._types = {n: [0, 3, 1, 15, 0, 1] for n in CHANNELS}
         self._scanned = (min(self.model.stages), True, world.now)  # channel, autoscan, since
         self._last = dict.fromkeys(CHANNELS, world.now)  # s, last look while it was scanned
