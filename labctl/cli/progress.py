@@ -68,6 +68,7 @@ class Rich:
         )  # fmt: skip
         self.task: Any = None
         self.figures: dict[str, str] = {}
+        self.tags: dict[str, int] = {}  # recorded by this stretch, by name
         self.total = 0
         self.percent = False
         self.pending = 0
@@ -88,6 +89,11 @@ class Rich:
             self.pending += 1
             if time.monotonic() - self.shown > 0.1:  # drawing must not slow the measurement
                 self._update()
+        elif event.kind == "tags":
+            name, columns = event.value
+            self.tags[name] = self.tags.get(name, 0) + len(next(iter(columns.values())))
+            self.figures.pop(name, None)
+            self.figures[name] = f"{name} {self.tags[name]:,} tags"
         elif event.kind == "show":
             name, value, unit = event.value
             self.figures.pop(name, None)  # the latest stand last

@@ -29,6 +29,7 @@ def runs(arguments: Any) -> int:
                 {
                     "run": str(r.path), "id": r.number, "procedure": r.procedure,
                     "title": r.title, "status": r.status, "started": r.started, "rows": r.rows,
+                    "tags": r.tags,
                     "bench": r.bench, "parameters": r.parameters, "results": r.results,
                 }
                 for r in found
@@ -72,6 +73,7 @@ def show(arguments: Any) -> int:
         "started": start.get("time"),
         "stopped": stop.get("time"),
         "rows": len(folder.rows),
+        "tags": folder.tag_counts(),
         "points": start.get("points"),
         "parameters": start["parameters"],
         "units": start["units"],
@@ -119,6 +121,9 @@ def _print(document: dict[str, Any]) -> None:
         [[n, i, ", ".join(f"{k} {v}" for k, v in document["settings"].get(n, {}).items())]
          for n, i in document["identities"].items()],
     )  # fmt: skip
+    _table(
+        "time tags", ["name", "tags"], [[n, f"{count:,}"] for n, count in document["tags"].items()]
+    )
     for note in document["notes"]:
         print(f"note: {note}")
     for damage in document["damage"]:

@@ -19,12 +19,13 @@ from labctl.run.locate import default_runs_dir, numbered
 from labctl.run.reading import RunReader, unstopped_status
 
 INDEX = "catalogue.sqlite"
-_VERSION = 1
+_VERSION = 2
 _TABLE = """CREATE TABLE runs (
     folder TEXT PRIMARY KEY, size INTEGER, modified INTEGER, number INTEGER, procedure TEXT,
     started REAL, state TEXT, status TEXT, rows INTEGER, about TEXT, search TEXT)"""
 #: What is stored as one JSON text, because nobody selects by it.
-_ABOUT = ("title", "bench", "mode", "seed", "parameters", "units", "results", "reason")
+_ABOUT = ("title", "bench", "mode", "seed", "parameters", "units", "results", "tags", "reason")
+_DICTIONARIES = ("parameters", "units", "results", "tags")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class RunSummary:
     parameters: dict[str, Any]
     units: dict[str, str]
     results: dict[str, Any]
+    tags: dict[str, int]  #: how many time tags, by name
     reason: str  #: why the run did not finish
 
 
@@ -151,13 +153,14 @@ def _read(path: Path) -> tuple[Any, ...]:
             "parameters": start.get("parameters") or {},
             "units": start.get("units") or {},
             "results": results,
+            "tags": run.tag_counts(),
             "reason": str((stop or {}).get("reason") or ""),
         }
         procedure = str(start.get("procedure") or "")
         started = float(start.get("started") or datetime.fromisoformat(start["time"]).timestamp())
         state, status, rows = run.state, str((stop or {}).get("status") or ""), run.row_count
     except (LabError, OSError, KeyError, TypeError, ValueError, AttributeError) as exc:
-        empty: dict[str, Any] = {"parameters": {}, "units": {}, "results": {}, "seed": None}
+        empty: dict[str, Any] = {"seed": None, **{part: {} for part in _DICTIONARIES}}
         about = {**dict.fromkeys(_ABOUT, ""), **empty, "reason": " ".join(str(exc).split())}
         procedure, started, state, status, rows, notes = "", 0.0, "", "unreadable", 0, []
     text = [procedure, str(about["title"]), str(about["bench"]), path.name, *notes]

@@ -1,7 +1,8 @@
 """Exports of a run: copies for other programs, lossless, never the source.
 
-Every format holds all rows with their bench-clock time (last column, `t (s)`), the traces, and
-the run's description (parameters, units, results, versions, settings) as JSON under `labctl`.
+Every format holds all rows with their bench-clock time (last column, `t (s)`), the traces, the
+time tags, and the run's description (parameters, units, results, versions, settings) as JSON
+under `labctl`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ def export(folder: RunReader | Path | str, format: str, path: Path | str) -> lis
 
     Args:
         folder: the run.
-        format: "csv" (opens in pymeasure; each trace column in a file of its own beside it),
-            "parquet" (traces as lists), "hdf5" or "netcdf" (the same file: NetCDF-4 is HDF5;
-            traces as padded two-dimensional variables with their lengths).
+        format: "csv" (opens in pymeasure; each trace column and each stream of time tags in a file
+            of its own beside it), "parquet" (traces as lists, time tags in files beside it),
+            "hdf5" or "netcdf" (the same file: NetCDF-4 is HDF5; traces as padded two-dimensional
+            variables with their lengths, time tags as groups).
         path: the file; replaced if it exists, in one step when it is complete.
 
     Raises:

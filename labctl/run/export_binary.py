@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from labctl.jsonline import to_json
 from labctl.run.columns import ABSENT, arrow_type, kind_of, to_arrow
-from labctl.run.exported import ExportedRun, in_one_step, unit_of
+from labctl.run.exported import ExportedRun, beside, in_one_step, unit_of
+from labctl.run.traces import file_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +39,47 @@ def write_parquet(exported: ExportedRun, path: Path) -> list[Path]:
         columns.append(column)
     whole = pa.schema(fields, metadata={"labctl": to_json(exported.description)})
     table = pa.Table.from_arrays(columns, schema=whole)
-    return [in_one_step(path, lambda part: pq.write_table(table, part, compression="zstd"))]
+    tags = beside(path, exported.run.tag_names)
+    return [
+        in_one_step(path, lambda part: pq.write_table(table, part, compression="zstd")),
+        *(in_one_step(file, _tag_table(exported, name)) for name, file in tags.items()),
+    ]
+
+
+def _tag_table(exported: ExportedRun, name: str) -> Callable[[Path], None]:
+    """Return what writes one stream of time tags: a column `row` and those recorded."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"row": "int64", **exported.run.tag_fields(name)}
+    fields = [
+        pa.field(column, _tag_type(kind), metadata={"unit": unit_of(column), "dtype": kind})
+        for column, kind in kinds.items()
+    ]
+    schema = pa.schema(fields, metadata={"labctl": to_json(exported.description)})
+
+    def write(part: Path) -> None:
+        with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+            for row, columns in exported.run.intact_tags(name):
+                rows = np.full(len(next(iter(columns.values()))), row)
+                values = [_arrow(rows), *map(_arrow, columns.values())]
+                writer.write_batch(pa.RecordBatch.from_arrays(values, schema=schema))
+
+    return write
+
+
+def _tag_type(kind: str) -> Any:
+    return _arrow(np.empty(0, kind)).type
+
+
+def _arrow(values: NDArray[Any]) -> Any:
+    """Return an array as an Arrow column, complex values as real and imaginary."""
+    import pyarrow as pa
+
+    if values.dtype.kind != "c":
+        return pa.array(values)
+    parts = [pa.array(values.real.copy()), pa.array(values.imag.copy())]
+    return pa.StructArray.from_arrays(parts, ["real", "imaginary"])
 
 
 def write_netcdf(exported: ExportedRun, path: Path) -> list[Path]:
@@ -47,7 +88,8 @@ def write_netcdf(exported: ExportedRun, path: Path) -> list[Path]:
     Beside a variable with gaps stands `NAME.gap` (1 where there is no value), beside a trace
     `NAME.length` (-1 where a row has none). Padding is NaN, or 0 for integers. Complex values are
     the pair `NAME.real`, `NAME.imaginary`; "/" in names is written "_". The attribute `name` holds
-    the name as recorded; `kind` "json" marks mixed columns, one JSON text per value.
+    the name as recorded; `kind` "json" marks mixed columns, one JSON text per value. Time tags are
+    groups `tags/NAME`: `row` and the recorded columns along a dimension `tag`.
     """
     return [in_one_step(path, lambda part: _NetCDF(part).write(exported))]
 
@@ -69,6 +111,9 @@ class _NetCDF:
             derived = file.create_group("derived")
             for name, array in exported.derived():
                 self._array(derived, self._free(name), name, array, f"derived {name}")
+            tags = file.create_group("tags")
+            for name, stem in file_names(exported.run.tag_names).items():
+                self._tags(tags.create_group(stem), name, exported)
             self._describe(exported.description)
 
     def _column(self, name: str, values: list[Any]) -> None:
@@ -117,6 +162,29 @@ class _NetCDF:
             about["shapes"] = to_json(shapes).decode()
         self._array(self.file, free, name, padded, ("row", dimension), **about)
         self.file.create_variable(self._free(f"{name}.length"), ("row",), "i8", data=lengths)
+
+    def _tags(self, group: Any, name: str, exported: ExportedRun) -> None:
+        """Write one stream of time tags, batch by batch."""
+        group.attrs["name"] = name
+        group.dimensions = {"tag": None}  # grows
+        variables = {}
+        for column, kind in {"row": "int64", **exported.run.tag_fields(name)}.items():
+            free = re.sub(r"[/\0]", "_", column)
+            parts = {".real": "real", ".imaginary": "imag"} if kind.startswith("c") else {"": ""}
+            for ending, part in parts.items():
+                dtype = {"bool": "i1", "float16": "f4"}.get(kind, np.empty(0, kind).real.dtype.name)
+                variable = group.create_variable(free + ending, ("tag",), dtype, chunks=(1 << 16,))
+                self._label(variable, column, dtype_recorded=kind)
+                variables[variable] = (column, part)
+        first = 0
+        for row, columns in exported.run.intact_tags(name):
+            end = first + len(next(iter(columns.values())))
+            group.resize_dimension("tag", end)
+            columns = {"row": np.full(end - first, row), **columns}
+            for variable, (column, part) in variables.items():
+                values = columns[column]
+                variable[first:end] = getattr(values, part) if part else values
+            first = end
 
     def _array(
         self,
@@ -207,11 +275,6 @@ def _lists(traces: list[NDArray[Any] | None]) -> Any:
     flat = np.concatenate(
         [np.empty(0, _dtype(traces)), *(t.ravel() for t in traces if t is not None)]
     )
-    if flat.dtype.kind == "c":
-        parts = [pa.array(flat.real.copy()), pa.array(flat.imag.copy())]
-        values = pa.StructArray.from_arrays(parts, ["real", "imaginary"])
-    else:
-        values = pa.array(flat)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
     missing = pa.array([t is None for t in traces])
-    return pa.LargeListArray.from_arrays(offsets, values, mask=missing)
+    return pa.LargeListArray.from_arrays(offsets, _arrow(flat), mask=missing)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.errors import LabError
 from labctl.jsonline import to_json
 from labctl.run.columns import ABSENT
-from labctl.run.exported import ExportedRun, in_one_step
+from labctl.run.exported import ExportedRun, beside, in_one_step
 from labctl.run.traces import file_names
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def write_csv(exported: ExportedRun, path: Path) -> list[Path]:
-    """Write one line per row, under a header that names parameters and description."""
+    """Write one line per row, under a header that names parameters and description.
+
+    Traces and time tags lie in files of their own beside it, one line per value.
+    """
     names = exported.run.trace_names
     sidecars = {
         name: path.with_name(f"{path.stem}.{stem}{path.suffix}")
@@ -42,7 +45,19 @@ def write_csv(exported: ExportedRun, path: Path) -> list[Path]:
 
         return write
 
+    def write_tags(name: str) -> Callable[[Path], None]:
+        def write(part: Path) -> None:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                file.write(",".join(map(_label, ["row", *exported.run.tag_fields(name)])) + "\n")
+                for row, columns in exported.run.intact_tags(name):
+                    values = zip(*(column.tolist() for column in columns.values()), strict=True)
+                    file.writelines(f"{row}," + ",".join(map(repr, v)) + "\n" for v in values)
+
+        return write
+
+    tags = beside(path, exported.run.tag_names)
     written = [in_one_step(file, write_trace(name)) for name, file in sidecars.items()]
+    written += [in_one_step(file, write_tags(name)) for name, file in tags.items()]
     return [in_one_step(path, write_rows), *written]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.errors import StorageError
 from labctl.run.columns import ABSENT
 from labctl.run.reading import RunReader
+from labctl.run.traces import file_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,6 +79,14 @@ def unit_of(column: str) -> str:
     """Return the unit of a column named "name (unit)", or ""."""
     match = re.fullmatch(r".*\((.+)\)", column, re.DOTALL)
     return match[1] if match else ""
+
+
+def beside(path: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Return a file beside `path` for each stream of time tags: run.tags-alice.csv."""
+    return {
+        name: path.with_name(f"{path.stem}.tags-{stem}{path.suffix}")
+        for name, stem in file_names(names).items()
+    }
 
 
 def in_one_step(path: Path, write: Callable[[Path], object]) -> Path:

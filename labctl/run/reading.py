@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -185,13 +186,22 @@ class RunReader:
         return self._tags().fields(name)
 
     def tag_counts(self) -> dict[str, int]:
-        """Return how many tags `tags` would return, by name; reads none of them."""
-        source = self.source()  # before the events: a row comes after what it cites
-        reader = self._tags()
-        return {
-            name: sum(entry["cited"]["length"] for entry in reader.entries(name, source))
-            for name in reader.names
-        }
+        """Return how many tags there are by name, of finished points and the one under way."""
+        counts: dict[str, int] = {}
+        of_point: dict[str, int] = {}
+        row = 0
+        for entry, before in zip(*self._read_events(), strict=True):
+            if before != row:
+                row, of_point = before, {}
+            if entry["entry"] == "opened":  # what was recorded for a point that is measured again
+                for name, length in of_point.items():
+                    counts[name] -= length
+                of_point = {}
+            elif entry["entry"] == "tags":
+                name, length = str(entry["name"]), int(entry["cited"]["length"])
+                counts[name] = counts.get(name, 0) + length
+                of_point[name] = of_point.get(name, 0) + length
+        return counts
 
     def tag_batches(self, name: str, row: int | None = None) -> Iterator[Tags]:
         """Yield the columns of each commit: of one row, or of all and the point under way.
@@ -207,6 +217,18 @@ class RunReader:
         """Return what the journal says of each commit that `tag_batches` yields."""
         source = self.source()  # before the events: a row comes after what it cites
         return list(self._tags().entries(name, source, row))
+
+    def intact_tags(self, name: str) -> Iterator[tuple[int, Tags]]:
+        """Yield every batch that can be read, with its row (-1: the point under way).
+
+        Raises:
+            RequestError: there are no such tags.
+        """
+        source = self.source()
+        reader = self._tags()
+        for key, row in reader.rows(name, source).items():
+            with contextlib.suppress(StorageError):  # `verify` says so
+                yield row, reader.read(reader.entry(name, key))
 
     def tag_batch(self, entry: Mapping[str, Any]) -> Tags:
         """Return the columns of one commit, as read-only views of the file.

@@ -165,24 +165,46 @@ class TagReader:
             hint = nearest(name, self._entries) or there
             raise RequestError(f"{self._folder}: has no tags {name!r}{hint}") from None
 
+    def rows(self, name: str, source: RowSource) -> dict[tuple[str, int], int]:
+        """Return file and number of each batch that counts, and its row (-1: not recorded yet).
+
+        Raises:
+            RequestError: there are no such tags.
+        """
+        self.fields(name)
+        found = {key: i for i, cited in source.tagged.items() for key in _keys(cited, name)}
+        return found | {key: -1 for key in self._late.get(name, ()) if key not in found}
+
     def entries(
         self, name: str, source: RowSource, row: int | None = None
     ) -> Iterator[Mapping[str, Any]]:
-        """Yield the entries of one row; or of all rows and, last, of the point under way."""
-        self.fields(name)
-        entries = self._entries[name]
-        rows = source.tagged.values() if row is None else (source.tagged.get(row, {}),)
-        found = dict.fromkeys(key for cited in rows for key in _keys(cited, name))
+        """Yield the entries of one row; or of all rows and, last, of the point under way.
+
+        Raises:
+            RequestError: there are no such tags.
+            StorageError: an entry is damaged.
+        """
         if row is None:
-            found |= dict.fromkeys(self._late.get(name, ()))
-        for key in found:
-            if key not in entries:
-                where = f"row {row}" if row is not None else "a row"
-                raise StorageError(
-                    f"{self._folder / key[0]}: {where} cites batch {key[1]}, but its entry in"
-                    " run.jsonl is damaged"
-                )
-            yield entries[key]
+            keys: Iterable[tuple[str, int]] = self.rows(name, source)
+        else:
+            self.fields(name)
+            keys = _keys(source.tagged.get(row, {}), name)
+        for key in keys:
+            yield self.entry(name, key)
+
+    def entry(self, name: str, key: tuple[str, int]) -> Mapping[str, Any]:
+        """Return the entry of one batch.
+
+        Raises:
+            StorageError: it is damaged.
+        """
+        try:
+            return self._entries[name][key]
+        except KeyError:
+            raise StorageError(
+                f"{self._folder / key[0]}: a row cites batch {key[1]}, but its entry in run.jsonl"
+                " is damaged"
+            ) from None
 
     def read(self, entry: Mapping[str, Any]) -> Tags:
         """Return the columns of one batch as read-only views of the file.
@@ -200,17 +222,12 @@ class TagReader:
     def check(self, source: RowSource) -> list[str]:
         """Return one line per batch that cannot be read; reads everything."""
         found = []
-        for name, entries in self._entries.items():
-            for entry in entries.values():
+        for name in self.names:
+            for key in self.rows(name, source):
                 try:
-                    self.read(entry)
+                    self.read(self.entry(name, key))
                 except StorageError as exc:
                     found.append(str(exc))
-            try:
-                for _ in self.entries(name, source):
-                    pass
-            except StorageError as exc:
-                found.append(str(exc))
         return found
 
 

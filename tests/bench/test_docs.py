@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import watch
+from commandline import call
 
 from labctl import benchfile
 from labctl.bench import Bench
+from labctl.journal import Journal
 from labctl.run.folder import RunFolder
 from labctl.transport.serial import OPTIONS
 from simulated_instruments.faults import KINDS
@@ -20,9 +21,11 @@ RUN_FOLDER = (DOCS / "run-folder.md").read_text(encoding="utf-8")
 BENCH_FILE = (DOCS / "bench-file.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def run(capsys, place):
-    code, _, err = watch(capsys, "--title", "for the docs")
+@pytest.fixture(params=["Watch", "Clicks"])
+def run(capsys, place, request):
+    code, _, err = call(
+        capsys, "run", f"toybench:{request.param}", "--bench", "toy.toml", "--title", "for the docs"
+    )
     assert (code, err) == (0, "")
     (path,) = place.glob("runs/0001-*")
     return RunFolder.open(path)
@@ -40,13 +43,17 @@ def test_a_run_is_read_without_labctl(run, monkeypatch):
         np.testing.assert_array_equal(names["same_rows"][name], values)
     np.testing.assert_array_equal(names["trace"], run.trace("trace (K)", 3))
     first, *_, last = names["same_rows"]
-    assert (first, last) == ("t (s)", "arrays")
+    assert (first, last) == ("t (s)", "tags" if run.tag_names else "arrays")
+    for name in run.tag_names:
+        for column, values in run.tags(name).items():
+            np.testing.assert_array_equal(names["alice"][column], values)
 
 
 def test_every_entry_and_member_is_listed(run):
     table = dict(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.+) \|$", RUN_FOLDER, re.M))
     listed = {name: text for names, text in table.items() for name in re.findall(r"`(\w+)`", names)}
-    for event in run.events:
+    (row,) = [e for e in Journal.read(run.path / "run.jsonl") if e["entry"] == "row"][:1]
+    for event in (*run.events, row):
         for member in event.keys() - {"entry", "time"}:
             assert f"`{member}`" in listed[event["entry"]], (event["entry"], member)
 
@@ -55,7 +62,7 @@ def test_every_file_of_a_run_is_listed(run):
     for path in run.path.rglob("*"):
         if path.is_file():
             name = path.relative_to(run.path).as_posix()
-            pattern = re.sub(r"(arrays|derived)/[^.]+", r"\1/[A-Z]+", name)
+            pattern = re.sub(r"(arrays|tags|derived)/[^.]+", r"\1/[A-Z]+", name)
             assert re.search(rf"^\| `{pattern}`", RUN_FOLDER, re.M), name
 
 

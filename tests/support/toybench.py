@@ -172,6 +172,21 @@ class Watch(LabProcedure):
         self.thermometer.heater = 1
 
 
+class Clicks(Watch):
+    """Record time tags at each step."""
+
+    def measure_point(self, point: Point) -> Row:
+        for _ in range(3):
+            times = np.sort(self.rng.integers(0, 10**12, 50))
+            channels = self.rng.integers(0, 4, 50).astype(np.uint8)
+            self.record_tags("alice", {"channel": channels, "time (ps)": times})
+        return super().measure_point(point)
+
+    def analyse(self, data: RunData) -> dict:
+        clicks = [len(data.tags("alice", row)["channel"]) for row in range(len(data))]
+        return {"clicks": int(sum(clicks)), "last": int(data.tags("alice")["time (ps)"][-1])}
+
+
 class Ramp(Procedure):
     """A procedure as anybody writes it for pymeasure; knows nothing of labctl."""
 

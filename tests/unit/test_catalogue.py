@@ -60,7 +60,7 @@ def test_a_summary_says_what_the_run_says(runs: Path) -> None:
             path=run.path, number=1, procedure="covariance-sweep", status="aborted",
             started=datetime(2020, 2, 29, 12), rows=1, title="Überblick", bench="microcomb",
             mode="sim", seed=3, parameters={"span": 0.1, "weird": float("inf")},
-            units={"span": "nm"}, reason="too warm",
+            units={"span": "nm"}, tags={}, reason="too warm",
             results={"nullifier": {"value": -1.5, "uncertainty": 0.1, "unit": "dB"}},
         )
     ]  # fmt: skip
@@ -146,7 +146,7 @@ def test_a_lost_or_damaged_index_is_rebuilt_silently(runs: Path, damage: str) ->
         index = sqlite3.connect(path)
         if damage == "other":
             index.execute("DROP TABLE runs")
-            index.execute("PRAGMA user_version = 1")
+            index.execute("PRAGMA user_version = 2")
             index.execute("CREATE TABLE runs (something TEXT)")
         else:
             index.execute("PRAGMA user_version = 99")

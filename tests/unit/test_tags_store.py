@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -12,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+import xarray as xr
+from commandline import call
 
 from labctl.errors import RequestError, StorageError
+from labctl.run.catalogue import list_runs
+from labctl.run.export import export
 from labctl.run.folder import RunFolder
 from labctl.run.replay import compare
 from labctl.run.tags import TagFollower
@@ -94,6 +100,7 @@ def test_a_point_measured_again_does_not_count_its_first_attempt(tmp_path: Path)
     for reader in (RunFolder.open(run.path), RunFolder.open(run.path)):
         assert ticks(reader.tags("alice")) == [0, 1, 2, 3, 4]
         assert ticks(reader.tags("alice", 1)) == [3, 4]
+        assert reader.tag_counts() == {"alice": 5}
         assert reader.verify() == []
     batches = TagFollower(run.path).poll()
     assert [ticks(b.columns) for b in batches] == [[0, 1, 2], [3, 4]]
@@ -242,7 +249,10 @@ def finish_without_tags(tmp_path: Path) -> Path:
 WRITER = """
 import os, sys
 import numpy as np
+import pandas as pd
 import pyarrow
+from labctl.run.catalogue import list_runs
+from labctl.run.export import export
 from labctl.run.folder import RunFolder
 
 run = RunFolder.resume(sys.argv[1])
@@ -323,3 +333,68 @@ def test_the_folder_can_be_moved(tmp_path: Path) -> None:
         run.stop("finished")
     moved = shutil.move(run.path, tmp_path / "elsewhere")
     assert ticks(RunFolder.open(moved).tags("alice")) == [0, 1, 2]
+
+
+def tagged_run(tmp_path: Path) -> RunFolder:
+    with create(tmp_path) as run:
+        run.record_tags("alice", batch(0, 4), 0.1)
+        run.record_tags("alice", batch(4, 3), 0.2)
+        run.emit({"index": 0}, 0.2)
+        run.record_tags("alice", batch(7, 2), 0.3)
+        phases = {"z": np.array([1 + 2j, 3.5 - 1j]), "on": np.array([True, False])}
+        run.record_tags("b/o b", phases, 0.3)
+        run.emit({"index": 1}, 0.4)
+        run.record_tags("alice", batch(9, 1), 0.5)
+        run.stop("finished")
+    return run
+
+
+ROWS = [0] * 7 + [1] * 2 + [-1]
+
+
+def test_exports_hold_every_tag_with_its_row(tmp_path: Path) -> None:
+    run = tagged_run(tmp_path)
+    whole = batch(0, 10)
+    files = export(run, "csv", tmp_path / "run.csv")
+    assert [file.name for file in files] == ["run.csv", "run.tags-alice.csv", "run.tags-b_o_b.csv"]
+    table = pd.read_csv(files[1])
+    assert table["row"].tolist() == ROWS
+    for column, values in whole.items():
+        assert table[column].tolist() == values.tolist()
+    assert [complex(z) for z in pd.read_csv(files[2])["z"]] == [1 + 2j, 3.5 - 1j]
+
+    files = export(run, "parquet", tmp_path / "run.parquet")
+    table = pd.read_parquet(tmp_path / "run.tags-alice.parquet")
+    assert table["row"].tolist() == ROWS
+    for column, values in whole.items():
+        assert table[column].dtype == values.dtype
+        np.testing.assert_array_equal(table[column], values)
+    other = pd.read_parquet(files[2])
+    assert other["z"].tolist() == [{"real": 1, "imaginary": 2}, {"real": 3.5, "imaginary": -1}]
+    assert other["on"].tolist() == [True, False]
+
+    (file,) = export(run, "netcdf", tmp_path / "run.nc")
+    with xr.open_dataset(file, group="tags/alice") as data:
+        assert data["row"].to_numpy().tolist() == ROWS
+        assert data.attrs["name"] == "alice"
+        for column, values in whole.items():
+            assert data[column].dtype == values.dtype
+            np.testing.assert_array_equal(data[column], values)
+        assert data["time (ps)"].attrs["units"] == "ps"
+    with xr.open_dataset(file, group="tags/b_o_b") as data:
+        assert data["z.imaginary"].to_numpy().tolist() == [2, -1]
+        assert data["on"].to_numpy().tolist() == [1, 0]
+
+
+def test_show_and_the_catalogue_count_tags(tmp_path: Path, capsys) -> None:
+    run = tagged_run(tmp_path)
+    (summary,) = list_runs(run.path.parent)
+    assert summary.tags == {"alice": 10, "b/o b": 2}
+    entry = {**START, "parameters": {}, "units": {}, "bench": None, "mode": "", "world": {}}
+    with RunFolder.create(
+        tmp_path / "shown", "x", {**entry, "versions": {}, "commit": ""}
+    ) as shown:
+        shown.record_tags("alice", batch(0, 1234), 0.1)
+    assert call(capsys, "show", str(shown.path))[1].count("1,234") == 1
+    code, out, _ = call(capsys, "show", str(shown.path), "--json")
+    assert (code, json.loads(out)["tags"]) == (0, {"alice": 1234})
