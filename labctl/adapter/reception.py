@@ -84,6 +84,15 @@ class Reception(Connection):
             self._owed = ""
             return self._take(len(self._buffer))
 
+    def arrived(self) -> bytes:
+        """What has come already, for codecs; b"" if nothing has."""
+        with self._turns.lock:
+            try:
+                self._buffer += self._arrived()
+            except ConnectionLost as error:
+                raise self._lost(error) from error
+            return self._take(len(self._buffer))
+
     def _line(self, timeout: float) -> str:
         """One reply without its end."""
         end = self._end
