@@ -1,4 +1,4 @@
-"""Simulated fibre amplifier Amonics AEDFA, 23 dBm, one channel: lines over a serial port.
+"""Simulated fibre amplifier Amonics AEDFA, one channel, 23 dBm if its model says no more: lines over a serial port.
 
 The commands look like SCPI but have no short forms, no error queue and no `*IDN?`. What the box
 does not understand, or does not accept, it ignores; a question then stays without answer. A
@@ -23,7 +23,6 @@ from simulated_instruments.world import World
 __all__ = ["EdfaModel", "SimAmonicsEdfa"]
 
 OFF, ON, BUSY, LOCK = 0, 1, 2, 4  # status of channel and master control
-MAXIMUM_MW = 200.0  # of the set point for constant power
 PAUSE = 0.05  # s that must pass between commands
 LOST = 0.3  # probability that a setting is lost otherwise
 LATENCY = 0.02  # s from the end of a question to its answer
@@ -48,7 +47,7 @@ class SimAmonicsEdfa(SimulatedInstrument):
         self._settings = 0  # that came too early
         model = self.model
         self._questions: dict[str, Callable[[float], str]] = {
-            ":CAL:SYS:MODEL": lambda t: "AEDFA-23-B-FA",
+            ":CAL:SYS:MODEL": lambda t: f"AEDFA-{10 * math.log10(model.maximum_mw):.0f}-B-FA",
             ":CAL:SYS:SERIAL": lambda t: self._serial,
             ":READ:MODE:NAMES": lambda t: "ACC APC",
             ":MODE:SW:CH1": lambda t: "APC" if model.constant_power else "ACC",
@@ -63,7 +62,7 @@ class SimAmonicsEdfa(SimulatedInstrument):
             ":READ:DRIV:MIN:ACC:CH1": lambda t: f"{0.0:e}",
             ":READ:DRIV:MIN:APC:CH1": lambda t: f"{0.0:e}",
             ":READ:DRIV:MAX:ACC:CH1": lambda t: f"{MAXIMUM_MA:e}",
-            ":READ:DRIV:MAX:APC:CH1": lambda t: f"{MAXIMUM_MW:e}",
+            ":READ:DRIV:MAX:APC:CH1": lambda t: f"{model.maximum_mw:e}",
             ":SENS:CUR:CH1": lambda t: f"{model.pump_ma(t):e}",
             ":SENS:POW:IN:CH1": lambda t: f"{max(float(model.input_mw(t)), 0.0):e}",
             ":SENS:POW:OUT:CH1": lambda t: f"{model.total_mw(t):e}",
@@ -111,7 +110,7 @@ class SimAmonicsEdfa(SimulatedInstrument):
         mode = "APC" if model.constant_power else "ACC"
         if header == ":DRIV:ACC:CUR:CH1" and 0.0 <= value <= MAXIMUM_MA:
             model.tell(t, current=value)
-        elif header == ":DRIV:APC:CUR:CH1" and 0.0 <= value <= MAXIMUM_MW:
+        elif header == ":DRIV:APC:CUR:CH1" and 0.0 <= value <= model.maximum_mw:
             model.tell(t, power=value)
         elif header == f":DRIV:{mode}:STAT:CH1" and value in (0.0, 1.0):
             on = bool(value)

@@ -48,10 +48,12 @@ class Follower:
         self._tau = tau
         self._pieces: list[tuple[float, Source]] = [(0.0, source)]
         self._jumps: list[tuple[float, float]] = []
+        self.switches = 0  # how often it was switched
 
     def switch(self, t: float, source: Source) -> None:
         """From `t` (s) on follow another function."""
         before = self._pieces[-1][1]
+        self.switches += 1
         self._pieces = [*self._pieces[-REMEMBERED:], (t, source)]
         self.jump(t, float(before(t)) - float(source(t)))
 
@@ -81,6 +83,8 @@ class EdfaModel:
         seed_of: seeds by name.
         name: the instrument's name.
         input_mw: power at the input at a time (s), a float or an array; 1 mW by default.
+        saturation_mw: P_sat at the maximum current; 2500 mW make a booster of some watts.
+        maximum_mw: largest set point for constant power.
     """
 
     def __init__(
@@ -88,7 +92,11 @@ class EdfaModel:
         seed_of: Callable[[str], int],
         name: str = "edfa",
         input_mw: Source = lambda t: 1.0 + 0.0 * t,
+        saturation_mw: float = P_SAT,
+        maximum_mw: float = 200.0,
     ) -> None:
+        self.saturation_mw = saturation_mw
+        self.maximum_mw = maximum_mw
         self.input_mw = input_mw
         self.now = 0.0
         self.constant_power = False  # False: constant current (ACC), True: output power (APC)
@@ -101,6 +109,7 @@ class EdfaModel:
         self.watch_input = True
         self._starts: float | None = None  # s, when pump light will begin
         self._looked = 0.0  # s, last look of the interlock
+        self._waiting = False  # pumped before there was light; the interlock waits for the first
         self._seen: tuple[float, float] | None = None  # time and input of the last look at it
         self._input = Follower(INPUT_LAG, lambda t: np.maximum(self.input_mw(t), 0.0))
         self._pump = Follower(PUMP_LAG, _constant(0.0))
@@ -112,7 +121,7 @@ class EdfaModel:
     def gain(self, t: Any) -> Any:
         """Power gain at time `t` (s)."""
         self._catch_up(t)
-        return steady_gain(self._pump.at(t), self._input.at(t))
+        return steady_gain(self._pump.at(t), self._input.at(t), self.saturation_mw)
 
     def output_mw(self, t: Any) -> Any:
         """Signal (mW) at the output at time `t` (s), without spontaneous emission."""
@@ -136,7 +145,24 @@ class EdfaModel:
         """Temperature (degC) of the case, warmer with the pump."""
         return 28.0 + self._case.at(t) + 8.0 * self.pump_ma(t) / MAXIMUM_MA
 
+    def gain_as_told(self, t: Any) -> Any:
+        """Gain at time `t` (s), also in the future, if nobody tells it anything until then."""
+        return steady_gain(self._pump.at(t), np.maximum(self.input_mw(t), 0.0))
+
+    @property
+    def switches(self) -> int:
+        """How often the pump was switched or told something."""
+        return self._pump.switches
+
     # ---------------------------------------------------------------- what it is told
+
+    def left_on(self, current_ma: float) -> None:
+        """Begin pumped with a constant current (mA), as somebody left it before time 0.
+
+        The loss-of-input interlock is armed by the first light.
+        """
+        self.current, self.channel, self.active, self._waiting = current_ma, True, True, True
+        self._pump = Follower(PUMP_LAG, _constant(current_ma))
 
     def dark(self, t: float) -> bool:
         """Whether the input is too weak for the pump."""
@@ -188,7 +214,7 @@ class EdfaModel:
         if not self.constant_power:
             return _constant(self.current)
         wanted = self.power
-        return lambda t: current_for(wanted, np.maximum(self.input_mw(t), 0.0))
+        return lambda t: current_for(wanted, np.maximum(self.input_mw(t), 0.0), self.saturation_mw)
 
     def _catch_up(self, t: Any) -> None:
         """Handle what happens by `t` (s), in order of time."""
@@ -217,10 +243,16 @@ class EdfaModel:
         self._looked = max(self._looked, until)
         if not self.watch_input:
             return math.inf
+        least = 10.0 ** (self.loss_dbm / 10.0)
         for begin in range(first, last + 1, 10_000):
             ticks = np.arange(begin, min(begin + 10_000, last + 1)) * LOSS_TICK
             power = np.broadcast_to(self.input_mw(ticks), ticks.shape)
-            found = np.flatnonzero(power < 10.0 ** (self.loss_dbm / 10.0))
+            if self._waiting:
+                if not (lit := np.flatnonzero(power >= least)).size:
+                    continue
+                self._waiting = False
+                ticks, power = ticks[lit[0] :], power[lit[0] :]
+            found = np.flatnonzero(power < least)
             if found.size:
                 return float(ticks[found[0]])
         return math.inf
@@ -234,7 +266,7 @@ def _dbm(milliwatts: float) -> float:
     return 10.0 * math.log10(milliwatts) if milliwatts > 0 else -math.inf
 
 
-def steady_gain(current_ma: Any, input_mw: Any) -> Any:
+def steady_gain(current_ma: Any, input_mw: Any, saturation_mw: float = P_SAT) -> Any:
     """Power gain at a pump current (mA) and input (mW) that do not change.
 
     With x = P_in / P_sat the equation for G reads x G e^(x G) = x G0 e^x: Lambert's function.
@@ -244,19 +276,19 @@ def steady_gain(current_ma: Any, input_mw: Any) -> Any:
     pumped = s > 0.0
     decibel = np.where(pumped, GAIN_DB * s, ABSORPTION_DB * (current / THRESHOLD_MA - 1.0))
     small = 10.0 ** (decibel / 10.0)
-    x = np.where(pumped, power / np.where(pumped, P_SAT * s, 1.0), 0.0)
+    x = np.where(pumped, power / np.where(pumped, saturation_mw * s, 1.0), 0.0)
     safe = np.where(x > 0.0, x, 1.0)
     saturated = lambertw(safe * small * np.exp(safe)).real / safe
     gain = np.where(x > 0.0, saturated, small)
     return gain if gain.ndim else float(gain)
 
 
-def current_for(output_mw: float, input_mw: Any) -> Any:
+def current_for(output_mw: float, input_mw: Any, saturation_mw: float = P_SAT) -> Any:
     """Pump current (mA), at most the maximum, for an output (mW): the same equation for s."""
     power = np.maximum(np.asarray(input_mw, dtype=float), 1e-12)
     gain = np.maximum(output_mw / power, 1.0)
     log, most = np.log(gain), math.log(10.0 ** (GAIN_DB / 10.0))
-    load = (gain - 1.0) * power / P_SAT
+    load = (gain - 1.0) * power / saturation_mw
     s = (log + np.sqrt(log**2 + 4.0 * most * load)) / (2.0 * most)
     current = np.minimum(THRESHOLD_MA + s * (MAXIMUM_MA - THRESHOLD_MA), MAXIMUM_MA)
     return current if current.ndim else float(current)
