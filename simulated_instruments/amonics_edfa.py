@@ -1,4 +1,6 @@
-"""Simulated fibre amplifier Amonics AEDFA, one channel, 23 dBm if its model says no more: lines over a serial port.
+"""Simulated fibre amplifier Amonics AEDFA, one channel: lines over a serial port.
+
+A unit of 23 dBm, unless the model that the world made is of another size.
 
 The commands look like SCPI but have no short forms, no error queue and no `*IDN?`. What the box
 does not understand, or does not accept, it ignores; a question then stays without answer. A
