@@ -30,6 +30,10 @@ GAMMA = 4.8354
 OUTERMOST = 0.61
 #: Attenuation (dB) at which one pump on resonance reaches threshold, from a calibration.
 THRESHOLD_ATTENUATION = 0.818
+#: What the amplifier behind the comb gave (mW) at that calibration.
+CALIBRATED_OUTPUT = 8.9
+#: So much more of it (dB) may be the error of the amplifier's own power meter.
+METER_ERROR = 0.3
 
 
 @dataclass(frozen=True)
@@ -101,15 +105,19 @@ class Graph:
         lower = (s for s in (2 * s for s in steps) if self.growth(attenuation + s, detuning) < 0)
         return -next(lower, 40.0)
 
-    def check(self, attenuation: float, detuning: float) -> None:
-        """Refuse pumps above threshold, where there is no stationary quantum state to measure."""
+    def check(self, attenuation: float, detuning: float, excess: str = "") -> None:
+        """Refuse pumps above threshold, where there is no stationary quantum state to measure.
+
+        `excess` says why the attenuation counts less than it is set.
+        """
         growth = self.growth(attenuation, detuning)
         if growth >= 0:
             need = -self.headroom(attenuation, detuning)
+            to = "" if excess else f" to {attenuation + need:.1f} dB or more"
             raise RequestError(
-                f"pumps {self.name}: above threshold, fluctuations grow with {growth:+.2f} of half "
-                f"the linewidth; raise pump_attenuation by {need:.1f} dB to "
-                f"{attenuation + need:.1f} dB or more, or change detuning_shift"
+                f"pumps {self.name}: above threshold{excess}, fluctuations grow with {growth:+.2f} "
+                f"of half the linewidth; raise pump_attenuation by {need:.1f} dB{to}, or change "
+                "detuning_shift"
             )
 
 

@@ -17,19 +17,17 @@ import numpy as np
 
 from labctl.errors import InstrumentError, RequestError
 from labctl.parameters import choice, integer, number, text
-from procedures.graphs import PUMPS, Graph, graph
+from procedures.comb_light import LIGHT, CombLight
+from procedures.graphs import CALIBRATED_OUTPUT, METER_ERROR, PUMPS, Graph, graph
 
 if TYPE_CHECKING:
     from drivers.redpitaya_lock import RedPitayaLock
     from drivers.spectrum_analyser import SpectrumAnalyser
     from drivers.toptica_dlcpro import TopticaDlcPro
     from drivers.waveshaper import WaveShaper
-    from labctl.bench import Bench
     from labctl.procedure import RunData
 
-SPEED_OF_LIGHT = 299_792_458.0  # m/s
 PUMP_PORT, LO_PORT = 1, 2
-LINE_SPACING = 0.025  # THz; also the width of the band given to one line
 
 #: How often a setting is measured again because the phase lock failed meanwhile.
 TRIES = 3
@@ -54,13 +52,12 @@ class Reading:
     tries: int = 1  # traces that it took until the phase was locked all the time
 
 
-class HomodyneMeasurement:
+class HomodyneMeasurement(CombLight):
     """Parameters and steps of a homodyne noise measurement; combine with `LabProcedure`."""
 
-    bench: Bench
     dark: tuple[float, float] = (0.0, 0.0)  # mean dark power (mW) and its error, once it is known
 
-    INSTRUMENTS: ClassVar[tuple[str, ...]] = ("laser", "shaper", "lock", "analyser")
+    INSTRUMENTS: ClassVar[tuple[str, ...]] = (*LIGHT, "lock", "analyser")
 
     averages: int = integer(
         "Averages", 1, minimum=1, maximum=1000, meaning="traces averaged for each noise power"
@@ -87,10 +84,6 @@ class HomodyneMeasurement:
         meaning="shaper attenuation of the primary pump line; 3 dB pump the ring at 0.605 of "
         "threshold",
     )  # fmt: skip
-    wavelength: float = number(
-        "Wavelength", 1550.116122, unit="nm", minimum=1510, maximum=1630,
-        meaning="laser wavelength at which comb line 0 meets its mode, 193.4 THz",
-    )  # fmt: skip
     piezo_centre: float = number(
         "Piezo centre", 70.0, unit="V", minimum=5, maximum=135,
         meaning="piezo voltage at which the pumped mode is on resonance",
@@ -116,12 +109,10 @@ class HomodyneMeasurement:
         self.lock: RedPitayaLock = self.bench["lock"]
         self.analyser: SpectrumAnalyser = self.bench["analyser"]
         self.pump_lines = graph.lines
-        self.shaper.block_all()
-        self.laser.tune(self.wavelength)
         detuning = graph.detuning + self.detuning_shift
         # A higher voltage raises the laser frequency and so lowers mode minus drive.
-        self.laser.piezo_voltage = self.piezo_centre - detuning / self.piezo_pull
-        self.laser.emission = True
+        self.switch_on(self.piezo_centre - detuning / self.piezo_pull)
+        self._check_amplifier(graph)
         self.analyser.configure_zero_span(
             centre_hz=self.analysis_frequency * 1e6,
             rbw_hz=self.resolution_bandwidth * 1e3,
@@ -133,10 +124,22 @@ class HomodyneMeasurement:
         self.lock.acquire()
         self.lock.lock(0.0)
 
+    def _check_amplifier(self, graph: Graph) -> None:
+        """Refuse pumps above threshold because there is more light than at the calibration.
+
+        The filter is still closed.
+        """
+        output = self.bench["amplifier"].output_power
+        excess = 10.0 * math.log10(max(output, 1e-9) / CALIBRATED_OUTPUT)
+        if excess > METER_ERROR:
+            graph.check(
+                self.pump_attenuation - excess, graph.detuning + self.detuning_shift,
+                f" with {output:.1f} mW from the amplifier, {excess:.1f} dB more than calibrated",
+            )  # fmt: skip
+
     def close_bench(self) -> None:
         """Leave light and feedback off."""
-        self.bench["laser"].emission = False
-        self.bench["shaper"].block_all()
+        self.switch_off()
         self.bench["lock"].unlock()
 
     def load(
@@ -150,9 +153,7 @@ class HomodyneMeasurement:
 
         `weights` are relative amplitudes of LO lines, at most 1, which they are by default.
         """
-        shaper = self.shaper
-        centre = SPEED_OF_LIGHT / self.wavelength * 1e-3
-        shaper.clear()
+        self.shaper.clear()
         if pumped:
             for line, share, phase in self.pump_lines:
                 if line in lo:
@@ -160,17 +161,13 @@ class HomodyneMeasurement:
                         f"shaper: line {line} is wanted as pump and as local oscillator; "
                         "the shaper gives each line to one port, so choose another mode"
                     )
-                shaper.set_band(
-                    centre + line * LINE_SPACING, LINE_SPACING, phase_rad=phase, port=PUMP_PORT,
-                    attenuation_db=self.pump_attenuation - 10.0 * math.log10(share),
-                )  # fmt: skip
+                attenuation = self.pump_attenuation - 10.0 * math.log10(share)
+                self.load_line(line, phase_rad=phase, port=PUMP_PORT, attenuation_db=attenuation)
         for line, phase in lo.items():
             weight = 1.0 if weights is None else weights[line]
-            shaper.set_band(
-                centre + line * LINE_SPACING, LINE_SPACING, phase_rad=phase, port=LO_PORT,
-                attenuation_db=-20.0 * math.log10(weight),
-            )  # fmt: skip
-        shaper.load()
+            attenuation = -20.0 * math.log10(weight)
+            self.load_line(line, phase_rad=phase, port=LO_PORT, attenuation_db=attenuation)
+        self.shaper.load()
 
     def read_quadrature(
         self, lo: Mapping[int, float], weights: Mapping[int, float] | None = None

@@ -12,6 +12,7 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import choice, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
+from procedures.comb_light import LIGHT, SPEED_OF_LIGHT, CombLight
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,16 +20,14 @@ if TYPE_CHECKING:
     from drivers.thorlabs_pm100 import ThorlabsPm100
     from drivers.toptica_dlcpro import TopticaDlcPro
     from drivers.waveshaper import WaveShaper
-    from labctl.bench import Bench
 
-SPEED_OF_LIGHT = 299_792_458.0  # m/s
 PUMP_PORT = 1
 SETTLE = 0.01  # s from a piezo step to a reading: ten times the piezo's lag
 #: How much wider than `span` the scan is that looks for the resonance first.
 SEARCH = 5.0
 
 
-class RingTransmission(LabProcedure):
+class RingTransmission(CombLight, LabProcedure):
     """Dips of the ring's transmission, with weak comb lines through the shaper.
 
     One line at a time goes to the ring, so weak that it does not heat it, while the laser's piezo
@@ -39,7 +38,7 @@ class RingTransmission(LabProcedure):
     turns, because the laser drifts.
     """
 
-    INSTRUMENTS = ("laser", "shaper", "transmission")
+    INSTRUMENTS = (*LIGHT, "transmission")
 
     centre: float = number(
         "Centre", 0.0, unit="MHz", minimum=-5000, maximum=5000,
@@ -51,17 +50,9 @@ class RingTransmission(LabProcedure):
     steps: int = integer("Steps", 101, minimum=21, maximum=5001, meaning="readings of a scan")
     scans: int = integer("Scans", 8, minimum=2, maximum=1000, meaning="of each of three lines")
     line: int = integer("Line", 35, minimum=1, maximum=35, meaning="the outer lines, beside line 0")
-    line_spacing: float = number(
-        "Line spacing", 25.0, unit="GHz", minimum=1, maximum=100,
-        meaning="of the comb: frequency of the modulator's synthesizer",
-    )  # fmt: skip
     attenuation: float = number(
         "Attenuation", 45.0, unit="dB", minimum=0, maximum=59,
         meaning="of the line; 45 dB shift the mode by 3 % of half its linewidth",
-    )  # fmt: skip
-    wavelength: float = number(
-        "Wavelength", 1550.116122, unit="nm", minimum=1510, maximum=1630,
-        meaning="laser wavelength at which comb line 0 meets its mode, 193.4 THz",
     )  # fmt: skip
     piezo_centre: float = number(
         "Piezo centre", 70.0, unit="V", minimum=20, maximum=120, meaning="voltage to start from"
@@ -83,8 +74,6 @@ class RingTransmission(LabProcedure):
 
     LIVE = (Curve("Resonance of each line", "time (s)", "dip (MHz)", by="line"),)
 
-    bench: Bench
-
     def startup(self) -> None:
         self.laser: TopticaDlcPro = self.bench["laser"]
         self.shaper: WaveShaper = self.bench["shaper"]
@@ -93,17 +82,13 @@ class RingTransmission(LabProcedure):
         self._loaded: int | None = None
         for row in self.rows:
             self._found[int(row["line"])] = row["dip (MHz)"]
-        self.shaper.block_all()
-        self.laser.tune(self.wavelength)
-        self.laser.piezo_voltage = self.piezo_centre
         self.meter.wavelength = self.wavelength
         self.meter.averaging = 1
         self.meter.auto_range = True
-        self.laser.emission = True
+        self.switch_on(self.piezo_centre)
 
     def shutdown(self) -> None:
-        self.bench["laser"].emission = False
-        self.bench["shaper"].block_all()
+        self.switch_off()
 
     def points(self) -> Iterator[dict[str, Any]]:
         """A wide search with line 0, then the three lines by turns."""
@@ -145,12 +130,8 @@ class RingTransmission(LabProcedure):
         """One line to the ring, if it is not there already."""
         if line == self._loaded:
             return
-        centre = SPEED_OF_LIGHT / self.wavelength * 1e-3
-        spacing = self.line_spacing * 1e-3
         self.shaper.clear()
-        self.shaper.set_band(
-            centre + line * spacing, spacing, attenuation_db=self.attenuation, port=PUMP_PORT
-        )
+        self.load_line(line, attenuation_db=self.attenuation, port=PUMP_PORT)
         self.shaper.load()
         self._loaded = line
 
@@ -180,7 +161,7 @@ class RingTransmission(LabProcedure):
         spacing, spacing_error = _mean((high - low) / (2 * outer))
         bend, bend_error = _mean((high + low - 2 * middle) / outer**2)
         return {
-            "fsr": (data.parameters["line_spacing"] + 1e-3 * spacing, 1e-3 * spacing_error),
+            "fsr": (data.parameters["rf_frequency"] + 1e-3 * spacing, 1e-3 * spacing_error),
             "loaded_q": (frequency / mean_width, frequency / mean_width**2 * width_error),
             "linewidth": (mean_width, width_error),
             "extraction": ((1.0 + root) / 2 if over else (1.0 - root) / 2, slope * depth_error),

@@ -142,7 +142,8 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
                 }
             )
             row = self.row(reading)
-            self.show(point["kind"], to_db(row["variance"]), "dB")
+            if row["variance"] > 0:
+                self.show(point["kind"], to_db(row["variance"]), "dB")
         row["squeezing angle (rad)"] = origin
         self._remember({**point, **row})
         return row

@@ -2,15 +2,15 @@
 
 Linear fluctuations around the pumps, in units of Gamma, half the loaded linewidth (rad/s):
 
-    da_k/dt = -(1 + i [e + d2 (k - k_p)^2 / 2]) a_k
+    da_k/dt = -(1 + i [e + d1 (k - k_p) + d2 (k - k_p)^2 / 2]) a_k
               + i sum_{n,m} alpha_n alpha_m a'_{n+m-k}              four-wave mixing
               + 2i sum_{n != m} alpha_n conj(alpha_m) a_{k-n+m}     Bragg scattering
               + sqrt(2) a_in
 
 e = (mode - drive) / Gamma, so a rising laser frequency lowers e; the phase shift that all pumps
 together give to every mode is counted in e. |alpha|^2 = 2 g |A|^2 / kappa: a single pump on
-resonance oscillates at 1. k_p is the strongest pump line, where line spacing and mode spacing
-are matched. All loss is counted at the output port; see `Moments.after_loss`.
+resonance oscillates at 1. k_p is the strongest pump line; d1 is the mode spacing there minus the
+line spacing. All loss is counted at the output port; see `Moments.after_loss`.
 Source: Wang et al., "Large-scale cluster quantum microcombs", arXiv 2406.10715, Eq. 1.
 """
 
@@ -66,6 +66,7 @@ def drift_matrix(
     primary: int,
     guard: int = GUARD,
     crossing: Crossing = NO_CROSSING,
+    mismatch: float = 0.0,
 ) -> Real:
     """The real matrix M of d(x, p)/dt = M (x, p) + noise, modes -guard..guard, blocked order."""
     modes = np.arange(-guard, guard + 1)
@@ -78,7 +79,8 @@ def drift_matrix(
     scattering[modes.size - 1] = 0.0  # n == m is the shift that e already contains
     pair = 1j * mixing[index[:, None] + index[None, :]]
     same = 2j * scattering[index[:, None] - index[None, :] + modes.size - 1]
-    same[index, index] = -1.0 - 1j * (detuning + dispersion * (modes - primary) ** 2 / 2.0)
+    apart = modes - primary
+    same[index, index] = -1.0 - 1j * (detuning + mismatch * apart + dispersion * apart**2 / 2.0)
     if crossing.strength:
         same[index, index] -= crossing.loss(1.0 * modes) + 1j * crossing.shift(1.0 * modes)
     plus, minus = same + pair, same - pair
@@ -137,9 +139,10 @@ def ring_output(
     frequency: float,
     margin: float | None = None,
     crossing: Crossing = NO_CROSSING,
+    mismatch: float = 0.0,
 ) -> RingState:
     """The state behind the ring; `margin` spares the eigenvalues when it is known already."""
-    drift = drift_matrix(pumps, detuning, dispersion, primary, crossing=crossing)
+    drift = drift_matrix(pumps, detuning, dispersion, primary, crossing=crossing, mismatch=mismatch)
     if margin is None:
         margin = stability_margin(drift)
     depletion = max(0.0, margin + LEAST_DAMPING)

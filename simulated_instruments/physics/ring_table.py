@@ -46,13 +46,15 @@ class Pumps:
     """Pump amplitudes by line number at nominal power; one line on resonance oscillates at 1."""
 
     lines: tuple[tuple[int, complex], ...]
+    mismatch: float = 0.0  # mode spacing minus line spacing, Gamma
 
     @classmethod
-    def of(cls, orders: NDArray[np.int64], amplitudes: Complex) -> Pumps:
+    def of(cls, orders: NDArray[np.int64], amplitudes: Complex, mismatch: float = 0.0) -> Pumps:
         """Pumps from all lines of a comb; rounding to 1e-9 makes equal settings equal keys."""
         rounded = np.round(amplitudes, 9)
         lit = np.flatnonzero(rounded)
-        return cls(tuple((int(orders[i]), complex(rounded[i])) for i in lit))
+        lines = tuple((int(orders[i]), complex(rounded[i])) for i in lit)
+        return cls(lines, round(mismatch, 9))
 
     @property
     def primary(self) -> int:
@@ -95,6 +97,7 @@ class RingTable:
             frequency / self.gamma_hz,
             self._margins.get(key[:3]),
             self.crossing,
+            pumps.mismatch,
         )
         self._margins[key[:3]] = state.margin
         self._states[key] = state

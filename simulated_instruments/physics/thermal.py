@@ -110,6 +110,7 @@ class TecModel:
         name: the instrument's name.
         plant: what is controlled.
         tuning: Hz by which 1 K shifts a resonance of the chip (silicon nitride).
+        control: what the controller was told before time 0; what it regulates is settled.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class TecModel:
         name: str = "tec",
         plant: Plant | None = None,
         tuning: float = -2.5e9,
+        control: Control | None = None,
     ) -> None:
         self.plant = plant or Plant()
         self.tuning = tuning
@@ -125,10 +127,15 @@ class TecModel:
         self._seed = lambda what: seed_of(f"{name}.{what}")
         self._noises: dict[tuple[float, ...], tuple[LinearNoise, list[int]]] = {}
         self._readings = White(self._seed("readings"), self.plant.reading_rms, self.plant.tick)
-        self.control = Control(target=self.plant.ambient)
+        self.control = control or Control(target=self.plant.ambient)
         self._told = [0.0]  # when the controller was told something
         rest = np.array([0.0] * 5 + [1.0])
         rest[[CHIP, SENSOR, AMBIENT, NOMINAL]] = self.plant.ambient
+        if self.control.regulating:
+            held = self.control.target
+            rest[[CHIP, SENSOR, NOMINAL]] = held
+            effort = (held - self.plant.ambient - self.control.heat) / self.plant.kelvin_per_ampere
+            rest[SUM] = effort / self.control.ki
         noise, noisy = self._noise_of(self.control, 0)
         rest[noisy] += noise.at(0.0)
         self._pieces = [self._piece(0.0, rest, self.control, 0)]

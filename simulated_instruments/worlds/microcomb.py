@@ -1,8 +1,14 @@
 """The cluster-microcomb bench: laser, comb, filter, ring, homodyne detection, phase lock.
 
-    laser -> comb of 71 lines -> filter port 1 -> phase modulator -> ring -----> 50/50 -> pump
-                                 filter port 2 -> local oscillator -----------> splitter  filter
-                                     ^ tap: 10 % of the primary pump line          -> detector
+    laser -> EO comb -> amplifier -> filter port 1 -> phase modulator -> ring -> 50/50 -> pump
+               ^ RF source           filter port 2 -> local oscillator -------> splitter  filter
+                                         ^ tap: 10 % of the primary pump line      -> detector
+    second laser -> tap before the ring, for its transmission only
+
+The RF source sets the spacing of the lines, which must be that of the ring's modes to a small part
+of their linewidth, and with its power how many lines there are. The amplifier sets the power of
+all lines. A temperature controller holds the chip; the resonances move with it. All three run when
+the world begins: somebody switched them on the day before.
 
 The filter gives each 1 GHz grid point to one port, so one line cannot go to both; a fixed tap
 therefore brings part of the primary pump line into the local-oscillator path, where its
@@ -13,7 +19,8 @@ Which lines pump the ring, and what the local oscillator is, follows only from t
 the filter holds. Detunings count in Gamma, half the loaded linewidth; the ring is heated by the
 light in it and follows the laser, so that only `thermal_drag` of a laser shift is left as
 detuning, and no light is coupled in outside `capture_range`. Inside it the power in the ring is
-taken as independent of the detuning. Slow changes of the laser are followed once per second.
+taken as independent of the detuning. Slow changes are followed once per second, see
+`microcomb_slow`. The RF source follows the laboratory's 10 MHz standard, whose error is left out.
 
 Above threshold the linear model has no state; the ring then shows the very loud noise of a ring
 just below (see `ring.LEAST_DAMPING`), and `ring_state` says that it oscillates.
@@ -29,20 +36,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulated_instruments.physics.analyser import AnalyserModel
 from simulated_instruments.physics.comb import Comb
+from simulated_instruments.physics.edfa import EdfaModel
 from simulated_instruments.physics.gaussian import Complex, Real
 from simulated_instruments.physics.homodyne import Detector, relative_variance
+from simulated_instruments.physics.itla_laser import ItlaModel
 from simulated_instruments.physics.laser import CtlLaserModel
 from simulated_instruments.physics.phase_lock import PhaseLoop
 from simulated_instruments.physics.power_meter import PowerMeterModel
+from simulated_instruments.physics.rf_source import RfSourceModel
 from simulated_instruments.physics.ring import Crossing, RingState
 from simulated_instruments.physics.ring_table import LocalOscillator, Pumps, RingTable, Selection
 from simulated_instruments.physics.shaper import ShaperModel
+from simulated_instruments.physics.thermal import Control, Plant, TecModel
 from simulated_instruments.redpitaya_model import RedPitayaModel
 from simulated_instruments.world import World, WorldParameter
+from simulated_instruments.worlds.microcomb_slow import SlowLight
 
 C = 299_792_458.0  # speed of light, m/s
 
@@ -56,12 +67,6 @@ LASER_GRID = 0.1e9
 #: for the local oscillator, and for the ring, which takes longest to solve.
 FRINGE_STEP, LO_STEP, RING_STEP = 0.001, 0.02, 0.1
 
-#: Changes in one second beyond which the laser is looked at point by point.
-FREQUENCY_JUMP = 10e6  # Hz
-POWER_JUMP = 0.01  # of the nominal power
-
-BLOCK = 64  # s that are looked up together
-
 AT_REST = -1.0  # in place of a time: the filter's crystal has arrived
 
 REMEMBERED = 256  # states of the filter
@@ -70,6 +75,8 @@ REMEMBERED = 256  # states of the filter
 HEATING_ROUNDS = 40
 
 P = WorldParameter
+
+Version = tuple[int, Comb]  # of the filter's profile, and the comb
 
 
 @dataclass(frozen=True)
@@ -95,8 +102,25 @@ class MicrocombWorld(World):
         P("laser_hop_rate", 1e-6, "1/s", "rate of random mode hops of 5 GHz", "assumed", 0.0, 1.0),
         P("resonance", 193.4e12, "Hz", "laser frequency at which the pumped mode is on resonance",
           "assumed", 191.25e12, 196.275e12),
-        P("line_spacing", 25e9, "Hz", "spacing of the comb lines", "paper: about 25 GHz",
-          12e9, 70e9),
+        P("line_spacing", 25e9, "Hz", "spacing of the comb lines, frequency of the RF source at "
+          "the start", "paper: about 25 GHz", 12e9, 31.8e9),
+        P("mode_spacing", 25e9, "Hz", "free spectral range of the ring around the pumped mode",
+          "paper: about 25 GHz", 12e9, 70e9),
+        P("rf_power", 12.0, "dBm", "RF power for which the comb is levelled; at the start",
+          "assumed", -20.0, 15.0),
+        P("comb_throughput", 0.025, "", "part of the laser's power behind the modulators",
+          "assumed", 1e-6, 1.0),
+        P("amplifier_current", 250.0, "mA", "pump current of the amplifier that gives nominal "
+          "powers; at the start", "assumed", 60.0, 500.0),
+        P("chip_temperature", 25.0, "degC", "temperature of the chip at which the ring is resonant "
+          "as told; at the start", "assumed", 15.0, 45.0),
+        P("chip_tuning", -1.45e9, "Hz/K", "shift of the resonances with the chip's temperature",
+          "silica: 7.5e-6/K", -1e11, 1e11),
+        P("chip_noise", 2e-4, "K", "rms of a reading of the chip's thermistor", "assumed", 0.0, 1.0),
+        P("ambient_wander", 0.1, "K", "rms of the laboratory's temperature (1800 s)", "assumed",
+          0.0, 10.0),
+        P("probe_tap", 1e-4, "", "part of the second laser's power that reaches the ring",
+          "assumed", 0.0, 1.0),
         P("comb_rolloff", 0.0, "dB", "how much weaker lines 35 and -35 are than line 0",
           "assumed: flat top", 0.0, 30.0),
         P("loaded_q", 20e6, "", "loaded quality factor at 1550 nm", "paper", 1e5, 1e9),
@@ -141,7 +165,6 @@ class MicrocombWorld(World):
         super().__init__(seed, **values)
         v = self.values
         self.gamma_hz = C / 1550e-9 / v["loaded_q"] / 2.0
-        self.comb = Comb(spacing_hz=v["line_spacing"], rolloff_db=v["comb_rolloff"])
         self.detector = Detector(v["shot_level"], v["dark_level"])
         crossing = Crossing(v["avoided_crossing"], v["crossing_mode"], v["crossing_width"])
         self.ring = RingTable(v["dispersion"], self.gamma_hz, crossing)
@@ -154,11 +177,28 @@ class MicrocombWorld(World):
             power_noise=v["laser_power_noise"],
             hop_rate=v["laser_hop_rate"],
         )
-        self._slow = _SlowLaser(self.laser, v["resonance"], v["laser_power"])
+        self.rf_source = RfSourceModel(
+            self.seed_of, "rf_source", frequency_hz=v["line_spacing"], power_dbm=v["rf_power"],
+            output=True,
+        )  # fmt: skip
+        self.rf_source.external_reference = lambda t: 0.0 * t
+        self._driven: tuple[tuple[float, float, bool], Comb] | None = None  # RF settings
+        self.amplifier = EdfaModel(self.seed_of, "amplifier")
+        self.amplifier.left_on(v["amplifier_current"])
+        self.chip = TecModel(
+            self.seed_of, "chip",
+            Plant(ambient=22.0, ambient_std=v["ambient_wander"], reading_rms=v["chip_noise"]),
+            v["chip_tuning"], Control(regulating=True, target=v["chip_temperature"]),
+        )  # fmt: skip
+        self._slow = SlowLight(
+            self.laser, self.amplifier, self.chip, resonance_hz=v["resonance"],
+            nominal_mw=v["laser_power"], throughput=v["comb_throughput"],
+            celsius=v["chip_temperature"],
+        )  # fmt: skip
         self.shaper = ShaperModel()
-        self._light: dict[tuple[int, float, float], Light] = {}
-        self._levels: dict[tuple[int, float, float], float] = {}
-        self._pumped: dict[tuple[int, float, float], Complex] = {}
+        self._light: dict[tuple[Version, float, float], Light] = {}
+        self._levels: dict[tuple[Version, float, float], float] = {}
+        self._pumped: dict[tuple[Version, float, float], Complex] = {}
         self.loop = PhaseLoop(
             lambda name: self.seed_of(f"lock.{name}"),
             drift=v["phase_drift"],
@@ -168,9 +208,11 @@ class MicrocombWorld(World):
         self.lock = RedPitayaModel(lambda name: self.seed_of(f"lock.{name}"), loop=self.loop)
         self.analyser = AnalyserModel(self.seed_of, "analyser", self)
         self.transmission = PowerMeterModel(self.seed_of, "transmission", self.transmitted_w)
-        self.parts.update(
-            laser=self.laser, shaper=self.shaper, lock=self.lock, analyser=self.analyser,
-            transmission=self.transmission,
+        self.probe = ItlaModel(self.seed_of, "probe")
+        self.parts.update(  # in this order: what others look at comes first
+            chip=self.chip, laser=self.laser, rf_source=self.rf_source, amplifier=self.amplifier,
+            shaper=self.shaper, lock=self.lock, analyser=self.analyser,
+            transmission=self.transmission, probe=self.probe,
         )  # fmt: skip
 
     # --- what the analyser and the lock see -----------------------------------------------------
@@ -183,10 +225,10 @@ class MicrocombWorld(World):
         variance, lo_power = np.ones(times.size), np.zeros(times.size)
         power = self._slow.power(times) if times.size else lo_power
         if power.any():
-            shift = self._slow.shift_hz(times)
+            laser, shift = self._slow.laser_hz(times), self._slow.ring_hz(times)
             moving = times < self.shaper.settle_until
             stage = np.where(moving, np.floor(times / LO_STEP), AT_REST)
-            for (step, cell), here in _groups(stage, np.rint(shift / LASER_GRID)):
+            for (step, cell), here in _groups(stage, np.rint(laser / LASER_GRID)):
                 light = self._light_of(step * LO_STEP if step >= 0 else AT_REST, cell)
                 if not light.lo_power:
                     continue
@@ -216,7 +258,7 @@ class MicrocombWorld(World):
         seconds = np.floor(times_s)
         moving = times_s < self.shaper.settle_until
         stage = np.where(moving, np.floor(times_s / FRINGE_STEP), AT_REST)
-        cell = np.rint(self._slow.shift_hz(seconds) / LASER_GRID)
+        cell = np.rint(self._slow.laser_hz(seconds) / LASER_GRID)
         level = np.empty(times_s.shape)
         for pair, here in _groups(stage, cell):
             level[here] = self._level_of(*pair)
@@ -226,27 +268,30 @@ class MicrocombWorld(World):
         """The same for one time, which a running lock asks for often."""
         second = math.floor(t)
         stage = math.floor(t / FRINGE_STEP) if t < self.shaper.settle_until else AT_REST
-        cell = float(round(self._slow.one("shift", second) / LASER_GRID))
+        cell = float(round(self._slow.one("laser", second) / LASER_GRID))
         return self._level_of(stage, cell) * self._slow.one("power", second)
 
     def transmitted_w(self, times_s: Real) -> Real:
-        """Power (W) of all pump lines behind the ring, at times (s); what the power meter sees.
+        """Power (W) of all light behind the ring, at times (s); what the power meter sees.
 
-        Line n meets mode n if the laser is at the resonance, but for dispersion. On resonance the
+        Line n meets mode n if the laser is at the resonance, but for dispersion and what the line
+        spacing differs from the mode spacing. On resonance the
         light from the ring interferes with what passes it, |1 - 2 extraction / (1 + i x)|^2 at x
         half linewidths. A line so weak that it shifts its mode by less than half a linewidth sees
         a cold ring; stronger ones are followed by their mode (see `thermal_drag`).
         """
         v = self.values
-        power = np.asarray(self.laser.power_mw(times_s)) / v["laser_power"]
-        shift = np.asarray(self.laser.frequency_hz(times_s)) - v["resonance"]
+        power = self._slow.exact_power(times_s)
+        laser = self._slow.exact_laser_hz(times_s)
+        shift = laser - self._slow.exact_chip_hz(times_s)
         stage = np.where(times_s < self.shaper.settle_until, times_s, AT_REST)
-        total = np.zeros(times_s.shape)
-        for (when, cell), here in _groups(stage, np.rint(shift / LASER_GRID)):
+        total = self._probe_w(times_s)
+        for (when, cell), here in _groups(stage, np.rint(laser / LASER_GRID)):
             lines = np.abs(self._through(when, cell)) ** 2
             for line in np.flatnonzero(lines > 1e-9):
                 order = int(self.comb.orders[line])
-                cold = -shift[here] / self.gamma_hz + v["dispersion"] * order**2 / 2.0
+                cold = self._mode_gamma(order) - shift[here] / self.gamma_hz
+                cold -= order * self.comb.spacing_hz / self.gamma_hz
                 # By how much the light shifts its mode: it can follow the laser over the whole
                 # capture range when a line at 0 dB heats the ring.
                 heat = v["capture_range"] / self.gamma_hz * lines[line] * power[here]
@@ -255,27 +300,71 @@ class MicrocombWorld(World):
                     x = cold - np.minimum(heat, 1.0) / (1.0 + x**2)
                 locked = (heat >= 1.0) & (np.abs(shift[here]) <= v["capture_range"])
                 x = np.where(locked, v["thermal_drag"] * cold, x)
-                passing = np.abs(1.0 - 2.0 * v["extraction"] / (1.0 + 1j * x)) ** 2
-                total[here] += 1e-3 * v["line_power"] * lines[line] * power[here] * passing
+                total[here] += 1e-3 * v["line_power"] * lines[line] * power[here] * self._past(x)
         return total
+
+    def _probe_w(self, times_s: Real) -> Real:
+        """Power (W) of the second laser behind the ring; so weak that it heats nothing."""
+        power = 1e-3 * self.values["probe_tap"] * np.asarray(self.probe.power_mw(times_s))
+        if not power.any():
+            return np.zeros(times_s.shape)
+        above = np.asarray(self.probe.frequency_hz(times_s)) - self.values["resonance"]
+        above = above - self._slow.exact_chip_hz(times_s)
+        mode = np.rint(above / self.values["mode_spacing"])
+        return np.asarray(power * self._past(self._mode_gamma(mode) - above / self.gamma_hz))
+
+    def _mode_gamma(self, order: Any) -> Any:
+        """Frequency (Gamma) of mode `order` of the cold ring above that of mode 0."""
+        spacing = self.values["mode_spacing"] / self.gamma_hz
+        return order * spacing + self.values["dispersion"] * order**2 / 2.0
+
+    def _past(self, x: Real) -> Real:
+        """Part of the light that passes the ring at x half linewidths from a mode."""
+        return np.asarray(np.abs(1.0 - 2.0 * self.values["extraction"] / (1.0 + 1j * x)) ** 2)
 
     # --- for looking into the world, as no instrument can ---------------------------------------
 
     def detuning(self, t: float) -> float:
         """Detuning (Gamma) of the pumped mode at time `t` (s): (mode - drive) / Gamma."""
-        return float(self._detuning(self.laser.frequency_hz(t) - self.values["resonance"]))
+        return float(self._detuning(self._ring_hz(t)))
 
     def ring_state(self, t: float, frequency_hz: float = 0.5e6) -> RingState:
         """What leaves the ring at time `t` (s), and whether it oscillates."""
-        shift = float(self.laser.frequency_hz(t)) - self.values["resonance"]
+        shift, at = self._ring_hz(t), np.array([t])
         when = t if t < self.shaper.settle_until else AT_REST
-        pumps = self._light_of(when, float(np.rint(shift / LASER_GRID))).pumps
-        power = float(self.laser.power_mw(t)) / self.values["laser_power"]
+        cell = float(np.rint(self._slow.exact_laser_hz(at)[0] / LASER_GRID))
+        pumps = self._light_of(when, cell).pumps
+        power = float(self._slow.exact_power(at)[0])
         if abs(shift) > self.values["capture_range"]:
             power = 0.0
         return self.ring.state(pumps, float(self._detuning(shift)), power, frequency_hz)
 
+    def _ring_hz(self, t: float) -> float:
+        at = np.array([t])
+        return float(self._slow.exact_laser_hz(at)[0] - self._slow.exact_chip_hz(at)[0])
+
     # --- how it follows -------------------------------------------------------------------------
+
+    @property
+    def comb(self) -> Comb:
+        """The comb that the RF source drives as it is set now."""
+        rf = self.rf_source
+        settings = (rf.frequency, rf.power, rf.output)
+        if self._driven is None or self._driven[0] != settings:
+            power = min(rf.power, rf.leveled_max) if rf.output else -math.inf
+            drive = power - self.values["rf_power"]
+            self._driven = (
+                settings,
+                Comb(
+                    spacing_hz=rf.frequency, rolloff_db=self.values["comb_rolloff"], drive_db=drive
+                ),
+            )
+        return self._driven[1]
+
+    @property
+    def _version(self) -> Version:
+        """What the light behind the filter depends on, apart from time and laser."""
+        return self.shaper.version, self.comb
 
     def _detuning(self, shift_hz: Any) -> Any:
         return -self.values["thermal_drag"] * shift_hz / self.gamma_hz
@@ -292,7 +381,7 @@ class MicrocombWorld(World):
             turning = self._light_of(ring_time, cell).pumps
             if turning != pumps:  # the ring follows the filter in coarse steps
                 now = np.array([ring_time])
-                at = float(self._detuning(self._slow.shift_hz(now)[0]))
+                at = float(self._detuning(self._slow.ring_hz(now)[0]))
                 relative = float(self._slow.power(now)[0])
                 if turning.lines and captured.any():
                     number[captured], squeezing[captured] = self.ring.frozen(
@@ -311,16 +400,20 @@ class MicrocombWorld(World):
 
     def _light_of(self, when: float, cell: float) -> Light:
         """What the filter makes of the comb at time `when` (s) or at rest."""
-        key = (self.shaper.version, when, cell)
+        key = (self._version, when, cell)
         if key not in self._light:
             pumps = self._fields(PUMP_PORT, when, cell) * self.values["pump_per_line"] ** 0.5
+            mismatch = (self.values["mode_spacing"] - self.comb.spacing_hz) / self.gamma_hz
+            if mismatch:  # the ring follows the primary line only
+                primary = self.comb.orders[int(np.argmax(np.abs(pumps)))]
+                pumps = pumps / (1.0 + 1j * mismatch * (self.comb.orders - primary))
             oscillator = self._fields(LO_PORT, when, cell)
             oscillator[np.abs(self.comb.orders) <= self.values["pump_filter"]] = 0.0
             power = float(np.sum(np.abs(oscillator) ** 2))
             if len(self._light) >= REMEMBERED:
                 self._light.clear()
             self._light[key] = Light(
-                Pumps.of(self.comb.orders, pumps),
+                Pumps.of(self.comb.orders, pumps, mismatch),
                 LocalOscillator(oscillator / (power or 1.0) ** 0.5),
                 power,
             )
@@ -328,7 +421,7 @@ class MicrocombWorld(World):
 
     def _level_of(self, step: float, cell: float) -> float:
         """Amplitude (V) of the lock signal at nominal power; `step` counts `FRINGE_STEP`."""
-        key = (self.shaper.version, step, cell)
+        key = (self._version, step, cell)
         if key not in self._levels:
             if len(self._levels) >= 16 * REMEMBERED:
                 self._levels.clear()
@@ -342,7 +435,7 @@ class MicrocombWorld(World):
         """Amplitudes of all lines that go to the ring; remembered while the filter rests."""
         if when != AT_REST:
             return self._fields(PUMP_PORT, when, cell)
-        key = (self.shaper.version, when, cell)
+        key = (self._version, when, cell)
         if key not in self._pumped:
             if len(self._pumped) >= REMEMBERED:
                 self._pumped.clear()
@@ -355,77 +448,6 @@ class MicrocombWorld(World):
         at = self.shaper.settle_until if when == AT_REST else when
         lines = self.comb.frequencies_thz(laser_hz)
         return np.asarray(self.comb.amplitudes() * self.shaper.transfer(port, lines, at))
-
-
-class _SlowLaser:
-    """The laser's shift and power, looked up once per second and joined by straight lines.
-
-    The ring's heat follows no faster, and the drift within a second (rms 0.5 MHz, that is 1e-3 of
-    the ring's half linewidth) is not seen. A second in which the laser moves on purpose, or hops,
-    is looked at point by point. The result does not depend on who asked before.
-    """
-
-    def __init__(self, laser: CtlLaserModel, resonance_hz: float, nominal_mw: float) -> None:
-        self._laser = laser
-        self._resonance_hz = resonance_hz
-        self._nominal_mw = nominal_mw
-        self._settings: tuple[Any, ...] = ()
-        self._known: dict[str, dict[int, Real]] = {}
-        self._exact = {"shift": self._exact_shift, "power": self._exact_power}
-
-    def shift_hz(self, times: Real) -> Real:
-        """Frequency (Hz) above the resonance at times (s)."""
-        return self._joined("shift", times, FREQUENCY_JUMP)
-
-    def power(self, times: Real) -> Real:
-        """Power over nominal power at times (s)."""
-        return self._joined("power", times, POWER_JUMP)
-
-    def one(self, name: str, second: int) -> float:
-        """Shift (Hz) or relative power at a whole second."""
-        number = second // BLOCK
-        return float(self._block(name, number)[second - number * BLOCK])
-
-    def _exact_shift(self, times: Real) -> Real:
-        return np.asarray(self._laser.frequency_hz(times) - self._resonance_hz)
-
-    def _exact_power(self, times: Real) -> Real:
-        return np.asarray(self._laser.power_mw(times) / self._nominal_mw)
-
-    def _joined(self, name: str, times: Real, jump: float) -> Real:
-        before = np.floor(times)
-        seconds = before.astype(np.int64)
-        first, last = int(seconds.min()) // BLOCK, (int(seconds.max()) + 1) // BLOCK
-        if last - first < 2:
-            values = self._block(name, first)
-            if last > first:
-                values = np.concatenate([values, self._block(name, last)])
-            start = seconds - first * BLOCK
-            left, right = values[start], values[start + 1]
-        else:
-            left, right = (self._far(name, seconds + i) for i in (0, 1))
-        joined = left + (times - before) * (right - left)
-        wild = np.abs(right - left) > jump
-        if wild.any():
-            joined[wild] = self._exact[name](times[wild])
-        return np.asarray(joined)
-
-    def _far(self, name: str, seconds: NDArray[np.int64]) -> Real:
-        """Values at whole seconds that lie in many blocks."""
-        blocks, which = np.unique(seconds // BLOCK, return_inverse=True)
-        table = np.stack([self._block(name, number) for number in blocks.tolist()])
-        return np.asarray(table[which, seconds % BLOCK])
-
-    def _block(self, name: str, number: int) -> Real:
-        """Values at the seconds of one block; forgotten when the laser is told anything."""
-        settings = self._laser.settings
-        if settings != self._settings:
-            self._settings, self._known = settings, {"shift": {}, "power": {}}
-        known = self._known[name]
-        if number not in known:  # ahead of time as well: one look costs as much as many
-            seconds = np.arange(number * BLOCK, (number + 1) * BLOCK, dtype=float)
-            known[number] = self._exact[name](seconds)
-        return known[number]
 
 
 def _groups(stage: Real, cell: Real) -> Iterator[tuple[tuple[float, float], Selection]]:

@@ -91,7 +91,7 @@ def test_the_ring_is_pumped_as_asked_and_the_note_comes_first(tmp_path: Path) ->
     bench = Bench.open(find_bench("cluster-microcomb"), "sim", seed=2)
     procedure = CovarianceSweep(pumps="0:1,-2:0.3@0.5", sweep_time=0.5)
     run(procedure, bench, tmp_path, stop_after=8)
-    bench["laser"].emission = True
+    procedure.switch_on(70.0)
     procedure.load({}, pumped=True)
     world: Any = bench.world
     lines = dict(world._light_of(-1.0, 0.0).pumps.lines)

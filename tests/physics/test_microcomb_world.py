@@ -23,7 +23,10 @@ C = 299792458.0
 RESONANCE = 193.4e12
 GAMMA_HZ = C / 1550e-9 / 20e6 / 2
 HALF_MHZ = np.array([0.5e6])
-QUIET = {"laser_drift": 0.0, "laser_wander": 0.0, "laser_power_noise": 0.0, "laser_hop_rate": 0.0}
+QUIET = {
+    "laser_drift": 0.0, "laser_wander": 0.0, "laser_power_noise": 0.0, "laser_hop_rate": 0.0,
+    "chip_noise": 0.0, "ambient_wander": 0.0,
+}  # fmt: skip
 
 ONE = [(0, 3.0, 0.0)]
 CHAIN = [(0, 3.0, 0.0), (-1, 3.0 + 10 * np.log10(1 / 0.2), 0.0)]
@@ -371,18 +374,18 @@ def test_slow_laser_follows_the_laser():
     lab = Lab()
     lab.light()
     times = lab.t + np.linspace(0, 60, 241)
-    slow = lab.world._slow.shift_hz(times)
+    slow = lab.world._slow.laser_hz(times)
     exact = lab.world.laser.frequency_hz(times) - RESONANCE
     assert np.abs(slow - exact).max() < 3e6  # of 1 MHz per square root of s
     sparse = lab.t + np.sort(np.random.default_rng(1).uniform(0, 900, 40))
-    together = lab.world._slow.shift_hz(sparse)
-    assert [lab.world._slow.shift_hz(np.array([t]))[0] for t in sparse] == together.tolist()
+    together = lab.world._slow.laser_hz(sparse)
+    assert [lab.world._slow.laser_hz(np.array([t]))[0] for t in sparse] == together.tolist()
     whole = times == np.floor(times)
     np.testing.assert_array_equal(slow[whole], exact[whole])
     lab.send(lab.laser, b"(param-set! 'laser1:dl:pc:voltage-set 75.0)\n")
     times = lab.t + np.linspace(0, 0.02, 11)
     np.testing.assert_array_equal(
-        lab.world._slow.shift_hz(times), lab.world.laser.frequency_hz(times) - RESONANCE
+        lab.world._slow.laser_hz(times), lab.world.laser.frequency_hz(times) - RESONANCE
     )
 
 
