@@ -36,6 +36,7 @@ class Feed:
         self.state = ""  #: kind of the last entry that says in which state the run is
         self.reason = ""  #: why it is paused or stopped
         self.complete = False  #: nothing can come any more
+        self.arrays: dict[str, Any] = {}  #: citations of the arrays of the last row with any
         self.row_time = 0.0  #: s of the bench's clock at the last row
         self.arrival = 0.0  #: Unix time at which the last row came
         self._follower = Follower(path / "run.jsonl")
@@ -141,6 +142,10 @@ class Feed:
                 self._take(entry)
             self.table.extend(run.columns())
             times = run.times
+            for i in range(self.table.seen - 1, max(-1, self.table.seen - 100), -1):
+                if cited := run.source().citations(i):
+                    self.arrays = dict(cited)
+                    break
         except (LabError, OSError) as error:
             self.reason, self.complete = str(error), True
             return True
@@ -154,6 +159,8 @@ class Feed:
         if kind == "row":
             self.table.append(entry["row"])
             self.row_time = float(entry.get("t") or 0.0)
+            if cited := entry.get("arrays"):
+                self.arrays = cited
             return
         if kind in _STATE:
             self.state, self.reason = str(kind), str(entry.get("reason") or "")

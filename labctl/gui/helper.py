@@ -74,15 +74,23 @@ def describe(procedure: str, bench: str) -> dict[str, Any]:
     }
 
 
-def plan(procedure: str, bench: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """How many points a run would have, and the panels to draw meanwhile."""
+def plan(
+    procedure: str, bench: str, sets: list[Mapping[str, Any]], runs_dir: str
+) -> dict[str, Any]:
+    """How many points runs with these sets of parameters would have (None where nobody knows),
+    and what a point took in an earlier run.
+    """
+    from labctl.gui.estimate import earlier
     from labctl.procedure import LabProcedure
     from labctl.run.loading import build
 
-    built = build(_load(procedure, bench), parameters)
-    if not isinstance(built, LabProcedure):
-        return {"points": None, "panels": []}
-    return {"points": built.count_points(), "panels": _panels(built)}
+    cls = _load(procedure, bench)
+    built = [build(cls, parameters) for parameters in sets]
+    pace = earlier(Path(runs_dir), procedure, built[0].parameter_values()) if built else None
+    return {
+        "points": [p.count_points() if isinstance(p, LabProcedure) else None for p in built],
+        "pace": asdict(pace) if pace else None,
+    }
 
 
 def panels(run: str) -> list[dict[str, Any]]:
@@ -144,23 +152,32 @@ def figures(run: str, place: str) -> list[str]:
     for number, (name, figure) in enumerate(drawn.items(), 1):
         path = Path(place) / f"{number}-{file_names([name])[name]}.png"
         part = path.with_suffix(".part")
-        figure.savefig(part, dpi=110, format="png")
+        figure.savefig(part, dpi=140, format="png")
         part.replace(path)
         paths.append(str(path))
     return paths
 
 
-def catalogue(runs_dir: str) -> int:
-    """Bring the index of the catalogue up to date; how many runs there are."""
+def interrupted(runs_dir: str) -> list[dict[str, Any]]:
+    """Runs whose process died and that nobody queued to be resumed; also renews the index."""
+    from labctl.manager import Manager
     from labctl.run.catalogue import list_runs
 
-    return len(list_runs(runs_dir)) if Path(runs_dir).is_dir() else 0
+    if not Path(runs_dir).is_dir():
+        return []
+    waiting = {item.run for item in Manager(Path(runs_dir)).waiting()}
+    return [
+        {"path": str(run.path), "number": run.number, "procedure": run.procedure,
+         "title": run.title, "rows": run.rows}
+        for run in list_runs(runs_dir)
+        if run.status == "interrupted" and str(run.path.resolve()) not in waiting
+    ]  # fmt: skip
 
 
 ACTIONS: dict[str, Callable[..., Any]] = {
     action.__name__: action
     for action in (benches, procedures, describe, plan, panels, check, submit, edit, figures,
-                   catalogue)
+                   interrupted)
 }  # fmt: skip
 
 

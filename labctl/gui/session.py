@@ -13,7 +13,6 @@ from typing import Any
 from labctl.errors import LabError, RequestError
 from labctl.filelock import is_locked
 from labctl.manager import Item, Manager
-from labctl.run.catalogue import RunSummary, list_runs
 from labctl.run.control import send
 from labctl.run.locate import numbered
 
@@ -48,16 +47,6 @@ class Session:
         """The run with the highest number."""
         found = [(n, p) for n, p in numbered(self.runs_dir) if (p / "run.jsonl").is_file()]
         return max(found)[1] if found else None
-
-    def interrupted(self) -> list[RunSummary]:
-        """Runs that can be resumed because their process died or somebody stopped them early."""
-        if not self.runs_dir.is_dir():
-            return []
-        waiting = {item.run for item in self.items() if item.waits}
-        return [
-            run for run in list_runs(self.runs_dir)
-            if run.status == "interrupted" and str(run.path.resolve()) not in waiting
-        ]  # fmt: skip
 
     def disk_left(self) -> int:
         """Bytes free where the runs go."""

@@ -9,9 +9,11 @@ from typing import Any
 
 
 def duration(seconds: float) -> str:
-    """Seconds as "4 s", "3:07 min", "2 h 05" or "3 d 4 h"; "?" if unknown."""
+    """Seconds as "4.2 s", "17 s", "3:07 min", "2 h 05" or "3 d 4 h"; "?" if unknown."""
     if not math.isfinite(seconds):
         return "?"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

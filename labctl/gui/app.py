@@ -1,0 +1,44 @@
+"""Starting the window."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
+
+from labctl.gui import theme as themes
+from labctl.gui.session import Session
+from labctl.gui.window import Window
+
+
+def application() -> QApplication:
+    """The one application of this process."""
+    app = QApplication.instance()
+    if not isinstance(app, QApplication):
+        app = QApplication(sys.argv[:1])
+        app.setApplicationName("labctl")
+    return app
+
+
+def open_window(runs_dir: Path, bench: str = "", theme: str = "") -> Window:
+    """Make the window and put it on the screen."""
+    app = application()
+    session = Session(runs_dir, bench)
+    window = Window(session, theme)
+    themes.apply(app, window.theme)
+    if not bench:
+        session.bench = str(window.layouts.values.get("bench", ""))
+    window.show()
+    QTimer.singleShot(0, window.begin)
+    return window
+
+
+def run(runs_dir: Path, bench: str = "", theme: str = "") -> int:
+    """Open the window and stay until it is closed; Ctrl-C in the terminal closes it, too."""
+    app = application()
+    window = open_window(runs_dir, bench, theme)
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    return int(app.exec())

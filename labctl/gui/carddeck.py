@@ -1,0 +1,119 @@
+"""Which cards lie above the views, and what their buttons do."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+
+from labctl.errors import LabError
+from labctl.gui.cards import Card, FailureCard, OfferCard, StopCard
+from labctl.gui.failure import confirmations, look
+from labctl.gui.feed import Feed
+from labctl.gui.theme import Theme
+
+
+class CardDeck(QWidget):
+    """At most one card of each kind; the newest on top."""
+
+    area: QScrollArea
+
+    def __init__(self, window: Any, theme: Theme) -> None:
+        super().__init__()
+        self.window_, self.theme = window, theme
+        self.box = QVBoxLayout(self)
+        self.box.setContentsMargins(4, 0, 4, 0)
+        self.cards: list[Card] = []
+        self._asked = 0.0  # when STOP was pressed
+        self._stop_done = False
+
+    def offer(self, runs: list[dict[str, Any]]) -> None:
+        """Offer to resume interrupted runs."""
+        if runs:
+            card = OfferCard(runs)
+            card.resume.connect(self._resume_all)
+            card.show_run.connect(self.window_.show_run)
+            self._put(card)
+
+    def failed(self, feed: Feed) -> None:
+        """Show why a run did not finish."""
+        name = f"Run {feed.number} {feed.procedure}"
+        card = FailureCard(look(feed), name, self.theme)
+        card.resume.connect(lambda run: self._resume_all([str(run)]))
+        card.retry.connect(self._retry)
+        card.skip.connect(self._skip)
+        self._put(card)
+
+    def stopping(self, run: Path) -> None:
+        """Show the confirmations of a stop as they come."""
+        self._asked, self._stop_done = time.monotonic(), False
+        self._put(StopCard(run, self.theme))
+
+    def refresh(self, active: Feed | None) -> None:
+        """Look again at what a stop has reached."""
+        for card in self.cards:
+            if isinstance(card, StopCard) and card.run is not None and not self._stop_done:
+                feed = active if active is not None and active.path == card.run else None
+                expected = list((feed.opened.get("identities") or {}) if feed else ())
+                status = feed.status if feed else ""
+                waited = time.monotonic() - self._asked
+                self._stop_done = card.show_confirmations(
+                    confirmations(card.run), expected, status, waited
+                )
+
+    def put_away(self) -> bool:
+        """Put the topmost card away; tells whether there was one."""
+        for card in self.cards[:1]:
+            card.put_away()
+            return True
+        return False
+
+    def _put(self, card: Card) -> None:
+        for other in [old for old in self.cards if type(old) is type(card)]:
+            self._take(other)
+        self.cards.insert(0, card)
+        self.box.insertWidget(0, card)
+        card.closed.connect(lambda: self._take(card))
+        self._fit()
+
+    def _take(self, card: Card) -> None:
+        if card in self.cards:
+            self.cards.remove(card)
+            self.box.removeWidget(card)
+            card.deleteLater()
+        self._fit()
+
+    def _fit(self) -> None:
+        self.area.setVisible(bool(self.cards))
+        if self.cards:
+            height = sum(card.sizeHint().height() + 8 for card in self.cards)
+            self.area.setFixedHeight(min(420, height + 8))
+
+    def _resume_all(self, paths: list[str]) -> None:
+        self.put_away()
+        self.window_.resume_runs(paths)
+
+    def _retry(self, run: Path) -> None:
+        """Queue the item that led to a run once more, or what its folder says was asked."""
+        manager = self.window_.session.manager
+        try:
+            for item in manager.items():
+                if item.run and Path(item.run) == run:
+                    copy = manager.duplicate(item.number)
+                    manager.move(copy, 1)
+                    break
+            else:
+                self.window_.say(f"{run.name} was not queued; copy it to the form", True)
+                return
+        except (LabError, OSError) as error:
+            self.window_.say(str(error), True)
+            return
+        self.put_away()
+        self.window_.start_queue()
+
+    def _skip(self) -> None:
+        self.put_away()
+        if self.window_.session.manager.waiting():
+            self.window_.start_queue()

@@ -1,0 +1,193 @@
+"""Cards above the views: a failure, runs that can be resumed, confirmations of a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+)
+
+from labctl.gui.failure import Failure
+from labctl.gui.theme import Theme
+
+
+class Card(QFrame):
+    """A heading, lines of facts, and buttons. Escape or ✕ puts it away."""
+
+    closed = Signal()
+
+    def __init__(self, heading: str, name: str = "card") -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.box = QVBoxLayout(self)
+        self.box.setContentsMargins(10, 8, 8, 8)
+        top = QHBoxLayout()
+        self.heading = QLabel(heading)
+        self.heading.setObjectName("heading")
+        self.heading.setWordWrap(True)
+        top.addWidget(self.heading, stretch=1)
+        close = QPushButton("✕")
+        close.setProperty("role", "flat")
+        close.setToolTip("put this card away (Esc)")
+        close.setAccessibleName("put this card away")
+        close.clicked.connect(self.put_away)
+        top.addWidget(close)
+        self.box.addLayout(top)
+        self.buttons = QHBoxLayout()
+
+    def put_away(self) -> None:
+        self.hide()
+        self.closed.emit()
+
+    def add_button(self, text: str, tip: str, action: Any, go: bool = False) -> QPushButton:
+        button = QPushButton(text)
+        button.setToolTip(tip)
+        if go:
+            button.setProperty("role", "go")
+        button.clicked.connect(lambda *_: action())
+        self.buttons.addWidget(button)
+        return button
+
+
+class FailureCard(Card):
+    """The command, the instrument, the answer, the last messages, the safe state."""
+
+    resume = Signal(object)
+    retry = Signal(object)
+    skip = Signal()
+
+    def __init__(self, failure: Failure, name: str, theme: Theme) -> None:
+        super().__init__(f"{name} {failure.status}")
+        self.failure = failure
+        facts = QGridLayout()
+        facts.setColumnStretch(1, 1)
+        rows = [
+            ("what happened", failure.reason),
+            ("instrument", failure.instrument),
+            ("last command", failure.command),
+            ("answer", failure.answer),
+            ("bench", failure.safety),
+        ]
+        for number, (name_of_fact, text) in enumerate(row for row in rows if row[1]):
+            key, value = QLabel(name_of_fact), QLabel(text)
+            key.setObjectName("dim")
+            value.setWordWrap(True)
+            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            if name_of_fact == "bench":
+                colour = theme.good if failure.safe else theme.bad
+                value.setStyleSheet(f"color: {colour}; font-weight: bold;")
+            facts.addWidget(key, number, 0, Qt.AlignmentFlag.AlignTop)
+            facts.addWidget(value, number, 1)
+        self.box.addLayout(facts)
+        self.wire = QPlainTextEdit()
+        self.wire.setReadOnly(True)
+        self.wire.setPlainText("\n".join(map(str, failure.messages)))
+        self.wire.setStyleSheet("font-family: monospace; font-size: 9pt;")
+        self.wire.setMaximumHeight(150)
+        self.wire.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        if failure.messages:
+            caption = QLabel(f"the last {len(failure.messages)} messages on the wire")
+            caption.setObjectName("dim")
+            self.box.addWidget(caption)
+            self.box.addWidget(self.wire)
+            bar = self.wire.verticalScrollBar()
+            bar.setValue(bar.maximum())
+        if failure.can_resume:
+            self.add_button(
+                "Resume", "queue the rest of this run as the next item and start the queue",
+                lambda: self.resume.emit(failure.run), go=True,
+            )  # fmt: skip
+        self.add_button(
+            "Retry", "queue the same again as a new run and start the queue",
+            lambda: self.retry.emit(failure.run),
+        )  # fmt: skip
+        self.add_button("Skip", "go on with the queue without this run", self.skip.emit)
+        self.buttons.addStretch(1)
+        self.box.addLayout(self.buttons)
+
+
+class OfferCard(Card):
+    """Runs that were interrupted, and the offer to resume them."""
+
+    resume = Signal(list)
+    show_run = Signal(str)
+
+    def __init__(self, runs: Sequence[dict[str, Any]]) -> None:
+        plural = "s were" if len(runs) > 1 else " was"
+        super().__init__(f"{len(runs)} run{plural} interrupted: resume?", "offer")
+        for run in runs[-5:]:
+            title = f" – {run['title']}" if run["title"] else ""
+            line = QLabel(f"{run['number']}  {run['procedure']}{title}: {run['rows']} points there")
+            self.box.addWidget(line)
+        if len(runs) > 5:
+            self.box.addWidget(QLabel(f"… and {len(runs) - 5} older ones"))
+        paths = [str(run["path"]) for run in runs]
+        self.add_button(
+            "Resume all" if len(runs) > 1 else "Resume",
+            "queue the rest of each and start the queue; each point is measured once",
+            lambda: self.resume.emit(paths), go=True,
+        )  # fmt: skip
+        self.add_button("Look at it", "show the newest", lambda: self.show_run.emit(paths[-1]))
+        self.add_button("Not now", "they stay in the catalogue", self.put_away)
+        self.buttons.addStretch(1)
+        self.box.addLayout(self.buttons)
+
+
+class StopCard(Card):
+    """What each instrument answered to STOP ALL SAFE, as it comes."""
+
+    def __init__(self, run: Path | None, theme: Theme) -> None:
+        super().__init__("STOP ALL SAFE")
+        self.run, self.theme = run, theme
+        self.lines = QLabel("")
+        self.lines.setWordWrap(True)
+        self.box.addWidget(self.lines)
+
+    def show_confirmations(
+        self, found: Sequence[dict[str, Any]], expected: Sequence[str], status: str, waited: float
+    ) -> bool:
+        """Show what is known; tells whether every instrument has answered."""
+        theme = self.theme
+        said = {str(one["instrument"]): one for one in found}
+        words = []
+        for name in dict.fromkeys([*expected, *said]):
+            one = said.get(name)
+            if one is None:
+                words.append(f"<span style='color:{theme.warn}'>… {name}: waiting</span>")
+                continue
+            good = one["state"] == "safe"
+            colour, sign = (theme.good, "✓") if good else (theme.bad, "✕")
+            detail = f" – {one['detail']}" if one.get("detail") else ""
+            words.append(
+                f"<span style='color:{colour}'>{sign} {name}: {one['state']}{detail}</span>"
+            )
+        ended = status not in ("running", "paused")
+        missing = [name for name in expected if name not in said]
+        if not found and ended:
+            words.append("the run has ended and made the bench safe itself")
+        bad = [one for one in found if one["state"] != "safe"]
+        done = bool(said) and not missing
+        heading = "STOP ALL SAFE: "
+        if bad:
+            heading += f"{len(bad)} NOT SAFE, CHECK BY HAND"
+        elif done:
+            heading += f"all {len(said)} instruments safe"
+        elif ended and not found:
+            heading += f"run {status}"
+        else:
+            heading += f"asked {waited:.1f} s ago"
+        self.heading.setText(heading)
+        colour = theme.bad if bad else theme.good if done or ended else theme.warn
+        self.heading.setStyleSheet(f"color: {colour};")
+        self.lines.setText("<br>".join(words))
+        return done or (ended and waited > 5.0)

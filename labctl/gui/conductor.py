@@ -1,0 +1,160 @@
+"""Follows what goes on: which run is active, which one is looked at, and how each ends."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from labctl.errors import LabError
+from labctl.gui.feed import Feed
+from labctl.gui.helperlink import HelperLink
+from labctl.gui.session import Session
+
+#: Milliseconds between two looks at the journals, and at the folder of runs.
+FRAME, LOOK = 50, 400
+
+
+class Conductor(QObject):
+    """Keeps two feeds: of the run that is active (or was last), and of the one looked at."""
+
+    active_changed = Signal()  # another run is active now
+    view_changed = Signal()  # another run is looked at
+    frame = Signal()  # look at the feeds again
+    slow = Signal()  # look at everything else again
+    ended = Signal(object)  # feed of a run that was seen running and is over
+    panels = Signal(list)
+    figures = Signal(list, str)
+
+    def __init__(self, session: Session, helper: HelperLink) -> None:
+        super().__init__()
+        self.session, self.helper = session, helper
+        self.active: Feed | None = None
+        self.view: Feed | None = None
+        self.pinned = False  # the user looks at another run than the active one
+        self._seen_running: set[Path] = set()
+        self._dry: Path | None = None
+        self._disk = (0.0, 0)
+        self._fast, self._slow = QTimer(self), QTimer(self)
+        self._fast.timeout.connect(self.tick)
+        self._slow.timeout.connect(self.look)
+
+    def begin(self) -> None:
+        """Look around now and from now on."""
+        self.look()
+        self._fast.start(FRAME)
+        self._slow.start(LOOK)
+
+    def end(self) -> None:
+        self._fast.stop()
+        self._slow.stop()
+
+    @property
+    def disk_left(self) -> int:
+        """Bytes free, looked at every few seconds."""
+        if time.monotonic() - self._disk[0] > 5.0:
+            self._disk = (time.monotonic(), self.session.disk_left())
+        return self._disk[1]
+
+    def tick(self) -> None:
+        """Read what the runs added."""
+        for feed in {id(f): f for f in (self.active, self.view) if f is not None}.values():
+            over = feed.complete
+            feed.poll()
+            if feed.complete and not over:
+                self._over(feed)
+        self.frame.emit()
+
+    def look(self) -> None:
+        """Look for another run, and at the queue."""
+        self.session.reap()
+        self._look_for_dry_run()
+        running = self.session.running()
+        if running is not None:
+            self._seen_running.add(running)
+            if self.active is None or self.active.path != running or self.active.complete:
+                self._activate(running)
+        elif self.active is None and (newest := self.session.newest()) is not None:
+            self._activate(newest)
+        self.slow.emit()
+
+    def show_run(self, path: Path) -> None:
+        """Look at a run of the user's choice."""
+        self.pinned = self.active is None or path.resolve() != self.active.path.resolve()
+        self._view(Feed(path) if self.pinned or self.active is None else self.active)
+
+    def show_active(self) -> None:
+        """Look at the active run again."""
+        self.pinned = False
+        if self.active is not None:
+            self._view(self.active)
+
+    def expect_dry_run(self, runs_dir: Path) -> None:
+        """Look at the run that will appear in this folder."""
+        self._dry = runs_dir
+
+    def draw_figures(self, feed: Feed) -> None:
+        """Ask for the procedure's own figures of a run."""
+        place = self.session.runs_dir / ".figures" / feed.path.name
+        known = sorted(place.glob("*.png"))
+        written = (feed.path / "run.jsonl").stat().st_mtime
+        if known and min(path.stat().st_mtime for path in known) > written:
+            self.figures.emit([str(path) for path in known], "")
+            return
+        self.figures.emit([], "drawing the figures…")
+        self.helper.ask(
+            "figures", lambda paths: self._drawn(feed, paths, ""),
+            lambda error: self._drawn(feed, [], f"no figures: {error}"), key="figures",
+            seconds=120.0, run=str(feed.path), place=str(place),
+        )  # fmt: skip
+
+    # Inside
+
+    def _activate(self, path: Path) -> None:
+        self.active = Feed(path)
+        self.active.poll(0.2)
+        self.active_changed.emit()
+        if self.active.complete:
+            self._over(self.active)
+        if not self.pinned:
+            self._view(self.active)
+
+    def _view(self, feed: Feed) -> None:
+        self.view = feed
+        if not feed.start:
+            feed.poll(0.2)
+        self.view_changed.emit()
+        self.helper.ask("panels", self._declared, lambda _: None, key="panels", run=str(feed.path))
+        if feed.complete:
+            self._results(feed)
+
+    def _declared(self, found: list[dict[str, Any]]) -> None:
+        self.panels.emit(found)
+
+    def _over(self, feed: Feed) -> None:
+        if feed is self.view:
+            self._results(feed)
+        if feed is self.active and feed.path in self._seen_running:
+            self._seen_running.discard(feed.path)
+            self.ended.emit(feed)
+
+    def _results(self, feed: Feed) -> None:
+        self.view_changed.emit()
+        if feed.status == "finished":
+            try:
+                self.draw_figures(feed)
+            except (OSError, LabError) as error:
+                self.figures.emit([], f"no figures: {error}")
+
+    def _drawn(self, feed: Feed, paths: list[str], note: str) -> None:
+        if self.view is feed:
+            self.figures.emit(paths, note)
+
+    def _look_for_dry_run(self) -> None:
+        if self._dry is not None:
+            for path in self._dry.glob("[0-9]*-*"):
+                self._dry = None
+                self.show_run(path)
+                break

@@ -1,0 +1,154 @@
+"""A live plot of curves with error bars, fast for millions of points."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt
+
+from labctl.gui.decimate import envelope, visible
+from labctl.gui.plotpanel import PlotPanel
+from labctl.gui.table import Table
+from labctl.gui.theme import Theme
+from labctl.live import Curve
+
+Floats = NDArray[np.float64]
+#: Up to so many points get error bars, and up to so many symbols.
+WITH_ERRORS, WITH_SYMBOLS = 2000, 400
+_SYMBOLS = "osdt+x"
+
+
+class CurvePanel(PlotPanel):
+    """One column over another, one curve for each value of a third if the panel says so."""
+
+    def __init__(self, panel: Curve, theme: Theme) -> None:
+        super().__init__(theme)
+        self.panel = panel
+        self.set_labels(panel.x, panel.y_label)
+        self.area.setAccessibleName(f"plot of {panel.y} over {panel.x}")
+        self._curves: dict[str, Any] = {}
+        self._bars: dict[str, Any] = {}
+        self._data: dict[str, tuple[Floats, Floats, Floats | None]] = {}
+        self._rising: dict[str, bool] = {}
+        self._legend: Any = None
+        self._table: Table | None = None
+        self._cost = 0.0
+        self.plot.getViewBox().sigXRangeChanged.connect(lambda *_: self._draw())
+
+    def refresh(self, table: Table) -> None:
+        began = time.perf_counter()
+        self._table = table
+        self._data = self._series(table)
+        self._draw()
+        self._cost = time.perf_counter() - began
+
+    def set_log(self, x: bool, y: bool) -> None:
+        super().set_log(x, y)
+        self._draw()
+
+    def value_at(self, x: float) -> float:
+        for xs, ys, _ in self._data.values():
+            if len(xs):
+                return float(ys[int(np.nanargmin(np.abs(xs - x)))])
+        return math.nan
+
+    def _series(self, table: Table) -> dict[str, tuple[Floats, Floats, Floats | None]]:
+        """x, y and error by name of the curve, in order of recording or of x."""
+        panel = self.panel
+        if panel.x not in table or panel.y not in table:
+            return {}
+        x, y = table.column(panel.x), table.column(panel.y)
+        error = table.column(panel.error) if panel.error in table else None
+        if panel.decibel:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                if error is not None:
+                    error = 10.0 / math.log(10.0) * error / y
+                y = 10.0 * np.log10(y)
+        if not panel.by or panel.by not in table:
+            return {"": self._ordered("", x, y, error)}
+        kinds = table.column(panel.by)
+        texts = table.texts(panel.by)
+        if texts:
+            codes = {name: float(code) for code, name in enumerate(texts)}
+        else:
+            codes = {f"{value:g}": value for value in np.unique(kinds[np.isfinite(kinds)])[:20]}
+        wanted = [str(one) for one in panel.only] or list(codes)
+        found = {}
+        for name in wanted:
+            if name in codes and (rows := kinds == codes[name]).any():
+                part = error[rows] if error is not None else None
+                found[name] = self._ordered(name, x[rows], y[rows], part)
+        return found
+
+    def _ordered(
+        self, name: str, x: Floats, y: Floats, error: Floats | None
+    ) -> tuple[Floats, Floats, Floats | None]:
+        """In order of x where that is cheap; lines then run from left to right."""
+        rising = bool(len(x) < 2 or (x[1:] >= x[:-1]).all())
+        if not rising and len(x) <= 50_000:
+            order = np.argsort(x, kind="stable")
+            x, y = x[order], y[order]
+            error = error[order] if error is not None else None
+            rising = True
+        self._rising[name] = rising and not np.isnan(x[-1:]).any()
+        return x, y, error
+
+    def _draw(self) -> None:
+        if len(self._data) > 1 and self._legend is None:
+            self._legend = self.plot.addLegend(offset=(-10, 10), labelTextColor=self.theme.text)
+        for name in list(self._curves.keys() - self._data.keys()):
+            self.plot.removeItem(self._curves.pop(name))
+            self.plot.removeItem(self._bars.pop(name))
+        width = max(100, int(self.area.width()))
+        for number, (name, (x, y, error)) in enumerate(self._data.items()):
+            curve = self._curve(name, number)
+            x, y, error = self._in_view(name, x, y, error)
+            small = len(x) <= WITH_SYMBOLS
+            self._draw_bars(name, x, y, error)
+            x, y = envelope(x, y, width)
+            curve.setSymbol(_SYMBOLS[number % len(_SYMBOLS)] if small else None)
+            curve.setData(*self.on_axes(x, y), connect="finite")
+        self.show_readout()
+
+    def _in_view(
+        self, name: str, x: Floats, y: Floats, error: Floats | None
+    ) -> tuple[Floats, Floats, Floats | None]:
+        """What lies in the visible range, where x is sorted and the user has zoomed."""
+        if self.plot.getViewBox().autoRangeEnabled()[0] or not self._rising.get(name):
+            return x, y, error
+        low, high = self.plot.viewRange()[0]
+        if self.log[0]:
+            low, high = 10.0**low, 10.0**high
+        part = visible(x, low, high)
+        return x[part], y[part], error[part] if error is not None else None
+
+    def _curve(self, name: str, number: int) -> Any:
+        if name not in self._curves:
+            colour = self.theme.curves[number % len(self.theme.curves)]
+            bars = pg.ErrorBarItem(pen=pg.mkPen(colour, width=1.5))
+            line = pg.PlotDataItem(
+                pen=pg.mkPen(colour, width=1), symbolSize=7, symbolPen=None, symbolBrush=colour,
+                name=name or None, style=Qt.PenStyle.SolidLine,
+            )  # fmt: skip
+            self.plot.addItem(bars)
+            self.plot.addItem(line)
+            self._curves[name], self._bars[name] = line, bars
+        return self._curves[name]
+
+    def _draw_bars(self, name: str, x: Floats, y: Floats, error: Floats | None) -> None:
+        bars = self._bars[name]
+        if error is None or not 0 < len(x) <= WITH_ERRORS:
+            bars.setVisible(False)
+            return
+        there = np.isfinite(x) & np.isfinite(y) & np.isfinite(error)
+        x, y, error = x[there], y[there], error[there]
+        at_x, middle = self.on_axes(x, y)
+        top, bottom = self.on_axes(x, y + error)[1], self.on_axes(x, y - error)[1]
+        bottom = np.where(np.isfinite(bottom), bottom, middle)  # below zero on a log axis
+        bars.setData(x=at_x, y=middle, top=top - middle, bottom=middle - bottom, beam=0.0)
+        bars.setVisible(True)

@@ -1,0 +1,141 @@
+"""What went wrong in a run: the instrument, the command, the answer, and what to do now."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from base64 import b64decode
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labctl.gui.feed import Feed
+from labctl.jsonline import decode
+
+#: Messages on the wire that a card shows.
+MESSAGES = 20
+#: Bytes at the end of a transcript that are looked at.
+TAIL = 1 << 18
+ARROWS = {">": "→", "<": "←", "timeout": "✕ no answer", "open": "opened", "close": "closed",
+          "refused": "✕ refused", "lost": "✕ lost"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message on the wire."""
+
+    t: float  # s of the bench's clock
+    instrument: str
+    direction: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.t:10.3f} s  {self.instrument:<14} {self.direction} {self.text}".rstrip()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """All that a failure card shows."""
+
+    run: Path
+    status: str
+    reason: str
+    instrument: str = ""
+    command: str = ""
+    answer: str = ""
+    messages: tuple[Message, ...] = ()
+    safety: str = ""
+    safe: bool = True
+    can_resume: bool = True
+    confirmations: tuple[dict[str, Any], ...] = field(default=())
+
+
+def look(feed: Feed) -> Failure:
+    """What is known of a run that did not finish."""
+    messages = tail(feed.path)
+    reason = feed.reason or ("its process died" if feed.status == "interrupted" else "")
+    instrument = _culprit(reason, feed, messages)
+    own = [message for message in messages if message.instrument == instrument]
+    before_safe = _before_shutdown(own, reason)
+    sent = next((m for m in reversed(before_safe) if m.direction == "→"), None)
+    answer = ""
+    if sent is not None:
+        later = before_safe[before_safe.index(sent) + 1 :]
+        answer = next((m.text or m.direction for m in later if m.direction != "→"), "none")
+    safety, safe, confirmed = _safety(feed, reason)
+    return Failure(
+        feed.path, feed.status, reason, instrument, sent.text if sent else "", answer,
+        tuple(messages[-MESSAGES:]), safety, safe, bool(feed.points), tuple(confirmed),
+    )  # fmt: skip
+
+
+def tail(run: Path) -> list[Message]:
+    """The last messages between the run and its instruments."""
+    path = run / "wire.jsonl"
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        entry = decode(line + b"\n") if line else None
+        if entry is not None and entry.get("entry") == "wire":
+            found.append(
+                Message(float(entry["t"]), str(entry["i"]),
+                        ARROWS.get(entry["d"], str(entry["d"])), _text(entry))
+            )  # fmt: skip
+    return found
+
+
+def confirmations(run: Path) -> list[dict[str, Any]]:
+    """What each instrument answered when it was made safe, the last word of each."""
+    found: dict[str, dict[str, Any]] = {}
+    with contextlib.suppress(OSError):
+        for line in (run / "safety.jsonl").read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError, TypeError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and "instrument" in entry and "state" in entry:
+                    found[str(entry["instrument"])] = entry
+    return list(found.values())
+
+
+def _text(entry: dict[str, Any]) -> str:
+    if "p" in entry:
+        return "(a long message)"
+    data: bytes = b64decode(entry["b"]) if "b" in entry else str(entry.get("s", "")).encode()
+    text = str(data.decode("ascii", errors="backslashreplace")).strip()
+    return text if len(text) <= 120 else f"{text[:117]}…"
+
+
+def _culprit(reason: str, feed: Feed, messages: list[Message]) -> str:
+    """The instrument that the reason names first; else the one that spoke last."""
+    known = list((feed.opened.get("identities") or {}).keys())
+    known += [name for name in dict.fromkeys(m.instrument for m in messages) if name not in known]
+    places = {name: reason.find(name) for name in known if name in reason}
+    if places:
+        return min(places, key=lambda name: places[name])
+    return ""
+
+
+def _before_shutdown(own: list[Message], reason: str) -> list[Message]:
+    """Messages up to the one that went wrong: what made the bench safe came after it."""
+    bad = [i for i, m in enumerate(own) if m.direction.startswith("✕")]
+    if bad:
+        return own[: bad[-1] + 1]
+    said = [i for i, m in enumerate(own) if m.direction == "→" and m.text and m.text in reason]
+    return own[: said[-1] + 2] if said else own
+
+
+def _safety(feed: Feed, reason: str) -> tuple[str, bool, list[dict[str, Any]]]:
+    confirmed = confirmations(feed.path)
+    bad = [one for one in confirmed if one["state"] != "safe"]
+    if bad or "NOT SAFE" in reason:
+        names = ", ".join(str(one["instrument"]) for one in bad)
+        return f"NOT SAFE, check by hand{': ' + names if names else ''}", False, confirmed
+    if confirmed:
+        return f"safe: {', '.join(str(one['instrument']) for one in confirmed)}", True, confirmed
+    if feed.status == "interrupted":
+        return "UNKNOWN: its process died; labctl check BENCH makes it safe", False, confirmed
+    return "made safe at the end of the run", True, confirmed

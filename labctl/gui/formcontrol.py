@@ -1,0 +1,263 @@
+"""Behind the form: it asks the helper what there is, what a plan costs, and queues it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from labctl.errors import LabError
+from labctl.gui.estimate import Pace, measure
+from labctl.gui.formview import FormView
+from labctl.gui.helperlink import HelperLink
+from labctl.gui.planning import COUNTED, Wish, preview
+from labctl.gui.session import Session
+from labctl.manager import Item
+
+#: Seconds without a key stroke after which the plan is made anew.
+PAUSE = 0.25
+
+
+class FormControl(QObject):
+    """Fills the form and carries out what its buttons ask for."""
+
+    queued = Signal(list, bool)  # numbers of the items; whether to start the queue
+    bench_changed = Signal(str)
+    dry_running = Signal(object)  # the folder of runs of a dry run
+    said = Signal(str, bool)  # a line for the user; whether it is bad news
+
+    def __init__(self, view: FormView, session: Session, helper: HelperLink) -> None:
+        super().__init__()
+        self.view, self.session, self.helper = view, session, helper
+        self.wish: Wish | None = None  # the last one that could be queued as it is
+        self.editing: int | None = None
+        self._fill: Item | None = None  # whose values the fields get once they are there
+        self._dry_pace: tuple[str, Pace] | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._plan)
+        view.bench_chosen.connect(self.choose_bench)
+        view.procedure_chosen.connect(self.choose_procedure)
+        view.changed.connect(self._changed)
+        view.submit.connect(self.submit)
+        view.dry_run.connect(self.dry_run)
+        view.save.connect(self._save)
+        view.cancel.connect(self.stop_editing)
+        view.allow(False)
+
+    def begin(self) -> None:
+        """Ask for the benches, and fill the form for the session's."""
+        self.helper.ask("benches", self._show_benches, self._failed)
+
+    def choose_bench(self, name: str) -> None:
+        if name == self.session.bench and self.view.procedure.count():
+            return
+        self.session.bench = name
+        self.bench_changed.emit(name)
+        self.helper.ask(
+            "procedures", self._show_procedures, self._bench_failed, key="procedures", bench=name
+        )
+
+    def choose_procedure(self, name: str) -> None:
+        """Show the parameters of a procedure."""
+        place = self.view.procedure.findData(name)
+        if place >= 0:
+            self.view.procedure.setCurrentIndex(place)
+        self.view.allow(False)
+        self.view.show_plan("")
+        self.helper.ask(
+            "describe", self._show_procedure, self._procedure_failed, key="describe",
+            procedure=name, bench=self.session.bench,
+        )  # fmt: skip
+
+    def load(self, item: Item, editing: bool) -> None:
+        """Put the values of an item (or of a run, as one) into the form."""
+        self.editing = item.number if editing else None
+        self._fill = item
+        self.view.show_editing(self.editing)
+        bench = str(item.request.get("bench") or "")
+        if bench != self.session.bench:
+            self.view.bench.setEditText(bench)
+            self.choose_bench(bench)
+        else:
+            self.choose_procedure(item.request["procedure"])
+
+    def stop_editing(self) -> None:
+        self.editing = None
+        self.view.show_editing(None)
+
+    def submit(self, start: bool) -> None:
+        """Queue what the form says, all runs of a sweep or none."""
+        self._ask_to_queue("submit", lambda numbers: self.queued.emit(numbers, start))
+
+    def dry_run(self) -> None:
+        """Run once on the simulated bench, in a folder of its own that nobody keeps."""
+        if self.wish is None:
+            return
+        words = [
+            "run", self.wish.procedure, "--bench", self.wish.bench, "--mode", "sim", "--seed",
+            str(self.wish.seed), "--title", "dry run", "--no-record",
+        ]  # fmt: skip
+        for name, value in self.wish.sets()[0].items():
+            text = ", ".join(map(repr, value)) if isinstance(value, list) else str(value)
+            words += ["--set", f"{name}={text}"]
+        for name, value in self.wish.world.items():
+            words += ["--world", f"{name}={value}"]
+        place = Path(tempfile.mkdtemp(prefix="labctl-dry-"))
+        self.session.start(*words, "--runs", str(place))
+        self.dry_running.emit(place)
+
+    def dry_run_ended(self, run: Path, procedure: str) -> None:
+        """Use what a dry run took for the next preview."""
+        if (pace := measure(run)) is not None:
+            self._dry_pace = (procedure, Pace(0, pace.seconds, pace.bench_seconds, pace.bytes, {}))
+            self._changed()
+
+    # Answers of the helper
+
+    def _show_benches(self, rows: list[dict[str, str]]) -> None:
+        box = self.view.bench
+        wanted = self.session.bench or (rows[0]["name"] if rows else "")
+        for row in rows:
+            box.addItem(row["name"], row["name"])
+            box.setItemData(box.count() - 1, row["title"], 3)  # the tool tip
+        box.setEditText(wanted)
+        self.session.bench = ""
+        self.choose_bench(wanted)
+
+    def _show_procedures(self, found: dict[str, Any]) -> None:
+        box = self.view.procedure
+        box.clear()
+        for row in found["procedures"]:
+            box.addItem(row["name"] + ("  (broken)" if row["broken"] else ""), row["name"])
+            box.setItemData(box.count() - 1, row["summary"], 3)
+        world = found["world"]
+        self.view.world.setEnabled(bool(world))
+        self.view.world.setToolTip(
+            "\n".join(
+                f"{name} = {w['default']} {w['unit']}: {w['meaning']}" for name, w in world.items()
+            )
+        )
+        wanted = self._fill.request["procedure"] if self._fill else str(box.itemData(0) or "")
+        if wanted:
+            self.choose_procedure(wanted)
+        else:
+            self.view.set_fields({})
+            self.view.show_plan("no procedure runs on this bench", wrong=True)
+
+    def _show_procedure(self, found: dict[str, Any]) -> None:
+        self.view.meaning.setText(found["meaning"][:400])
+        self.view.set_fields(found["parameters"])
+        if self._fill is not None and self._fill.request["procedure"] == found["name"]:
+            item, self._fill = self._fill, None
+            self._fill_in(item)
+
+    def _fill_in(self, item: Item) -> None:
+        request, view = item.request, self.view
+        for name, value in request["parameters"].items():
+            if name in view.rows:
+                view.rows[name].set_value(value)
+        view.title.setText(str(request.get("title") or ""))
+        view.seed.setValue(int(request.get("seed") or 0))
+        view.mode.setCurrentIndex(max(0, view.mode.findData(request.get("mode") or "")))
+        world: Mapping[str, Any] = request.get("world") or {}
+        view.world.setText(", ".join(f"{name}={value}" for name, value in world.items()))
+        when = item.policy.not_before
+        view.at.setText(f"{datetime.fromtimestamp(when):%Y-%m-%d %H:%M:%S}" if when else "")
+        view.failure.setCurrentIndex(view.failure.findData(item.policy.on_failure))
+        view.retries.setValue(max(1, item.policy.retries))
+        view.show_retries()
+
+    # Planning
+
+    def _changed(self) -> None:
+        self.view.allow(False)
+        self.wish = None
+        self._timer.start(int(PAUSE * 1000))
+
+    def _plan(self) -> None:
+        if not self.view.rows and not self.view.procedure.count():
+            return
+        try:
+            wish = self.view.wish()
+            self.view.policy()
+            sets = wish.sets()
+        except (LabError, ValueError) as error:
+            self.view.show_plan(str(error), wrong=True)
+            return
+        self.helper.ask(
+            "plan", lambda found: self._show_plan(wish, len(sets), found), self._plan_failed,
+            key="plan", seconds=20.0, procedure=wish.procedure, bench=wish.bench,
+            sets=sets[:COUNTED], runs_dir=str(self.session.runs_dir),
+        )  # fmt: skip
+
+    def _show_plan(self, wish: Wish, runs: int, found: dict[str, Any]) -> None:
+        pace = Pace(**found["pace"]) if found["pace"] else None
+        if pace is None and self._dry_pace is not None and self._dry_pace[0] == wish.procedure:
+            pace = self._dry_pace[1]
+        free = self.session.disk_left()
+        text = preview(found["points"], runs, pace, wish.mode or "sim", free, time.time())
+        self.view.show_plan(text, wrong="NOT ENOUGH" in text)
+        self.wish = wish
+        self.view.allow(True)
+
+    def _save(self) -> None:
+        if self.editing is not None:
+            self._ask_to_queue("edit", lambda _: self._saved())
+
+    def _saved(self) -> None:
+        self.said.emit(f"item {self.editing} changed", False)
+        self.stop_editing()
+        self.queued.emit([], False)
+
+    def _ask_to_queue(self, what: str, done: Any) -> None:
+        if self.wish is None:
+            return
+        try:
+            policy = self.view.policy()
+            requests = self.wish.requests()
+        except (LabError, ValueError) as error:
+            self.view.show_plan(str(error), wrong=True)
+            return
+        rest: dict[str, Any] = {"requests": requests}
+        if what == "edit":
+            if len(requests) != 1:
+                self.view.show_plan("one item cannot become a sweep; queue it anew", wrong=True)
+                return
+            rest = {"item": self.editing, "request": requests[0]}
+        self.helper.ask(
+            what, done, self._refused, seconds=120.0, runs_dir=str(self.session.runs_dir),
+            policy=policy, **rest,
+        )  # fmt: skip
+
+    # Bad news
+
+    def _refused(self, error: str) -> None:
+        """Show a reason at the field that it names, else below the form."""
+        for name, row in self.view.rows.items():
+            if f"parameter '{name}'" in error:
+                row.refuse(error)
+        self.view.show_plan(error, wrong=True)
+        self.said.emit(error, True)
+
+    def _plan_failed(self, error: str) -> None:
+        self.view.show_plan(error, wrong=True)
+
+    def _procedure_failed(self, error: str) -> None:
+        self.view.set_fields({})
+        self.view.meaning.setText("")
+        self.view.show_plan(error, wrong=True)
+        self.view.allow(False)
+        self._timer.stop()
+
+    def _bench_failed(self, error: str) -> None:
+        self.view.procedure.clear()
+        self._procedure_failed(error)
+
+    def _failed(self, error: str) -> None:
+        self.said.emit(error, True)

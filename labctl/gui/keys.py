@@ -1,0 +1,70 @@
+"""The keys of the window, and the page that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QVBoxLayout
+
+#: Key, what it does. Keys of a table or plot work where it has the focus.
+KEYS = (
+    ("F12, Ctrl+Shift+Esc", "STOP ALL SAFE"),
+    ("Ctrl+P", "pause or resume the run"),
+    ("Ctrl+Shift+A", "abort the run; the bench is made safe"),
+    ("Ctrl+1 … Ctrl+6", "choose a view"),
+    ("Ctrl+0", "look at the active run again"),
+    ("Ctrl+N", "go to the form"),
+    ("Ctrl+Return", "queue what the form says"),
+    ("Ctrl+Shift+Return", "queue it and start the queue"),
+    ("Ctrl+D", "dry run on the simulated bench"),
+    ("Ctrl+G", "start the queue"),
+    ("Ctrl+H", "stop the queue after this run"),
+    ("Alt+Up, Alt+Down", "move the chosen items of the queue"),
+    ("E, D, C, Delete", "in the queue: edit, duplicate, copy to the form, remove"),
+    ("Ctrl+F", "search the catalogue"),
+    ("Ctrl+E", "export the run: figure, data and manifest"),
+    ("Ctrl+T", "dark or light"),
+    ("F11", "read from afar"),
+    ("Esc", "put the topmost card away"),
+    ("F1", "this page"),
+)
+
+
+def connect_keys(window: Any) -> None:
+    """Make the keys work anywhere in the window."""
+
+    def key(sequence: str, action: Callable[[], Any]) -> None:
+        QShortcut(QKeySequence(sequence), window).activated.connect(action)
+
+    key("F12", window.stop_all)
+    key("Ctrl+Shift+Escape", window.stop_all)
+    key("Ctrl+P", window.statebar.pause_button.click)
+    key("Ctrl+Shift+A", window.statebar.abort_button.click)
+    key("Ctrl+0", window.conductor.show_active)
+    key("Ctrl+N", window.form.procedure.setFocus)
+    key("Ctrl+Return", window.form.queue_button.click)
+    key("Ctrl+Shift+Return", window.form.start_button.click)
+    key("Ctrl+D", window.form.dry_button.click)
+    key("Ctrl+G", window.start_queue)
+    key("Ctrl+H", window.queue.halt)
+    key("Escape", window.deck.put_away)
+    key("F1", lambda: show_keys(window))
+    for number in range(window.tabs.count()):
+        key(f"Ctrl+{number + 1}", partial(window.tabs.setCurrentIndex, number))
+
+
+def show_keys(window: Any) -> QDialog:
+    """The page of keys."""
+    dialog = QDialog(window)
+    dialog.setWindowTitle("Keys")
+    rows = "".join(f"<tr><td><b>{k}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for k, what in KEYS)
+    box = QVBoxLayout(dialog)
+    box.addWidget(QLabel(f"<table cellpadding='3'>{rows}</table>"))
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    buttons.rejected.connect(dialog.reject)
+    box.addWidget(buttons)
+    dialog.show()
+    return dialog

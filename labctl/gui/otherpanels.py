@@ -1,0 +1,108 @@
+"""Smaller live plots: the histogram of a column, and the array of the last row."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+
+from labctl.gui.decimate import envelope
+from labctl.gui.panels import Histogram, Trace
+from labctl.gui.plotpanel import PlotPanel
+from labctl.gui.table import Table
+from labctl.gui.theme import Theme
+
+Floats = NDArray[np.float64]
+MOST_BINS = 200
+
+
+class HistogramPanel(PlotPanel):
+    """How often each value of a column occurred; bins after Freedman and Diaconis."""
+
+    def __init__(self, panel: Histogram, theme: Theme) -> None:
+        super().__init__(theme)
+        self.panel = panel
+        self.set_labels(panel.column, "rows")
+        self._steps = pg.PlotCurveItem(
+            stepMode="center", fillLevel=0, pen=pg.mkPen(theme.curves[0]),
+            brush=theme.curves[0] + "80",
+        )  # fmt: skip
+        self.plot.addItem(self._steps)
+        self._counted = (0, 0)
+        self._counts = np.zeros(0)
+        self._edges = np.zeros(0)
+
+    def refresh(self, table: Table) -> None:
+        if self.panel.column not in table or (table.seen, table.generation) == self._counted:
+            return
+        self._counted = (table.seen, table.generation)
+        values = table.column(self.panel.column)
+        values = values[np.isfinite(values)]
+        if len(values):
+            self._counts, self._edges = np.histogram(values, bins=bins(values))
+            self._draw()
+
+    def set_log(self, x: bool, y: bool) -> None:
+        super().set_log(False, y)
+        self._draw()
+
+    def value_at(self, x: float) -> float:
+        place = int(np.searchsorted(self._edges, x)) - 1
+        return float(self._counts[place]) if 0 <= place < len(self._counts) else 0.0
+
+    def _draw(self) -> None:
+        if len(self._counts):
+            heights = self._counts.astype(float)
+            if self.log[1]:
+                heights = np.log10(np.maximum(heights, 0.5))
+            self._steps.setData(self._edges, heights)
+            self.show_readout()
+
+
+class TracePanel(PlotPanel):
+    """The array that the last row recorded in a column, over its sample number."""
+
+    def __init__(self, panel: Trace, theme: Theme) -> None:
+        super().__init__(theme)
+        self.panel = panel
+        self.set_labels("sample", panel.column)
+        self._line = self.plot.plot(pen=pg.mkPen(theme.curves[0]))
+        self._values = np.zeros(0)
+
+    def show_trace(self, values: Floats) -> None:
+        """Draw an array; of more than one dimension, its last row."""
+        values = np.atleast_1d(np.asarray(values))
+        while values.ndim > 1:
+            values = values[-1]
+        self._values = np.abs(values) if np.iscomplexobj(values) else values.astype(float)
+        self._draw()
+
+    def refresh(self, table: Table) -> None:
+        """Nothing: arrays are not in the table."""
+
+    def set_log(self, x: bool, y: bool) -> None:
+        super().set_log(x, y)
+        self._draw()
+
+    def value_at(self, x: float) -> float:
+        place = round(x)
+        return float(self._values[place]) if 0 <= place < len(self._values) else math.nan
+
+    def _draw(self) -> None:
+        samples = np.arange(float(len(self._values)))
+        x, y = envelope(samples, self._values, max(100, int(self.area.width())))
+        self._line.setData(*self.on_axes(x, y), connect="finite")
+        self.show_readout()
+
+
+def bins(values: Floats) -> int:
+    """How many bins suit the values: width 2 IQR / n^(1/3), Freedman and Diaconis 1981."""
+    sample = values[:: max(1, len(values) // 10_000)]
+    low, high = np.percentile(sample, [25, 75])
+    width = 2.0 * (high - low) / len(values) ** (1 / 3)
+    span = float(np.ptp(values))
+    if width <= 0.0 or span <= 0.0:
+        return 10
+    return int(min(MOST_BINS, max(5, math.ceil(span / width))))

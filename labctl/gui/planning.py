@@ -1,0 +1,90 @@
+"""What a form asks for, and what that would cost, before anything is queued. No Qt here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from labctl.gui import words
+from labctl.gui.estimate import Pace, total
+from labctl.gui.sweeps import combinations
+from labctl.run.request import Request
+
+#: Runs of a sweep whose points are counted one by one; beyond, the mean stands for the rest.
+COUNTED = 300
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the form says: values, and lists of values where a parameter is swept."""
+
+    procedure: str
+    bench: str
+    mode: str
+    values: Mapping[str, Any]
+    swept: Mapping[str, list[Any]] = field(default_factory=dict)
+    together: bool = False
+    title: str = ""
+    seed: int = 0
+    world: Mapping[str, str] = field(default_factory=dict)
+
+    def sets(self) -> list[dict[str, Any]]:
+        """The parameters of each run.
+
+        Raises:
+            ValueError: too many runs, or lists that do not go together.
+        """
+        sweeps = combinations(self.swept, together=self.together)
+        return [{**self.values, **one} for one in sweeps]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """One request for each run, as the queue takes them."""
+        found = []
+        for parameters in self.sets():
+            title = self.title
+            if self.swept:
+                said = ", ".join(f"{name}={words.number(parameters[name])}" for name in self.swept)
+                title = f"{title}: {said}" if title else said
+            request = Request(
+                self.procedure, parameters, self.bench, self.mode or None, self.world, self.seed,
+                title,
+            )  # fmt: skip
+            found.append(asdict(request))
+        return found
+
+
+def preview(
+    points: Sequence[int | None],
+    runs: int,
+    pace: Pace | None,
+    mode: str,
+    free: int,
+    now: float,
+) -> str:
+    """Points, time and disk of what would be queued, in one or two lines.
+
+    Args:
+        points: of each run that was counted.
+        runs: how many runs there are in all.
+        pace: of an earlier run, if there is one.
+        mode: of the bench.
+        free: bytes on the disk.
+        now: Unix time.
+    """
+    counted = [n for n in points if n is not None]
+    if not counted:
+        return f"{runs} runs" if runs > 1 else "how many points there will be is not known"
+    exact = len(points) == runs
+    count = sum(counted) if exact else round(sum(counted) / len(counted) * runs)
+    text = f"{'' if exact else 'about '}{count} points"
+    if runs > 1:
+        text = f"{runs} runs, {text}"
+    seconds, size = total(pace, count, mode)
+    if pace is None or math.isnan(seconds):
+        return f"{text}; a dry run says how long they take"
+    source = f"run {pace.run}" if pace.run else "the dry run"
+    text += f", about {words.duration(seconds)} (until {words.clock_time(now + seconds, now)})"
+    text += f", {words.size(size)} of {words.size(free)} free; as fast as {source}"
+    return text + ("; NOT ENOUGH DISK" if size > free else "")

@@ -1,0 +1,276 @@
+"""The queue: what runs, waits and ran, of any procedure; to reorder, edit, duplicate, remove."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QColor, QDropEvent, QKeyEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from labctl.errors import LabError
+from labctl.gui import words
+from labctl.gui.session import Session
+from labctl.gui.theme import Theme
+from labctl.manager import Item
+from labctl.manager.delays import describe
+
+COLUMNS = ("#", "state", "procedure", "title", "parameters", "bench", "when, and if it fails",
+           "remark")  # fmt: skip
+#: Items that are over and still listed.
+MOST_ENDED = 200
+
+
+class QueueTable(QTableWidget):
+    """The rows; a waiting one can be dragged to another place among those that wait."""
+
+    moved = Signal(int, int)  # number of the item, new place (1 is next)
+
+    def __init__(self) -> None:
+        super().__init__(0, len(COLUMNS))
+        self.setHorizontalHeaderLabels(COLUMNS)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
+        self.setDragDropOverwriteMode(False)
+        self.setAlternatingRowColors(True)
+        self.setShowGrid(False)
+        self.setAccessibleName("queue")
+        self.verticalHeader().hide()
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setStretchLastSection(True)
+        self.queued: list[Item] = []
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Reorder in the queue itself; the table is filled from it afterwards."""
+        place = self.indexAt(event.position().toPoint()).row()
+        target = len(self.queued) if place < 0 else place
+        for item in self.chosen():
+            if item.waits:
+                self.moved.emit(item.number, self.place_of(target, item))
+        event.setDropAction(Qt.DropAction.IgnoreAction)
+        event.accept()
+
+    def place_of(self, row: int, item: Item) -> int:
+        """The place in the queue that a row stands for, if `item` goes there."""
+        waiting = [i for i, other in enumerate(self.queued) if other.waits]
+        before = [i for i in waiting if i < row and self.queued[i].number != item.number]
+        return min(len(before) + 1, max(1, len(waiting)))
+
+    def chosen(self) -> list[Item]:
+        rows = sorted({index.row() for index in self.selectedIndexes()})
+        return [self.queued[row] for row in rows if row < len(self.queued)]
+
+
+class QueueView(QWidget):
+    """The table and what can be done with its items; every action has a key."""
+
+    edit = Signal(object)
+    copy = Signal(object)
+    show_run = Signal(str)
+    start = Signal()
+    said = Signal(str, bool)
+
+    def __init__(self, session: Session, theme: Theme) -> None:
+        super().__init__()
+        self.session, self.theme = session, theme
+        self.table = QueueTable()
+        self.table.moved.connect(self._move_to)
+        self.table.doubleClicked.connect(lambda _: self._open())
+        self.table.itemSelectionChanged.connect(self._enable)
+        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.table.customContextMenuRequested.connect(self._menu)
+        self.table.installEventFilter(self)
+        self.state = QLabel("")
+        self.state.setObjectName("heading")
+        self.start_button = self._button("Start queue", "Ctrl+G", self.start.emit)
+        self.start_button.setProperty("role", "go")
+        self.halt_button = self._button("Stop after this run", "Ctrl+H", self.halt)
+        self.actions_: dict[str, QPushButton] = {
+            "Up": self._button("Move up", "Alt+Up", lambda: self.move_by(-1)),
+            "Down": self._button("Move down", "Alt+Down", lambda: self.move_by(+1)),
+            "E": self._button("Edit…", "E", self._edit),
+            "D": self._button("Duplicate", "D", self.duplicate),
+            "C": self._button("Copy to form", "C", self._copy),
+            "Delete": self._button("Remove", "Del", self.remove),
+        }
+        top = QHBoxLayout()
+        top.addWidget(self.state, stretch=1)
+        top.addWidget(self.start_button)
+        top.addWidget(self.halt_button)
+        below = QHBoxLayout()
+        for button in self.actions_.values():
+            below.addWidget(button)
+        below.addStretch(1)
+        box = QVBoxLayout(self)
+        box.addLayout(top)
+        box.addWidget(self.table, stretch=1)
+        box.addLayout(below)
+        self._shown: list[Any] = []
+        self.refresh()
+
+    def _button(self, text: str, key: str, action: Any) -> QPushButton:
+        button = QPushButton(text)
+        button.setToolTip(f"{text} ({key})")
+        button.clicked.connect(lambda *_: action())
+        return button
+
+    def refresh(self) -> None:
+        """Show the queue as it is now; nothing is touched if nothing changed."""
+        items = self.session.items()
+        worked = self.session.manager.worked_off()
+        ended = [item for item in items if not item.waits]
+        items = ended[-MOST_ENDED:] + items[len(ended) :]
+        waiting = sum(item.waits for item in items)
+        self.state.setText(
+            f"{waiting} waiting" + (", being worked off" if worked else ", not being worked off")
+        )
+        self.start_button.setEnabled(not worked and waiting > 0)
+        self.halt_button.setEnabled(worked)
+        if items == self._shown:
+            return
+        chosen = {item.number for item in self.table.chosen()}
+        self._shown = items
+        self.table.queued = items
+        self.table.setRowCount(len(items))
+        for row, item in enumerate(items):
+            self._fill(row, item)
+        if len(items) and not chosen:
+            self.table.resizeColumnsToContents()
+            for column, width in ((3, 200), (4, 260), (5, 180)):
+                self.table.setColumnWidth(column, min(self.table.columnWidth(column), width))
+        self._choose(chosen)
+        self._enable()
+
+    def _fill(self, row: int, item: Item) -> None:
+        request = item.request
+        values = ", ".join(
+            f"{name}={words.number(value)}" for name, value in request["parameters"].items()
+        )
+        bench = str(request.get("bench") or "").rsplit("/", 1)[-1]
+        mode = f" ({request['mode']})" if request.get("mode") else ""
+        texts = (str(item.number), item.status, request["procedure"], request.get("title") or "",
+                 values, bench + mode, describe(item), item.reason)  # fmt: skip
+        theme = self.theme
+        colours = {"running": theme.good, "failed": theme.bad, "aborted": theme.bad,
+                   "interrupted": theme.warn, "finished": theme.dim}  # fmt: skip
+        for column, text in enumerate(texts):
+            cell = QTableWidgetItem(text)
+            cell.setToolTip(text)
+            if column == 1 or item.status == "finished":
+                cell.setForeground(QColor(colours.get(item.status, theme.text)))
+            flags = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled
+            cell.setFlags(flags | Qt.ItemFlag.ItemIsDragEnabled if item.waits else flags)
+            self.table.setItem(row, column, cell)
+
+    # Actions
+
+    def move_by(self, step: int) -> None:
+        """Move the chosen items one place up or down."""
+        waiting = [item.number for item in self.table.queued if item.waits]
+        chosen = [item for item in self.table.chosen() if item.waits]
+        for item in chosen if step < 0 else reversed(chosen):
+            place = waiting.index(item.number) + 1 + step
+            if 1 <= place <= len(waiting):
+                self._do(self.session.manager.move, item.number, place)
+        self.refresh()
+
+    def duplicate(self) -> None:
+        for item in self.table.chosen():
+            self._do(self.session.manager.duplicate, item.number)
+        self.refresh()
+
+    def remove(self) -> None:
+        for item in self.table.chosen():
+            self._do(self.session.manager.remove, item.number)
+        self.refresh()
+
+    def halt(self) -> None:
+        if self._do(self.session.manager.halt):
+            self.said.emit("the queue stops after this run", False)
+
+    def _move_to(self, number: int, place: int) -> None:
+        self._do(self.session.manager.move, number, place)
+        self.refresh()
+
+    def _edit(self) -> None:
+        for item in self.table.chosen()[:1]:
+            if item.waits and not item.run:
+                self.edit.emit(item)
+            else:
+                self.said.emit(f"item {item.number} does not wait; copy it to the form", True)
+
+    def _copy(self) -> None:
+        for item in self.table.chosen()[:1]:
+            self.copy.emit(item)
+
+    def _open(self) -> None:
+        for item in self.table.chosen()[:1]:
+            if item.run:
+                self.show_run.emit(item.run)
+            else:
+                self._edit()
+
+    def _do(self, action: Any, *arguments: Any) -> bool:
+        try:
+            action(*arguments)
+        except (LabError, OSError) as error:
+            self.said.emit(str(error), True)
+            return False
+        return True
+
+    # Selection, keys, menu
+
+    def _choose(self, numbers: set[int]) -> None:
+        self.table.clearSelection()
+        mode = self.table.selectionMode()
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.MultiSelection)
+        for row, item in enumerate(self.table.queued):
+            if item.number in numbers:
+                self.table.selectRow(row)
+        self.table.setSelectionMode(mode)
+
+    def _enable(self) -> None:
+        chosen = self.table.chosen()
+        waits = any(item.waits for item in chosen)
+        for key in ("Up", "Down", "E"):
+            self.actions_[key].setEnabled(waits)
+        for key in ("D", "C"):
+            self.actions_[key].setEnabled(bool(chosen))
+        self.actions_["Delete"].setEnabled(any(item.status != "running" for item in chosen))
+
+    def _menu(self, place: Any) -> None:
+        menu = QMenu(self)
+        for button in self.actions_.values():
+            action = menu.addAction(button.text(), button.click)
+            action.setEnabled(button.isEnabled())
+        menu.exec(self.table.viewport().mapToGlobal(place))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keys of the table: Delete, E, D, C, Return, and Alt with an arrow."""
+        if event.type() != QEvent.Type.KeyPress or not isinstance(event, QKeyEvent):
+            return False
+        keys = Qt.Key
+        alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
+        names = {keys.Key_Delete: "Delete", keys.Key_E: "E", keys.Key_D: "D", keys.Key_C: "C"}
+        if alt and event.key() in (keys.Key_Up, keys.Key_Down):
+            self.move_by(-1 if event.key() == keys.Key_Up else +1)
+        elif event.key() in (keys.Key_Return, keys.Key_Enter):
+            self._open()
+        elif not event.modifiers() and event.key() in names:
+            self.actions_[names[keys(event.key())]].click()
+        else:
+            return False
+        return True
