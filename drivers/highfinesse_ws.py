@@ -264,9 +264,9 @@ class HighFinesseWs(LibraryInstrument):
                 self.channels[number].used = number in numbers
 
     @property
-    def courses(self) -> dict[int, str]:
-        """Get the set points of the channels in use (dict)."""
-        return {number: self.channels[number].course for number in self.channels_in_use}
+    def courses(self) -> dict[str, str]:
+        """Get the set points of the channels in use, by number as text (dict)."""
+        return {str(n): self.channels[n].course for n in self.channels_in_use}
 
     @property
     def regulation(self) -> bool:

@@ -295,7 +295,7 @@ def test_driver_and_simulator():
         meter.ch_1.deviation = 0.0
     meter.clock.sleep(5.0)
     assert meter.ch_1.frequency == pytest.approx(193.401, abs=2e-6)
-    assert meter.snapshot()["courses"] == {1: "= 193.401000000", 2: "0"}
+    assert meter.snapshot()["courses"] == {"1": "= 193.401000000", "2": "0"}
     held = meter.ch_1.deviation
     meter.make_safe()
     meter.clock.sleep(5.0)
