@@ -117,7 +117,7 @@ class CtlLaserModel:
     def power_mw(self, t: Any) -> Any:
         """Power (mW) at time `t` (s); 0 when dark, halved for 1 ms after a mode hop."""
         over = (self.current_ma - self.threshold_ma) / (self.nominal_ma - self.threshold_ma)
-        if not self.emitting or over <= 0:
+        if not self.emitting or over <= 0 or not np.size(t):
             return np.zeros(t.shape) if isinstance(t, np.ndarray) else 0.0
         power = self.nominal_mw * over * (1.0 + self._power.at(t))
         if isinstance(t, np.ndarray):
