@@ -40,6 +40,7 @@ REFERENCE_PUMP = 20.0  # f^2 for which the tables hold; energies of chaos go wit
 
 MARCH = 0.25  # largest step of Theta when looking for where it rests
 CLOSE = 1e-9  # of Theta
+NUDGE = 0.05  # largest change of Theta that is followed without looking for edges on the way
 
 MOST_BORN = 12  # solitons; the equation, with heat and auxiliary laser, leaves 8 to 12
 
@@ -108,6 +109,8 @@ class SolitonRing:
         state = self.state
         if drive.pump <= 1e-6:
             self._become(CHAOS)
+        if self._follow(drive):
+            return
         for _ in range(1000):
             excess = self._excess(drive, state.theta)
             rests = abs(excess) < CLOSE or self._march(drive, math.copysign(1.0, excess))
@@ -177,6 +180,27 @@ class SolitonRing:
             else:
                 low = middle
         return 0.5 * (low + high)
+
+    def _follow(self, drive: Drive) -> bool:
+        """Newton's method for a small change within the present state; False if it is not one."""
+        theta = self.state.theta
+        for _ in range(6):
+            excess = self._excess(drive, theta)
+            if abs(excess) < CLOSE:
+                break
+            slope = (self._excess(drive, theta + 1e-6) - excess) / 1e-6
+            if slope > -0.2 or abs(excess) > -slope * NUDGE:
+                return False  # near a fold, or far away
+            theta -= excess / slope
+        else:
+            return False
+        low, high = self._edges(drive)
+        zeta = drive.detuning - theta
+        if not low < zeta < high:
+            return False
+        self.state.theta = theta
+        self.state.breathing = self.state.breathing and zeta <= self.state.edges[-1]
+        return True
 
     # ---------------------------------------------------------------- edges of states
 
