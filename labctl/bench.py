@@ -24,7 +24,7 @@ from labctl.errors import (
     nearest,
     why_not_imported,
 )
-from labctl.interlock import Interlock
+from labctl.interlock import Interlock, Watch
 from labctl.transport.link import Link
 from labctl.units import to_unit
 
@@ -423,14 +423,14 @@ class Bench:
             )
         return bound
 
-    def arm(self) -> None:
+    def arm(self, watch: Watch | None = None) -> None:
         """Check all interlocks once and then at yield points of this thread.
 
-        A replay leaves them unarmed.
+        A replay leaves them unarmed. `watch` is told every value that is read.
         """
         if self.mode != "replay":
             for interlock in self.interlocks():
-                self._armed.append(interlock.arm(self.clock))
+                self._armed.append(interlock.arm(self.clock, watch))
 
     def disarm(self) -> None:
         while self._armed:

@@ -10,6 +10,8 @@ from typing import Any
 from labctl.clock import Cancel, Clock
 from labctl.errors import InterlockTripped, LabError
 
+Watch = Callable[["Interlock", float, float], None]  # which one, bench time (s), value
+
 
 @dataclass(frozen=True)
 class Interlock:
@@ -23,8 +25,8 @@ class Interlock:
     unit: str = ""
     speaking: Callable[[], AbstractContextManager[Any]] = nullcontext
 
-    def check(self) -> float:
-        """Read the quantity once.
+    def check(self, watch: Callable[[float], None] | None = None) -> float:
+        """Read the quantity once, and tell `watch` what was read.
 
         Raises:
             InterlockTripped: one line that says what was read and what is allowed.
@@ -36,6 +38,8 @@ class Interlock:
         except Exception as error:
             text = error if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
             raise InterlockTripped(f"interlock {self.name}: cannot be read: {text}") from error
+        if watch is not None:
+            watch(value)
         if not self.minimum <= value <= self.maximum:  # also true for NaN
             raise InterlockTripped(
                 f"interlock {self.name}: {value:g} {self.unit}".rstrip()
@@ -43,7 +47,16 @@ class Interlock:
             )
         return value
 
-    def arm(self, clock: Clock) -> Cancel:
-        """Check now, and from then on every `period` seconds at yield points."""
-        self.check()
-        return clock.every(self.period, lambda: (self.check(), None)[1])
+    def arm(self, clock: Clock, watch: Watch | None = None) -> Cancel:
+        """Check now, and from then on every `period` seconds at yield points.
+
+        Args:
+            clock: calls at its yield points.
+            watch: is told each value that was read, whether it trips or not.
+        """
+
+        def look() -> None:
+            self.check((lambda value: watch(self, clock.now(), value)) if watch else None)
+
+        look()
+        return clock.every(self.period, look)

@@ -15,16 +15,21 @@ from typing import Any
 
 from labctl.errors import LabError, RequestError
 from labctl.jsonline import from_json, to_json
+from labctl.run import marks
 from labctl.run.locate import default_runs_dir, numbered
 from labctl.run.reading import RunReader, unstopped_status
+from labctl.run.search import conditions as search_conditions
+from labctl.run.search import moment
 
 INDEX = "catalogue.sqlite"
-_VERSION = 2
+_VERSION = 3
 _TABLE = """CREATE TABLE runs (
     folder TEXT PRIMARY KEY, size INTEGER, modified INTEGER, number INTEGER, procedure TEXT,
-    started REAL, state TEXT, status TEXT, rows INTEGER, about TEXT, search TEXT)"""
+    started REAL, state TEXT, status TEXT, rows INTEGER, starred INTEGER, labels TEXT,
+    search TEXT, about TEXT)"""
 #: What is stored as one JSON text, because nobody selects by it.
-_ABOUT = ("title", "bench", "mode", "seed", "parameters", "units", "results", "tags", "reason")
+_ABOUT = ("title", "bench", "mode", "seed", "parameters", "units", "results", "tags", "reason",
+          "remarks")  # fmt: skip
 _DICTIONARIES = ("parameters", "units", "results", "tags")
 
 
@@ -47,6 +52,9 @@ class RunSummary:
     results: dict[str, Any]
     tags: dict[str, int]  #: how many time tags, by name
     reason: str  #: why the run did not finish
+    remarks: tuple[str, ...] = ()  #: notes of the run, then what people wrote about it
+    labels: tuple[str, ...] = ()
+    starred: bool = False
 
 
 def list_runs(
@@ -63,7 +71,7 @@ def list_runs(
         procedure: only runs of this procedure.
         since: only runs started at this local date or time, or later ("2026-11-20").
         search: only runs in which each of these words occurs: in title, procedure, bench,
-            parameters, notes or results.
+            parameters, labels, notes or results; or comparisons, see `labctl.run.search`.
 
     Raises:
         RequestError: `since` is no date, or there is no such directory.
@@ -71,17 +79,14 @@ def list_runs(
     base = Path(runs_dir) if runs_dir is not None else default_runs_dir()
     if runs_dir is not None and not base.is_dir():
         raise RequestError(f"{base}: there is no such runs directory")
-    conditions, values = ["1"], list[Any]()
+    conditions, values = search_conditions(search or "")
     if procedure is not None:
         conditions.append("procedure = ?")
         values.append(procedure)
     if since is not None:
         conditions.append("started >= ?")
-        values.append(_moment(since))
-    for word in (search or "").casefold().split():
-        conditions.append("instr(search, ?) > 0")
-        values.append(word)
-    query = f"SELECT * FROM runs WHERE {' AND '.join(conditions)} ORDER BY number, folder"
+        values.append(moment(since))
+    query = f"SELECT * FROM runs WHERE {_all(conditions)} ORDER BY number, folder"
     if next(numbered(base), None) is None:
         return []
     path = base / INDEX
@@ -94,6 +99,35 @@ def list_runs(
             with contextlib.suppress(OSError):  # damaged
                 path.unlink()
     return _look(":memory:", base, query, values)
+
+
+def newest_runs(runs_dir: Path, search: str = "", limit: int = 500) -> tuple[list[RunSummary], int]:
+    """Return the newest runs that match, and how many match, as the index last was; quick.
+
+    Raises:
+        RequestError: what was typed cannot be understood.
+    """
+    conditions, values = search_conditions(search)
+    where = _all(conditions)
+    try:
+        uri = f"{(runs_dir / INDEX).resolve().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as db:
+            db.row_factory = sqlite3.Row
+            if not _is_current(db):
+                return [], 0
+            query = f"SELECT folder FROM runs WHERE {where} ORDER BY number DESC, folder"
+            names = [line["folder"] for line in db.execute(query, values)]
+            few = names[:limit]
+            marks = ",".join("?" * len(few))
+            query = f"SELECT * FROM runs WHERE folder IN ({marks})"
+            found = {line["folder"]: line for line in db.execute(query, few)}
+            return [_summary(runs_dir, found[name]) for name in few], len(names)
+    except sqlite3.Error:  # there is none yet, or it is being built anew
+        return [], 0
+
+
+def _all(conditions: list[str]) -> str:
+    return " AND ".join(["1", *conditions])
 
 
 def _look(index: str, base: Path, query: str, values: list[Any]) -> list[RunSummary]:
@@ -110,7 +144,7 @@ def _refresh(index: sqlite3.Connection, base: Path) -> None:
     for _, path in numbered(base):
         with contextlib.suppress(OSError):
             stat = (path / "run.jsonl").stat()
-            found[path.name] = (stat.st_size, stat.st_mtime_ns)
+            found[path.name] = (stat.st_size, max(stat.st_mtime_ns, marks.changed(path)))
     known = {}
     if _is_current(index):
         lines = index.execute("SELECT folder, size, modified FROM runs")
@@ -127,7 +161,7 @@ def _refresh(index: sqlite3.Connection, base: Path) -> None:
     index.executemany(
         "DELETE FROM runs WHERE folder = ?", [(name,) for name in known.keys() - found.keys()]
     )
-    index.executemany("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?)", read)
+    index.executemany("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", read)
     index.execute("COMMIT")
 
 
@@ -141,11 +175,11 @@ def _is_current(index: sqlite3.Connection) -> bool:
 
 def _read(path: Path) -> tuple[Any, ...]:
     """Return what the index keeps of one run."""
-    run = RunReader(path)
+    run, given = RunReader(path), marks.read(path)
     try:
         start, stop, notes, results = run.start, run.stop_entry, run.notes, run.result
         bench = start.get("bench") or {}
-        about = {
+        about: dict[str, Any] = {
             "title": str(start.get("title") or ""),
             "bench": str(bench.get("name") or "") if isinstance(bench, dict) else str(bench),
             "mode": str(start.get("mode") or ""),
@@ -155,18 +189,31 @@ def _read(path: Path) -> tuple[Any, ...]:
             "results": results,
             "tags": run.tag_counts(),
             "reason": str((stop or {}).get("reason") or ""),
+            "remarks": [*notes, *given.remarks],
         }
         procedure = str(start.get("procedure") or "")
         started = float(start.get("started") or datetime.fromisoformat(start["time"]).timestamp())
         state, status, rows = run.state, str((stop or {}).get("status") or ""), run.row_count
     except (LabError, OSError, KeyError, TypeError, ValueError, AttributeError) as exc:
         empty: dict[str, Any] = {"seed": None, **{part: {} for part in _DICTIONARIES}}
+        empty["remarks"] = list(given.remarks)
         about = {**dict.fromkeys(_ABOUT, ""), **empty, "reason": " ".join(str(exc).split())}
-        procedure, started, state, status, rows, notes = "", 0.0, "", "unreadable", 0, []
-    text = [procedure, str(about["title"]), str(about["bench"]), path.name, *notes]
-    text += [to_json(about[part]).decode() for part in ("parameters", "results")]
-    search = "\n".join(text).casefold()
-    return run.number, procedure, started, state, status, rows, to_json(about).decode(), search
+        procedure, started, state, status, rows = "", 0.0, "", "unreadable", 0
+    text = [procedure, str(about["title"]), str(about["bench"]), path.name, *given.labels]
+    text += [str(remark) for remark in about["remarks"]]
+    text += [f"{name}={_short(value)}" for name, value in about["parameters"].items()]
+    text += [f"{name}={_short(r.get('value'))}" for name, r in about["results"].items()]
+    labels = "".join(f"\n{label.casefold()}\n" for label in given.labels)
+    about["labels"] = list(given.labels)
+    return (
+        run.number, procedure, started, state, status, rows, int(given.starred), labels,
+        "\n".join(text).casefold(), to_json(about).decode(),
+    )  # fmt: skip
+
+
+def _short(value: Any) -> str:
+    """A value as people would look for it; comparisons see all digits."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _summary(base: Path, line: sqlite3.Row) -> RunSummary:
@@ -174,15 +221,8 @@ def _summary(base: Path, line: sqlite3.Row) -> RunSummary:
     status = line["status"] or unstopped_status(path, line["state"])
     started = datetime.fromtimestamp(line["started"]) if line["started"] else None
     about = from_json(line["about"].encode())
+    remarks, labels = tuple(about.pop("remarks")), tuple(about.pop("labels"))
     return RunSummary(
-        path, line["number"], line["procedure"], status, started, line["rows"], **about
-    )
-
-
-def _moment(since: str | datetime) -> float:
-    if isinstance(since, datetime):
-        return since.timestamp()
-    try:
-        return datetime.fromisoformat(since).timestamp()
-    except ValueError:
-        raise RequestError(f"{since!r} is no date; write 2026-11-20 or 2026-11-20T21:15") from None
+        path, line["number"], line["procedure"], status, started, line["rows"], **about,
+        remarks=remarks, labels=labels, starred=bool(line["starred"]),
+    )  # fmt: skip

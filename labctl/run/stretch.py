@@ -20,6 +20,7 @@ from labctl.errors import Aborted, Interrupted, LabError, StorageError
 from labctl.procedure import LabProcedure, Row
 from labctl.run.control import Control, Press, interruptible
 from labctl.run.folder import RunFolder
+from labctl.run.health import HealthLog
 from labctl.run.remarks import remarked
 from labctl.run.results import analyse
 
@@ -100,6 +101,7 @@ class Stretch:
         self.number = folder.stretches
         self.seed = stretch_seed(seed, self.number)
         self._log: Any = None
+        self._health = HealthLog(folder.path)
         self._record = record and file is not None
         self._given = bench  # opened by the caller, who also closes it
         self._bench = bench
@@ -189,7 +191,7 @@ class Stretch:
         unhook = self._clock.at_yield(control.look)
         try:
             if self._bench is not None:
-                self._bench.arm()
+                self._bench.arm(self._health.note)
             self.tell("start", self)
             control.look()  # what was asked for while the bench was being opened
             self._started = True
@@ -351,6 +353,7 @@ class Stretch:
         """Record how the run ended; without, as on a full disk, it counts as interrupted."""
         if self._log is not None:
             ending = _stored(ending, self._log.close)
+        ending = _stored(ending, self._health.close)
         ending = _stored(ending, partial(self.folder.stop, ending.status, ending.reason))
         ending = _stored(ending, self.folder.close)
         self.tell("stop", (ending.status, ending.reason))

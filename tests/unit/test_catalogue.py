@@ -15,8 +15,8 @@ import pytest
 
 from labctl.errors import RequestError
 from labctl.journal import Journal
-from labctl.run import catalogue
-from labctl.run.catalogue import INDEX, RunSummary, list_runs
+from labctl.run import catalogue, marks
+from labctl.run.catalogue import INDEX, RunSummary, list_runs, newest_runs
 from labctl.run.folder import RunFolder
 
 LONG_AGO = datetime(2020, 2, 29, 12).timestamp()
@@ -209,9 +209,69 @@ def test_an_unreadable_run_is_listed_as_such_and_spoils_nothing(runs: Path) -> N
 def test_many_processes_and_threads_at_once(runs: Path) -> None:
     for _ in range(4):
         make(runs)
-    code = f"from labctl.run.catalogue import list_runs; print(len(list_runs({str(runs)!r})))"
+    code = f"from labctl.run.catalogue import list_runs, newest_runs; print(len(list_runs({str(runs)!r})))"
     command = [sys.executable, "-c", code]
     others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: numbers(runs), range(12))) == [[1, 2, 3, 4]] * 12
     assert [other.communicate()[0] for other in others] == ["4\n"] * 3
+
+
+def test_marks_are_found_and_do_not_touch_the_journal(runs: Path) -> None:
+    for title in ("a", "b"):
+        with RunFolder.create(runs, "p", {"title": title, "parameters": {"pair": 16}}) as run:
+            run.stop("finished")
+    before = (run.path / "run.jsonl").read_bytes()
+    assert list_runs(runs, search="label:good") == []
+    marks.label(run.path, "Good  enough")
+    marks.label(run.path, "bad")
+    marks.label(run.path, "bad", on=False)
+    marks.star(run.path)
+    marks.remark(run.path, "the fibre was touched")
+    assert marks.read(run.path) == marks.Marks(("Good enough",), True, ("the fibre was touched",))
+    for text in ('"label:good enough"', "is:starred", "fibre touched", 'label:"good enough"'):
+        (found,) = list_runs(runs, search=text)
+        assert (found.title, found.starred, found.labels) == ("b", True, ("Good enough",))
+    assert found.remarks == ("the fibre was touched",)
+    assert list_runs(runs, search="label:bad") == []
+    marks.star(run.path, on=False)
+    assert list_runs(runs, search="is:starred") == []
+    assert (run.path / "run.jsonl").read_bytes() == before
+    for wrong in ("", " ", "x" * 61, "two\x00"):
+        with pytest.raises(RequestError, match="a label has"):
+            marks.label(run.path, wrong)
+    with pytest.raises(RequestError, match="is not a run folder"):
+        marks.star(runs)
+
+
+def test_comparisons_and_dates(runs: Path) -> None:
+    for pair, mode in ((5, "slow"), (16, "fast"), (17, "fast")):
+        start = {"parameters": {"pair": pair, "mode": mode, "span": pair / 10, "lock": pair > 5},
+                 "started": LONG_AGO + pair}  # fmt: skip
+        with RunFolder.create(runs, "p", start) as run:
+            run.results({"squeezing": {"value": pair / 3, "uncertainty": None, "unit": "dB"}})
+            run.stop("finished")
+    expected = {
+        "pair=16": [16], "pair>5": [16, 17], "pair<=16": [5, 16], "pair!=16": [5, 17],
+        "mode=FAST": [16, 17], "mode!=fast": [5], "squeezing>5.4": [17], "squeezing=5.33": [16],
+        "span=1.6": [16], "lock=true": [16, 17], "lock=no": [5], "pair>5 mode=fast pair<17": [16],
+        "since:2020-03-01": [], "until:2020-03-01": [5, 16, 17], "is:finished": [5, 16, 17],
+        "is:failed": [], "procedure:p": [5, 16, 17], "procedure:q": [], "nothing=1": [],
+        "unknown>0": [], '"': [5, 16, 17],
+    }  # fmt: skip
+    for text, pairs in expected.items():
+        assert [run.parameters["pair"] for run in list_runs(runs, search=text)] == pairs, text
+        found, count = newest_runs(runs, text)
+        assert [run.parameters["pair"] for run in found] == pairs[::-1], text
+        assert count == len(pairs)
+    assert newest_runs(runs, "", limit=1)[1] == 3
+    for wrong in ("since:soon", "pair>many"):
+        with pytest.raises(RequestError, match=r"is no date|is no number"):
+            newest_runs(runs, wrong)
+
+
+def test_no_index_and_a_damaged_one_are_no_runs_yet(runs: Path) -> None:
+    assert newest_runs(runs, "") == ([], 0)
+    runs.mkdir()
+    (runs / "catalogue.sqlite").write_bytes(b"nonsense" * 1000)
+    assert newest_runs(runs, "") == ([], 0)

@@ -1,0 +1,97 @@
+"""What people type to find runs, as conditions on the index of the catalogue."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from datetime import datetime
+from typing import Any
+
+from labctl.errors import RequestError
+
+_COMPARED = re.compile(r"(?P<name>[^\W\d][\w.-]*)(?P<sign><=|>=|!=|=|<|>)(?P<value>.+)")
+
+#: For error messages and for the window's tool tip.
+HELP = (
+    "words that occur anywhere; pair=16, squeezing_x>3 (parameters, results); label:good; "
+    'is:starred; is:failed; procedure:epr-pairs; since:2026-11-20; until:2026-11-21; "two words"'
+)
+
+
+def conditions(text: str) -> tuple[list[str], list[Any]]:
+    """SQL conditions for what was typed, all of which must hold, and their values.
+
+    Raises:
+        RequestError: a date or a comparison that cannot be understood.
+    """
+    found: list[str] = []
+    values: list[Any] = []
+    for word in _words(text):
+        key, colon, rest = word.partition(":")
+        if colon and rest and key in ("label", "is", "procedure", "since", "until"):
+            sql, value = _keyed(key, rest)
+        elif match := _COMPARED.fullmatch(word):
+            sql, value = _compared(match)
+        else:
+            sql, value = "instr(search, ?) > 0", [word.casefold()]
+        found.append(sql)
+        values += value
+    return found, values
+
+
+def moment(when: str | datetime) -> float:
+    """Unix time of a local date or time.
+
+    Raises:
+        RequestError: it is none.
+    """
+    if isinstance(when, datetime):
+        return when.timestamp()
+    try:
+        return datetime.fromisoformat(when).timestamp()
+    except ValueError:
+        raise RequestError(f"{when!r} is no date; write 2026-11-20 or 2026-11-20T21:15") from None
+
+
+def _words(text: str) -> list[str]:
+    try:
+        lexer = shlex.shlex(text, posix=True)
+        lexer.whitespace_split, lexer.commenters, lexer.escape, lexer.quotes = True, "", "", '"'
+        return list(lexer)
+    except ValueError:  # a quotation that is still being typed
+        return text.replace('"', " ").split()
+
+
+def _keyed(key: str, rest: str) -> tuple[str, list[Any]]:
+    if key == "procedure":
+        return "procedure = ?", [rest]
+    if key == "since":
+        return "started >= ?", [moment(rest)]
+    if key == "until":
+        return "started < ?", [moment(rest)]
+    if key == "label":
+        return "instr(labels, ?) > 0", [f"\n{rest.casefold()}\n"]
+    if rest == "starred":
+        return "starred = 1", []
+    if rest in ("running", "interrupted", "paused"):
+        return "status = '' AND ? != ''", [rest]  # who of them is which, only the lock knows
+    return "status = ?", [rest]
+
+
+def _compared(match: re.Match[str]) -> tuple[str, list[Any]]:
+    """A parameter, or the value of a result, compared with a number or a text."""
+    name, sign, value = match["name"], match["sign"], match["value"]
+    places = [f'$.parameters."{name}"', f'$.results."{name}".value']
+    stored = "coalesce(json_extract(about, ?), json_extract(about, ?))"
+    words = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+    try:
+        number = words[value.casefold()] if value.casefold() in words else float(value)
+    except ValueError:
+        if sign not in ("=", "!="):
+            raise RequestError(f"{match[0]!r} compares with what is no number") from None
+        return f"lower(CAST({stored} AS TEXT)) {sign} ?", [*places, value.casefold()]
+    there = f"typeof({stored}) IN ('integer', 'real')"
+    if sign == "=":  # as many digits as were typed
+        near = 0.5 * 10.0 ** -len(value.partition(".")[2]) if "." in value else 0.0
+        return f"{there} AND abs({stored} - ?) <= ?", [*places, *places, number, near]
+    return f"{there} AND {stored} {sign} ?", [*places, *places, number]
