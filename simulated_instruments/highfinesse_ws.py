@@ -243,7 +243,7 @@ class _Client:
         return self._set(regulate)
 
     def GetDeviationSignalNum(self, port: int, _: float) -> float:
-        return self._get_channel(port, lambda channel: channel.output.last)
+        return self._get_channel(port, lambda channel: channel.output)
 
     def SetDeviationSignalNum(self, port: int, millivolt: float) -> int:
         def put(channel: Channel) -> int:

@@ -7,24 +7,16 @@ move, 40 dB/s, 0.8 dB insertion loss). The shutter's 100 dB are assumed; it acts
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from simulated_instruments.physics.steps import Steps
 
 REPEATABILITY_DB = 0.05  # rms
 SPEED = 40.0  # dB/s
 INSERTION_DB = 0.8
 BLOCKED_DB = 100.0
-REMEMBERED = 1000  # moves that can still be asked about
-
-
-class _Move(NamedTuple):
-    """What holds from `begun` (s) on."""
-
-    begun: float
-    start: float  # dB
-    target: float  # dB
-    open: bool
 
 
 class AttenuatorModel:
@@ -45,7 +37,7 @@ class AttenuatorModel:
         self.offset_db = 0.0  # what is added to the filter's attenuation for people
         self.wavelength_nm = 1550.0
         self.filter_db = 0.0  # as set
-        self._moves = [_Move(0.0, 0.0, 0.0, False)]
+        self._moves = Steps(0.0, 0.0, 0.0)  # start and target (dB), whether the shutter is open
         self._number = 0
         self._now = 0.0
 
@@ -53,11 +45,9 @@ class AttenuatorModel:
 
     def loss_db(self, t: Any) -> Any:
         """Loss at a time (s), a float or an array: insertion, filter and shutter."""
-        times = np.asarray(t, dtype=float)
-        loss = np.zeros(times.shape)
-        for number, move in enumerate(self._moves):
-            here = INSERTION_DB + (0.0 if move.open else BLOCKED_DB) + _filter(move, times)
-            loss = here if number == 0 else np.where(times >= move.begun, here, loss)
+        begun, rows = self._moves.at(t)
+        filtered = _moved(np.asarray(t) - begun, rows[..., 0], rows[..., 1])
+        loss = INSERTION_DB + filtered + BLOCKED_DB * (1.0 - rows[..., 2])
         return loss if isinstance(t, np.ndarray) else float(loss)
 
     def transmission(self, t: Any) -> Any:
@@ -69,11 +59,11 @@ class AttenuatorModel:
     @property
     def open(self) -> bool:
         """Whether the shutter lets light pass."""
-        return self._moves[-1].open
+        return bool(self._moves.last[2])
 
     @open.setter
     def open(self, wanted: bool) -> None:
-        self._begin(self._moves[-1].target, wanted)
+        self._begin(self._moves.last[1], wanted)
 
     @property
     def attenuation_db(self) -> float:
@@ -93,8 +83,8 @@ class AttenuatorModel:
     @property
     def moving_until(self) -> float:
         """When the filter arrives, or arrived (s)."""
-        move = self._moves[-1]
-        return move.begun + abs(move.target - move.start) / SPEED
+        begun, (start, target, _) = self._moves.at(self._now)
+        return max(float(begun), 0.0) + abs(float(target - start)) / SPEED
 
     def restore(self) -> None:
         """Close the shutter, remove the filter and forget the offset."""
@@ -108,13 +98,13 @@ class AttenuatorModel:
         self._now = now
 
     def _begin(self, target: float, is_open: bool) -> None:
-        here = float(_filter(self._moves[-1], np.asarray(self._now)))
-        move = _Move(self._now, here, target, is_open)
-        self._moves = [*self._moves[1 - REMEMBERED :], move]
+        begun, (start, before, _) = self._moves.at(self._now)
+        here = _moved(self._now - begun, start, before)
+        self._moves.add(self._now, (here, target, is_open))
 
 
-def _filter(move: _Move, times: Any) -> Any:
-    """Attenuation (dB) of the filter at times (s) after a move began."""
-    elapsed = np.maximum(times - move.begun, 0.0)
-    way = move.target - move.start
-    return move.start + np.sign(way) * np.minimum(SPEED * elapsed, abs(way))
+def _moved(elapsed: Any, start: Any, target: Any) -> Any:
+    """Attenuation (dB) of the filter some time (s) after a move began."""
+    way = target - start
+    reach = np.where(way == 0.0, 0.0, np.minimum(SPEED * np.maximum(elapsed, 0.0), np.abs(way)))
+    return start + np.sign(way) * reach

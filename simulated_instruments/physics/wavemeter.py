@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulated_instruments.physics.noise import HashedNormals, OrnsteinUhlenbeck
+from simulated_instruments.physics.steps import Steps
 
 Floats = NDArray[np.float64]
 Source = Callable[[Any], Any]  # of time (s), a float or an array
@@ -36,7 +37,6 @@ LOW, GOOD, HIGH = 300.0, 2000.0, 3500.0  # signal: too low, wanted, too high
 EXPOSURES = (1, 999)  # ms
 BOUND = 10_000.0  # mV, the outputs' limits
 CHUNK = 100_000  # readings that are regulated at a time
-REMEMBERED = 1 << 20  # outputs of a channel that can still be asked about
 
 NO_VALUE, NO_SIGNAL, LOW_SIGNAL, BIG_SIGNAL = 0, -1, -3, -4  # instead of a frequency
 
@@ -52,44 +52,6 @@ class Light:
     frequency_hz: Source  # of the laser without regulation
     power_uw: Source = _bright
     hz_per_v: float = 0.0  # answer of the laser to the output; 0: no cable
-
-
-class Steps:
-    """A quantity that changes in steps, as a function of time."""
-
-    def __init__(self) -> None:
-        self.last = 0.0
-        self._before = 0.0
-        self._times: Floats = np.empty(64)
-        self._values: Floats = np.empty(64)
-        self._count = 0
-
-    def add(self, times: list[float], values: list[float]) -> None:
-        """From each of `times` (s, ascending) on the quantity has the value beside it."""
-        if not times:
-            return
-        count = self._count + len(times)
-        if count > self._times.size:
-            kept = slice(max(0, self._count - REMEMBERED), self._count)
-            if kept.start:
-                self._before = float(self._values[kept.start - 1])
-            grown = np.empty(2 * (kept.stop - kept.start + len(times)))
-            spare = np.empty(grown.size)
-            self._count = kept.stop - kept.start
-            grown[: self._count] = self._times[kept]
-            spare[: self._count] = self._values[kept]
-            self._times, self._values = grown, spare
-            count = self._count + len(times)
-        self._times[self._count : count] = times
-        self._values[self._count : count] = values
-        self._count = count
-        self.last = values[-1]
-
-    def at(self, t: Any) -> Any:
-        """Its value at a time (s), a float or an array; a step counts from just after it."""
-        places = np.searchsorted(self._times[: self._count], t, side="left") - 1
-        found = np.where(places < 0, self._before, self._values[np.maximum(places, 0)])
-        return found if isinstance(t, np.ndarray) else float(found)
 
 
 @dataclass
@@ -110,14 +72,24 @@ class Channel:
     polarity: int = 1
     sensitivity: float = 1e-3  # unit per V
     bounds: tuple[float, float] = (-BOUND, BOUND)  # mV
-    output: Steps = field(default_factory=Steps)
+    outputs: Steps = field(default_factory=lambda: Steps(0.0))  # mV
     base: float = 0.0  # mV
     integral: float = 0.0  # unit s
     previous: tuple[float, float] | None = None  # s, unit: the reading before
 
+    @property
+    def output(self) -> float:
+        """Voltage (mV) at the output now."""
+        return float(self.outputs.last[0])
+
+    def output_mv(self, t: Any) -> Any:
+        """Voltage (mV) at the output at a time (s), a float or an array; steps act just after."""
+        rows = self.outputs.at(t, just_before=True)[1]
+        return rows[..., 0] if isinstance(t, np.ndarray) else float(rows[0])
+
     def clear(self) -> None:
         """Forget what the regulation has summed up; the output stays where it is."""
-        self.base = self.output.last
+        self.base = self.output
         self.integral = 0.0
         self.previous = None
 
@@ -168,13 +140,13 @@ class WavemeterModel:
 
     def _true(self, channel: int, t: Any) -> Any:
         light = self.lights[channel]
-        volts = 1e-3 * self.channels[channel].output.at(t)
+        volts = 1e-3 * self.channels[channel].output_mv(t)
         return light.frequency_hz(t) + light.hz_per_v * volts
 
     def output_mv(self, channel: int, t: Any) -> Any:
         """Voltage (mV) at the output of a channel at a time (s)."""
         self._catch_up(float(np.max(t)) if np.size(t) else self.now)
-        return self.channels[channel].output.at(t)
+        return self.channels[channel].output_mv(t)
 
     # ---------------------------------------------------------------- readings
 
@@ -271,7 +243,7 @@ class WavemeterModel:
 
     def set_output(self, channel: int, millivolt: float) -> None:
         """Put an output to a voltage."""
-        self.channels[channel].output.add([self.now], [millivolt])
+        self.channels[channel].outputs.add(self.now, millivolt)
         self.channels[channel].clear()
 
     def advance(self, now: float) -> None:
@@ -312,11 +284,10 @@ class WavemeterModel:
         scale = 1e3 * channel.polarity / channel.sensitivity  # mV per unit
         pull = 1e-3 * light.hz_per_v  # Hz/mV
         p, i, d, unit = channel.p, channel.i, channel.d, channel.unit
-        output, previous = channel.output.last, channel.previous
+        output, previous = channel.output, channel.previous
         outputs: list[float] = []
-        instants = times.tolist()
         assert wanted is not None
-        for t, unregulated in zip(instants, free.tolist(), strict=True):
+        for t, unregulated in zip(times.tolist(), free.tolist(), strict=True):
             error = in_unit(unregulated + pull * output, unit) - wanted
             elapsed = t - previous[0] if previous else 0.0
             step = channel.dt if channel.constant_dt else elapsed
@@ -329,7 +300,7 @@ class WavemeterModel:
             previous = (t, error)
             outputs.append(output)
         channel.integral, channel.previous = integral, previous
-        channel.output.add(instants, outputs)
+        channel.outputs.add(times, outputs)
 
 
 def in_unit(hertz: float, unit: int) -> float:

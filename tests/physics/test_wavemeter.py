@@ -133,7 +133,7 @@ def test_output_stops_at_its_limits_and_comes_back():
     channel.bounds = (-1000.0, 1000.0)
     model.regulate(True)
     model.advance(2.9)
-    assert channel.output.last == -1000.0
+    assert channel.output == -1000.0
     assert model.frequency_hz(1, 2.9) == pytest.approx(193.403e12, abs=1e4)
     model.advance(3.5)  # no integral has run away meanwhile
     assert model.frequency_hz(1, 3.5) == pytest.approx(193.4e12, abs=2e7)
@@ -156,7 +156,7 @@ def test_dark_lasers_and_a_stopped_regulation_leave_the_output_where_it_is():
 
 
 def test_long_runs_forget_old_outputs_only(monkeypatch):
-    monkeypatch.setattr("simulated_instruments.physics.wavemeter.REMEMBERED", 200)
+    monkeypatch.setattr("simulated_instruments.physics.steps.REMEMBERED", 200)
     model, whole = regulated(9, 0.2), regulated(9, 0.2)
     for t in np.arange(1.0, 41.0):
         model.advance(float(t))
@@ -164,4 +164,4 @@ def test_long_runs_forget_old_outputs_only(monkeypatch):
     whole.advance(40.0)
     times = np.linspace(39.0, 40.0, 100)
     np.testing.assert_array_equal(model.frequency_hz(1, times), whole.frequency_hz(1, times))
-    assert model.channels[1].output._times.size < 2000
+    assert model.channels[1].outputs._times.size < 2000
