@@ -133,8 +133,6 @@ class ByteAdapter(Reception, Adapter):  # type: ignore[misc]  # pymeasure is not
         """Deal now with what earlier exchanges left, such as late bytes or a lost connection."""
         with self._turns.lock:
             self._clear_line()
-        for port in self._ports.values():
-            port.settle()
 
     def _clear_line(self) -> None:
         """Make sure that what comes next is the answer to what is sent next."""

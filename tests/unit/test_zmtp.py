@@ -206,7 +206,7 @@ def test_the_wrong_end_is_named():
     adapter = ByteAdapter(
         lambda: Link(endpoint, clock), clock, name="tags", framing=REQUESTS, address="tcp://h:1"
     )
-    with pytest.raises(InstrumentError, match=r"tags: .* a socket 'PAIR' cannot answer REQ"):
+    with pytest.raises(InstrumentError, match=r"tags: .*a socket 'PAIR' cannot answer REQ"):
         RequestSocket(adapter).request("list")
 
 

@@ -1,0 +1,354 @@
+"""Time-to-digital converter: electrical pulses in, time tags out, with all that is lost between.
+
+Every input adds its own jitter, rounds to the resolution and is blind for a dead time after each
+tag. Tags on their way to the computer share one buffer, a leaky bucket: what arrives faster than
+`max_rate` fills it, and when it is full tags are dropped, and counted, until it is half empty.
+
+Times are int64 picoseconds; 0 is the world's time 0. Nothing depends on how often anybody looks:
+jitter is numbered by tag, and the bucket decides for whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+#: clicks(t0, t1) -> sorted times of the pulses at each input in [t0, t1)
+Clicks = Callable[[int, int], Sequence[Ints]]
+
+PS = 10**12  # ps in a second
+#: Pulses this close to the end of an interval wait for the next one: jitter may reorder them.
+HELD = 1000  # ps
+GRAIN = 10 * 10**9  # ps that pass before a look by somebody else makes the tagger work
+MOST_TAGS = 1_000_000  # aimed at for one step through a long interval
+DARK_RATE = 100.0  # 1/s at each input of a tagger that no world has wired
+BUCKET = 10**9  # ps, grain of the buffer's level
+
+
+class Reference(Protocol):
+    """A periodic signal at the start input; `first_ps` is None while it is off."""
+
+    period_ps: float
+    first_ps: int | None
+
+
+class Buffer:
+    """Leaky bucket: which of the tags on their way to the computer get through.
+
+    Args:
+        max_rate: tags per second that leave it.
+        size: tags that it holds.
+    """
+
+    def __init__(self, max_rate: float, size: float) -> None:
+        self._per_bin = max_rate * BUCKET / PS
+        self._size = size
+        self._level = 0.0
+        self._bin = 0  # the one that is being filled
+        self._in_bin = 0
+        self.dropping = False
+
+    def passes(self, times: Sequence[Ints], until: int) -> list[NDArray[np.bool_] | None]:
+        """For each channel which of its sorted times get through; None stands for all of them.
+
+        All times up to `until` (ps) must be among those given so far.
+        """
+        bins = _bins([t for t in times if len(t)])
+        places = [np.searchsorted(t, np.append(bins, bins[-1:] + 1) * BUCKET) for t in times]
+        counts = sum((np.diff(place) for place in places), np.zeros(len(bins), dtype=np.int64))
+        if not self.dropping and self._level + self._in_bin + int(counts.sum()) <= self._size:
+            lost: list[int] = []
+            self._fill(bins, counts)
+        else:
+            lost = [n for n, b in enumerate(bins.tolist()) if not self._admit(b, int(counts[n]))]
+        self._leak(until // BUCKET)
+        if not lost:
+            return [None] * len(times)
+        masks: list[NDArray[np.bool_] | None] = []
+        for channel, place in zip(times, places, strict=True):
+            mask = np.ones(len(channel), dtype=bool)
+            for n in lost:
+                mask[place[n] : place[n + 1]] = False
+            masks.append(mask)
+        return masks
+
+    def _fill(self, bins: Ints, counts: Ints) -> None:
+        """Levels after bins that cannot make it overflow (Lindley's recursion, closed form)."""
+        if not len(bins):
+            return
+        self._leak(int(bins[0]))
+        arrived = np.cumsum(counts) - counts  # before each bin
+        drained = (bins - bins[0]) * self._per_bin
+        level = self._level + self._in_bin
+        free = np.minimum.accumulate(np.minimum(level + arrived - drained, 0.0))
+        # Level at the begin of the last bin: what came, less what left while there was something.
+        self._level = float(level + arrived[-1] - drained[-1] - min(free[-1], 0.0))
+        self._bin, self._in_bin = int(bins[-1]), int(counts[-1])
+
+    def _admit(self, number: int, count: int) -> bool:
+        self._leak(number)
+        if not self.dropping:
+            self._in_bin += count
+        return not self.dropping
+
+    def _leak(self, number: int) -> None:
+        """Let the level fall to what it is at the begin of bin `number`."""
+        if number <= self._bin:
+            return
+        level = self._level + self._in_bin
+        if level > self._size:
+            level, self.dropping = self._size, True
+        level = max(0.0, level - self._per_bin * (number - self._bin))
+        if level < self._size / 2:
+            self.dropping = False
+        self._level, self._bin, self._in_bin = level, number, 0
+
+
+def _bins(times: Sequence[Ints]) -> Ints:
+    """Numbers of the bins that may hold any of the times."""
+    if not times:
+        return np.empty(0, dtype=np.int64)
+    first = min(int(t[0]) for t in times) // BUCKET
+    last = max(int(t[-1]) for t in times) // BUCKET
+    if last - first < sum(len(t) for t in times):
+        return np.arange(first, last + 1)
+    return np.unique(np.concatenate([t // BUCKET for t in times]))
+
+
+class DarkCounts:
+    """Random pulses at inputs where nothing else is connected, drawn second by second."""
+
+    def __init__(self, seed_of: Callable[[str], int], name: str, inputs: int, rate: float) -> None:
+        self._seed_of, self._name, self._inputs, self._rate = seed_of, name, inputs, rate
+
+    def __call__(self, t0: int, t1: int) -> list[Ints]:
+        return [self._clicks(n, t0, t1) for n in range(self._inputs)]
+
+    def _clicks(self, number: int, t0: int, t1: int) -> Ints:
+        blocks = []
+        for second in range(t0 // PS, (t1 - 1) // PS + 1):
+            seed = self._seed_of(f"{self._name}.dark{number}.{second}")
+            rng = np.random.Generator(np.random.PCG64(seed))
+            blocks.append(np.sort(rng.integers(PS, size=rng.poisson(self._rate))) + second * PS)
+        times = np.concatenate(blocks) if blocks else np.empty(0, dtype=np.int64)
+        return times[np.searchsorted(times, t0) : np.searchsorted(times, t1)]
+
+
+class Input:
+    """One input with its discriminator."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.enabled = True
+        self.threshold_v = 0.1
+        self.falling = False
+        #: Events, sorted, that are still needed; and the time (ps) up to which they are known.
+        self.events: Ints = np.empty(0, dtype=np.int64)
+        self._rng = rng
+        self._pending: Ints = np.empty(0, dtype=np.int64)
+        self._last = -PS
+
+    def take(self, pulses: Ints, until: int, model: TaggerModel) -> None:
+        """Turn pulses into events that are sure up to `until` (ps)."""
+        low, high = model.pulse_volts
+        if not self.enabled or not low < self.threshold_v < high:
+            pulses = pulses[:0]
+        if len(pulses):
+            noise = model.jitter_ps * self._rng.standard_normal(len(pulses))
+            if self.falling:
+                noise += model.pulse_ps
+            step = model.resolution_ps
+            times = np.rint((noise + pulses % step) / step).astype(np.int64) * step
+            times += pulses - pulses % step
+            if len(self._pending):
+                times = np.concatenate((self._pending, times))
+            times.sort()
+        else:
+            times = self._pending
+        sure = np.searchsorted(times, until)
+        self._pending = times[sure:]
+        new = alive(times[:sure], model.dead_time_ps, self._last)
+        if len(new):
+            self._last = int(new[-1])
+            self.events = np.concatenate((self.events, new)) if len(self.events) else new
+
+    def forget(self, before: int) -> None:
+        """Drop events before `before` (ps)."""
+        self.events = self.events[np.searchsorted(self.events, before) :]
+
+    def skip(self) -> None:
+        """Nobody has listened for a while."""
+        self.events = self.events[:0]
+        self._pending = self._pending[:0]
+
+
+def alive(times: Ints, dead: int, last: int) -> Ints:
+    """The sorted times that are not within `dead` after the one before that was kept."""
+    if not len(times) or dead <= 0:
+        return times
+    gaps = np.diff(times, prepend=last)
+    late = np.flatnonzero(gaps < dead)
+    if not len(late):
+        return times
+    kept = np.ones(len(times), dtype=bool)
+    previous = last
+    for n in late.tolist():
+        if n and kept[n - 1]:
+            previous = int(times[n - 1])
+        kept[n] = int(times[n]) - previous >= dead
+    return times[kept]
+
+
+class TaggerModel:
+    """Inputs, start input and buffer of a time tagger; what it makes of its tags is not here.
+
+    Args:
+        seed_of: seeds by name, for example `World.seed_of`.
+        name: of the instrument.
+        clicks: the world's pulses; it is called with intervals that follow one another, with
+            gaps where nobody listened. By default dark counts.
+        inputs: number of inputs.
+        resolution_ps: unit of the tags.
+        jitter_ps: rms of each input.
+        dead_time_ps: of each input, not extended by what it makes unseen.
+        max_rate: tags per second that all inputs together can send to a computer.
+        buffer: tags that wait for that.
+        reference: what is connected to the start input.
+        zero_ps: time at which tags are 0 if several taggers share a zero; None: tags count from
+            the beginning of each acquisition, as those of a tagger on its own.
+    """
+
+    pulse_volts = (0.01, 0.5)  # noise and height of the pulses at the inputs
+    pulse_ps = 20_000  # their length
+
+    def __init__(
+        self,
+        seed_of: Callable[[str], int],
+        name: str,
+        *,
+        clicks: Clicks | None = None,
+        inputs: int = 4,
+        resolution_ps: int = 1,
+        jitter_ps: float = 10.0,
+        dead_time_ps: int = 2000,
+        max_rate: float = 8.5e6,
+        buffer: float = 1.6e7,
+        reference: Reference | None = None,
+        zero_ps: int | None = 0,
+    ) -> None:
+        self.clicks = clicks or DarkCounts(seed_of, name, inputs, DARK_RATE)
+        self.resolution_ps = resolution_ps
+        self.jitter_ps = jitter_ps
+        self.dead_time_ps = dead_time_ps
+        self.reference = reference
+        self.zero_ps = zero_ps
+        self.buffer = Buffer(max_rate, buffer)
+        self.inputs = [
+            Input(np.random.Generator(np.random.PCG64(seed_of(f"{name}.jitter{n}"))))
+            for n in range(inputs)
+        ]
+        #: Who is told of new events: called with the time (ps) up to which they are all there.
+        self.listeners: list[Callable[[int], None]] = []
+        #: Whether anybody needs events; while nobody does, none are made.
+        self.wanted: Callable[[], bool] = lambda: False
+        #: How far back (ps) events are kept.
+        self.keep_ps = 0
+        self.known = 0  # events before this time (ps) are all there
+        self._idle = True
+        self._done = 0  # clicks were asked for up to here (ps)
+        self._now = 0
+        self._step = GRAIN
+
+    # ------------------------------------------------- time
+
+    @property
+    def now(self) -> float:
+        """Time (s)."""
+        return self._now / PS
+
+    def advance(self, now: float) -> None:
+        """Let time pass up to `now` (s); works once enough of it has passed."""
+        self._now = round(now * PS)
+        if not self.wanted():
+            self._idle = True
+        elif self._now - self._done >= GRAIN:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Make all events up to now; long intervals are taken in steps of bounded size."""
+        while self._done < self._now and not self._idle:
+            end = min(self._now, self._done + self._step)
+            pulses = self.clicks(self._done, end)
+            if len(pulses) != len(self.inputs):
+                raise ValueError(f"{len(pulses)} streams of clicks for {len(self.inputs)} inputs")
+            sure = max(self.known, end - HELD)
+            for one, times in zip(self.inputs, pulses, strict=True):
+                one.take(np.asarray(times, dtype=np.int64), sure, self)
+            self._done, self.known = end, sure
+            for listener in self.listeners:
+                listener(sure)
+            for one in self.inputs:
+                one.forget(sure - self.keep_ps)
+            made = sum(len(times) for times in pulses)
+            if made > MOST_TAGS:
+                self._step = max(GRAIN, self._step // 2)
+            elif made < MOST_TAGS // 4:
+                self._step = min(2 * self._step, 1 << 60)
+
+    def wake(self, span_ps: int = 0) -> None:
+        """Make events from `span_ps` ago on, although nobody wanted them until now."""
+        if self._idle:
+            self._idle = False
+            self._done = max(self._done, self._now - span_ps)
+            self.known = max(self.known, self._done)
+            self._step = GRAIN
+            for one in self.inputs:
+                one.skip()
+        self.catch_up()
+
+    # ------------------------------------------------- events
+
+    def events(self, number: int, start: int, end: int) -> Ints:
+        """Events of an input (from 0) in [start, end) ps, as far as they are kept."""
+        times = self.inputs[number].events
+        return times[np.searchsorted(times, start) : np.searchsorted(times, end)]
+
+    def edges_before(self, times: Ints) -> tuple[Ints, Ints]:
+        """For each time (ps): edges of the reference up to it, and when the last of them was.
+
+        The second is -1 before the first edge.
+        """
+        signal = self.reference
+        if signal is None or signal.first_ps is None:
+            return np.zeros(len(times), dtype=np.int64), np.full(len(times), -1, dtype=np.int64)
+        first, period = signal.first_ps, signal.period_ps
+        number = np.maximum(_last_edge(times - first, period), -1)
+        return number + 1, np.where(number >= 0, first + _edge(number, period), -1)
+
+    def edges(self, start: int, end: int) -> Ints:
+        """Edges of the reference in [start, end) ps."""
+        signal = self.reference
+        if signal is None or signal.first_ps is None:
+            return np.empty(0, dtype=np.int64)
+        spans = np.array([start - 1, end - 1]) - signal.first_ps
+        before, last = np.maximum(_last_edge(spans, signal.period_ps), -1).tolist()
+        return signal.first_ps + _edge(np.arange(before + 1, last + 1), signal.period_ps)
+
+
+def _edge(number: Ints, period: float) -> Ints:
+    """Span from the first edge to edge `number`, rounded to whole ps; exact if the period is."""
+    if float(period).is_integer():
+        return number * int(period)
+    return np.rint(number * period).astype(np.int64)
+
+
+def _last_edge(spans: Ints, period: float) -> Ints:
+    """Number of the last edge at or before each span after the first one."""
+    if float(period).is_integer():
+        return spans // int(period)
+    number = np.floor(spans / period).astype(np.int64)
+    number += _edge(number + 1, period) <= spans
+    return np.asarray(number - (_edge(number, period) > spans))
