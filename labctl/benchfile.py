@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from labctl.errors import BenchFileError, nearest
 MODES = ("real", "sim", "replay")
 
 _TOP = {"bench", "world", "instruments", "interlocks"}
-_BENCH = {"title", "mode", "clock", "procedures", "meaning"}
+_BENCH = {"title", "mode", "clock", "procedures", "meaning", "connections"}
 _INSTRUMENT = {
     "driver",
     "address",
@@ -60,6 +61,15 @@ class InterlockEntry:
 
 
 @dataclass(frozen=True)
+class Connection:
+    """What is connected to what: instruments, or parts without a driver such as a ring."""
+
+    source: str
+    target: str
+    what: str  # light, photocurrent, 10 MHz ...
+
+
+@dataclass(frozen=True)
 class BenchFile:
     """A parsed and checked bench file."""
 
@@ -73,6 +83,7 @@ class BenchFile:
     world: dict[str, Any]
     instruments: dict[str, InstrumentEntry]
     interlocks: tuple[InterlockEntry, ...] = field(default=())
+    connections: tuple[Connection, ...] = field(default=())
 
     @property
     def name(self) -> str:
@@ -130,6 +141,7 @@ def parse(text: str, path: Path) -> BenchFile:
         world=world,
         instruments=instruments,
         interlocks=tuple(check.interlock(entry, instruments) for entry in interlocks),
+        connections=tuple(check.connections(bench)),
     )
 
 
@@ -194,6 +206,17 @@ class Checker:
     def mode(self, mode: str, where: str) -> None:
         if mode and mode not in ("real", "sim"):
             self.fail(f"mode = {mode!r} must be 'real' or 'sim'", "mode", where)
+
+    def connections(self, bench: dict[str, Any]) -> Iterator[Connection]:
+        for text in self.words(bench, "connections", [], "bench"):
+            ends, _, what = text.partition(":")
+            source, arrow, target = (part.strip() for part in ends.partition(">"))
+            if not (source and arrow and target) or ">" in target:
+                self.fail(
+                    f"connection {text!r} must be written 'laser > shaper' or "
+                    "'laser > shaper: light'", "connections", "bench",
+                )  # fmt: skip
+            yield Connection(source, target, what.strip())
 
     def target(self, table: dict[str, Any], key: str, where: str) -> str:
         value = self.value(table, key, str, "", where)

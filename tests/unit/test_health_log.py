@@ -17,7 +17,7 @@ def test_every_reading_is_recorded_with_its_time_and_limits(tmp_path):
     clock, log = VirtualClock(), HealthLog(tmp_path)
     values = iter([20.0, 21.0, math.nan])
     Interlock("tec.temperature", lambda: next(values), 15.0, 45.0, 2.0, "degC").arm(clock, log.note)
-    Interlock("laser.power", lambda: 3.0, period=10.0, unit="mW").arm(clock, log.note)
+    Interlock("laser.power", lambda: 3.0, -math.inf, math.inf, 10.0, "mW").arm(clock, log.note)
     with pytest.raises(InterlockTripped):
         clock.sleep(60.0)
     log.close()
@@ -41,5 +41,5 @@ def test_without_interlocks_there_is_no_file(tmp_path):
 
 def test_a_place_that_cannot_be_written_ends_nothing(tmp_path):
     log = HealthLog(tmp_path / "missing")
-    Interlock("laser.power", lambda: 3.0).arm(VirtualClock(), log.note)
+    Interlock("laser.power", lambda: 3.0, 0.0, 5.0).arm(VirtualClock(), log.note)
     log.close()
