@@ -7,6 +7,7 @@ limit that was configured for the magnet (`CONFigure:RAMP:RATE:CURRent`, one seg
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from simulated_instruments.instrument import Port
@@ -25,6 +26,7 @@ __all__ = ["MagnetModel", "SimAmi430"]
 
 GREETING = b"American Magnetics Model 430 IP Interface\r\nHello.\r\n"
 LOWEST_RATE = 1e-4  # A/s
+_SEGMENT = re.compile(r":(\d+)\?")  # of RAMP:RATE:FIELD:1?, which is no SCPI header
 
 
 class SimAmi430(ScpiInstrument):
@@ -187,9 +189,13 @@ class SimAmi430(ScpiInstrument):
 
 
 class _Greeting(ScpiEndpoint):
-    """A connection that is greeted before anything else."""
+    """A connection that is greeted before anything else, and knows segments as nodes (":1")."""
 
     _greeted = False
+
+    def _next_message(self) -> str | None:
+        message = super()._next_message()
+        return message and _SEGMENT.sub(r"\1?", message)
 
     def feed(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
         replies = super().feed(data, now)

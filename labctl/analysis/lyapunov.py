@@ -58,7 +58,7 @@ def is_positive(matrix: Array) -> NDArray[np.bool_]:
     By Lyapunov's theorem the solution of a system that noise reaches everywhere is positive if and
     only if the system is stable.
     """
-    finite = np.isfinite(matrix).all(axis=(-2, -1))
+    finite = np.asarray(np.isfinite(matrix).all(axis=(-2, -1)))
     left = np.where(finite[..., None, None], matrix, 0.0).copy()
     positive = finite.copy()
     size = matrix.shape[-1]

@@ -211,27 +211,39 @@ def output_covariance(device: Device, bandwidth: ArrayLike, sideband: ArrayLike 
 def scattering(device: Device, probe: ArrayLike) -> NDArray[np.complex128]:
     """S parameters (..., len(probe), 2, 2) of the cavities' ports at `probe` (MHz) from the drive.
 
-    A weak probe a_in exp(-i w t) meets the linear response (-i w - A)^-1; the amplitude a of a mode
-    is (X + i Y)/sqrt 2, so its response follows from that of its quadratures.
+    For amplitudes exp(-i w t) the Langevin equations (Eq. 2, linearised) can be solved one mode
+    after the other: cavities into the magnon, the magnon and its conjugate into the phonon.
     """
-    a = drift(device)[..., None, :, :]
-    w = np.asarray(probe, dtype=float)[..., :, None, None]
-    # Column k: both quadratures driven as a probe at +w drives them, X = 1, Y = -i.
-    source = np.zeros((MODES, 2), dtype=complex)
-    source[0, 0] = source[2, 1] = 1.0 / math.sqrt(2.0)
-    source[1, 0] = source[3, 1] = -1j / math.sqrt(2.0)
-    response = np.linalg.solve(-1j * w * np.eye(MODES) - a, np.broadcast_to(
-        source, (*np.broadcast_shapes(a.shape[:-2], w.shape[:-2]), MODES, 2)))  # fmt: skip
-    amplitude = np.stack(
-        [(response[..., c, :] + 1j * response[..., c + 1, :]) / math.sqrt(2.0) for c in (0, 2)],
-        axis=-2,
-    )
-    kappa = np.stack(
-        np.broadcast_arrays(np.asarray(device.kappa_1, float), np.asarray(device.kappa_2, float)),
-        axis=-1,
-    )[..., None, :]
-    root = np.sqrt(2.0 * kappa)
-    return np.asarray(root[..., :, None] * amplitude * root[..., None, :] - np.eye(2))
+    d = device
+    w = np.asarray(probe, dtype=float)
+
+    def field(value: Any) -> Array:
+        return np.asarray(value, dtype=float)[..., None]
+
+    kappa = (field(d.kappa_1), field(d.kappa_2))
+    g = (field(d.g_1), field(d.g_2))
+    detuning = (field(d.detuning_1), field(d.detuning_2))
+    cavity = [k + 1j * (x - w) for k, x in zip(kappa, detuning, strict=True)]
+    mirror = [k - 1j * (x + w) for k, x in zip(kappa, detuning, strict=True)]
+    magnon = field(d.kappa_m) + 1j * (field(d.detuning_m) - w)
+    image = field(d.kappa_m) - 1j * (field(d.detuning_m) + w)
+    for n in range(2):
+        magnon = magnon + g[n] ** 2 / cavity[n]
+        image = image + g[n] ** 2 / mirror[n]
+    phonon = field(d.phonon) / (field(d.phonon) ** 2 - w**2 - 1j * w * field(d.damping))
+    half = 0.5j * field(d.coupling) ** 2 * phonon
+    # q = -i G phonon (m - m')/sqrt 2 and m = (s - G q/sqrt 2)/magnon, m' = -(G q/sqrt 2)/image
+    response = (1.0 + half / magnon / (1.0 - half * (1.0 / magnon - 1.0 / image))) / magnon
+    shape = np.broadcast_shapes(response.shape, w.shape)
+    result = np.empty((*shape, 2, 2), dtype=complex)
+    for j in range(2):
+        for k in range(2):
+            into = -1j * g[k] * np.sqrt(2.0 * kappa[k]) / cavity[k]
+            inside = -1j * g[j] * response * into / cavity[j]
+            if j == k:
+                inside = inside + np.sqrt(2.0 * kappa[j]) / cavity[j]
+            result[..., j, k] = np.sqrt(2.0 * kappa[j]) * inside - (1.0 if j == k else 0.0)
+    return result
 
 
 # ---------------------------------------------------------------- drive
