@@ -133,6 +133,10 @@ class LabProcedure(Procedure):  # type: ignore[misc]
         """Yield the points, from parameters only: a resumed run must find the same ones."""
         raise NotImplementedError
 
+    def plan(self) -> Iterator[Point]:
+        """Override this instead of `points` in a procedure that has a parameter of that name."""
+        return self.points()
+
     def measure_point(self, point: Point) -> Row:
         """Measure one point; the row it returns is recorded together with the point."""
         raise NotImplementedError
@@ -155,7 +159,7 @@ class LabProcedure(Procedure):  # type: ignore[misc]
         """Measure every point that is not recorded yet, yielding once before each."""
         sleep, measure, emit = self.bench.clock.sleep, self.measure_point, self.emit
         finished = self.finished_points
-        for index, point in enumerate(self.points()):
+        for index, point in enumerate(self.plan()):
             if index not in finished:
                 sleep(0.0)
                 emit("results", {"index": index, **point, **measure(point)})
@@ -167,7 +171,7 @@ class LabProcedure(Procedure):  # type: ignore[misc]
             RequestError: more than anybody can want; a typing error would keep us counting.
         """
         count = 0
-        for count, _ in enumerate(self.points(), 1):
+        for count, _ in enumerate(self.plan(), 1):
             if count > MOST_POINTS:
                 raise RequestError(
                     f"{self.name()}: more than {MOST_POINTS} points; check the parameters"
