@@ -61,6 +61,7 @@ class CommandTree:
 
     def __init__(self) -> None:
         self._handlers: dict[tuple[str, ...], Handler] = {}
+        self._found: dict[tuple[str, ...], Handler] = {}
 
     def add(self, header: str, handler: Handler) -> None:
         self._handlers[tuple(header.split(":"))] = handler
@@ -77,23 +78,27 @@ class CommandTree:
             words = ([] if rooted else path) + header.lstrip(":").split(":")
             if not header.startswith("*"):
                 path = words[:-1]
-            asks = words[-1].endswith("?")
-            words[-1] = words[-1].removesuffix("?")
-            answer = self._find(words, asks)(parameter.strip())
-            if asks:
+            answer = self._find(tuple(words))(parameter.strip())
+            if words[-1].endswith("?"):
                 lines.append(str(answer))
         return lines
 
-    def _find(self, words: list[str], asks: bool) -> Handler:
-        for pattern, handler in self._handlers.items():
-            ends = pattern[-1].endswith("?")
-            if len(pattern) == len(words) and ends == asks and all(map(_matches, pattern, words)):
-                return handler
-        raise Refused(f"unknown command {':'.join(words)[:60]}")
+    def _find(self, words: tuple[str, ...]) -> Handler:
+        if words not in self._found:
+            for pattern, handler in self._handlers.items():
+                if len(pattern) == len(words) and all(map(_matches, pattern, words)):
+                    self._found[words] = handler
+                    break
+            else:
+                raise Refused(f"unknown command {':'.join(words)[:60]}")
+        return self._found[words]
 
 
 def _matches(pattern: str, word: str) -> bool:
-    name = pattern.rstrip("?")
+    """Whether a word is a form of a pattern; numbers and question marks must agree."""
+    if pattern.endswith("?") != word.endswith("?"):
+        return False
+    name, word = pattern.removesuffix("?"), word.removesuffix("?")
     stem = name.rstrip("0123456789")
     number, given = name[len(stem) :], word.rstrip("0123456789")
     if word[len(given) :] not in ({number, ""} if number == "1" else {number}):

@@ -133,8 +133,8 @@ class RawChannel:
     errors: int = 0  # tags lost since they were cleared
 
 
-#: deliver(channel, tags, reference indices, acquisitions that are over)
-Deliver = Callable[[int, Ints, Ints, int], None]
+#: deliver(channel, tags, reference indices, acquisitions that are over, time of the last in ps)
+Deliver = Callable[[int, Ints, Ints, int, int], None]
 
 
 class Blocks:
@@ -212,7 +212,8 @@ class Blocks:
         if start < acquisition.end() <= end:
             for n in self.raw:
                 nothing = np.empty(0, dtype=np.int64)
-                self._deliver(n, nothing, nothing, acquisition.finished(end))
+                over = int(acquisition.end())
+                self._deliver(n, nothing, nothing, acquisition.finished(end), over)
 
     def _number(self, name: str, start: int, end: int) -> int:
         """Number of events of a block in [start, end) ps."""
@@ -245,7 +246,8 @@ class Blocks:
             last, index = self._last(self.raw[n].reference, tags, begin)
             values = tags - np.where(last < 0, zero, last)
             whole = values >= 0
-            self._deliver(n, values[whole], index[whole], finished)
+            last_of_all = int(tags[-1]) if len(tags) else high
+            self._deliver(n, values[whole], index[whole], finished, last_of_all)
 
     def _last(self, name: str, times: Ints, begin: int) -> tuple[Ints, Ints]:
         """For each time: the last event of a block since `begin` (or -1), and how many."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from simulated_instruments.physics.tagger import Ints
+from simulated_instruments.physics.tagger import PS, Ints
 
 #: Tags of one frame at most.
 FRAME = 1 << 16
@@ -90,13 +90,13 @@ class DataLink:
         for stream in self._streams.values():
             stream.before = stream.acquisitions
 
-    def deliver(self, channel: int, tags: Ints, index: Ints, finished: int) -> None:
-        """Tags of a channel, and how many acquisitions of this run are over."""
+    def deliver(self, channel: int, tags: Ints, index: Ints, finished: int, last: int) -> None:
+        """Tags of a channel up to `last` (ps), and how many acquisitions of this run are over."""
         for stream in self._streams.values():
             if stream.channel != channel:
                 continue
             if len(tags) or stream.before + finished > stream.acquisitions:
-                stream.heard = self._clock()
+                stream.heard = last / PS
             stream.acquisitions = max(stream.acquisitions, stream.before + finished)
             if len(tags):
                 self._queue(stream, stream.add(tags, index))
