@@ -95,6 +95,7 @@ class TagStream:
         self._numbers = channels
         self._indexed = indexed
         self._seconds = seconds
+        self._until = 0.0  # when a recording of known length is over
         self._strict = strict
         self._channels: dict[int, _Channel] = {}
 
@@ -117,6 +118,7 @@ class TagStream:
             for n in self._numbers:
                 self._connect(n)
             tagger._play(ENDLESS if self._seconds is None else self._seconds)
+            self._until = tagger.clock.now() + (self._seconds or 0.0)
         except BaseException:
             with contextlib.suppress(LabError):
                 self.abandon()
@@ -165,7 +167,7 @@ class TagStream:
     def rest(self) -> TagBlock:
         """Wait for the end of the recording (or end it) and return what is left."""
         if self._seconds is not None:
-            self._tagger.clock.sleep(self._seconds)
+            self._tagger.clock.sleep(self._until - self._tagger.clock.now())
             self._tagger._wait_for_end()
         self._stop()
         return self._block(_LATE)
