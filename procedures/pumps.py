@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SPEED_OF_LIGHT = 299_792_458.0  # m/s
 PUMPS = (1, 2)  # also their channels of the wavemeter
+STEADY = (0.003, 10.0)  # degC for s, before the ring counts as settled: 3 mK are 7.5 MHz
 LOOK = 0.1  # s between looks at lasers that are pulled in
 HELD = 20  # looks in a row within the limit that count as held
 PULL_IN = 20.0  # s that this may take
@@ -82,6 +83,7 @@ class PumpMeasurement:
         self._settings: dict[int, float] = {}  # dB
         for attenuator in self.attenuators:
             attenuator.output = False
+        self.tec.stability_window, self.tec.stability_time = STEADY
         self.tec.settle(self.temperature)
         for laser, frequency in zip(self.lasers, self._frequencies, strict=True):
             laser.tune(wavelength(frequency))

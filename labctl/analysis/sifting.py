@@ -8,6 +8,7 @@ outcomes are opposite there, and the second user's bit is flipped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,16 @@ class Sifted:
     def errors(self) -> int:
         """Bits that differ; users find this number by correcting, or by comparing a part."""
         return int(np.count_nonzero(self.alice != self.bob))
+
+
+def joined(parts: Sequence[Sifted]) -> Sifted:
+    """Several stretches of bits, one after the other."""
+    none = np.empty(0, dtype=np.uint8)
+    return Sifted(
+        np.concatenate([none, *(part.alice for part in parts)]),
+        np.concatenate([none, *(part.bob for part in parts)]),
+        np.concatenate([none, *(part.basis for part in parts)]),
+    )
 
 
 def matched_pairs(start: Ints, stop: Ints, window: int, delay: int = 0) -> tuple[Ints, Ints]:

@@ -32,7 +32,12 @@ from numpy.typing import NDArray
 from simulated_instruments.physics.attenuator import AttenuatorModel
 from simulated_instruments.physics.franson import InterferometerModel
 from simulated_instruments.physics.laser import CtlLaserModel
-from simulated_instruments.physics.network_light import LightState, NetworkLight, Receivers
+from simulated_instruments.physics.network_light import (
+    BLOCK_PS,
+    LightState,
+    NetworkLight,
+    Receivers,
+)
 from simulated_instruments.physics.pair_source import (
     PUMPS,
     STIMULATED,
@@ -40,8 +45,11 @@ from simulated_instruments.physics.pair_source import (
     PairSource,
     frequency_thz,
 )
+from simulated_instruments.physics.pair_tags import DETECTORS
+from simulated_instruments.physics.phase_shifter import PhaseShifterModel, PhotodiodesModel
 from simulated_instruments.physics.power_meter import PowerMeterModel
 from simulated_instruments.physics.shaper import ShaperModel
+from simulated_instruments.physics.tagger import TaggerModel
 from simulated_instruments.physics.thermal import TecModel
 from simulated_instruments.physics.wavemeter import Light, WavemeterModel
 from simulated_instruments.world import World, WorldParameter
@@ -55,6 +63,7 @@ USERS = ("a", "b", "c", "d")
 CHANNELS = tuple(c for c in range(12, 61, 2) if c not in (*PUMPS, *STIMULATED))
 SPLIT_CHANNEL = 54  # the one with more fibre
 DETECTOR_EFFICIENCY = 0.883812  # at 16 uA, where the efficiencies below hold
+REMEMBERED = 2  # blocks of clicks of a user: a tagger may ask for one in pieces
 WAVEMETER_UW = 100.0  # that reach the wavemeter from a laser at nominal power
 #: Range of the programmable filter (THz), model for C and L band: C12 is outside the C band.
 ROUTER_RANGE = (187.275, 196.275)
@@ -141,25 +150,34 @@ class EntanglementNetworkWorld(World):
         self.attenuators = [AttenuatorModel(self.seed_of, f"voa_{n}") for n in (1, 2)]
         self.tec = TecModel(self.seed_of, "tec", tuning=v["tuning"])
         self.router = ShaperModel(*ROUTER_RANGE)
+        count = 2 * len(USERS)
+        self.heaters = PhaseShifterModel(self.seed_of, "phases", count, crosstalk=0.0)
+        self.diodes = PhotodiodesModel(self.seed_of, "diodes", 2 * count, self.diode_ma)
         self.interferometers = [
             InterferometerModel(
                 self.seed_of,
-                f"interferometer.{user}.{basis}",
+                f"interferometer.{number}",
+                partial(self.heaters.phase, number),
                 drift=v["phase_drift"],
                 acoustic=v["phase_acoustic"],
                 kicks=v["phase_kicks"],
             )
-            for user in USERS
-            for basis in (0, 1)
+            for number in range(count)
         ]
         self.light = NetworkLight(self.look, self._receivers(), self.seed_of, self.watched)
         self.monitor = PowerMeterModel(self.seed_of, "monitor", self.tapped_w)
         self.behind = PowerMeterModel(self.seed_of, "behind", self.passed_w)
+        self.taggers = [
+            TaggerModel(self.seed_of, f"tagger_{user}", clicks=partial(self.clicks, number))
+            for number, user in enumerate(USERS)
+        ]
+        self._latest: list[dict[int, list[NDArray[np.int64]]]] = [{} for _ in USERS]
         self.parts.update(
             light=self.light, wavemeter=self.wavemeter,
             laser_1=self.lasers[0], laser_2=self.lasers[1],
             voa_1=self.attenuators[0], voa_2=self.attenuators[1], tec=self.tec, router=self.router,
-            monitor=self.monitor, behind=self.behind,
+            monitor=self.monitor, behind=self.behind, phases=self.heaters, diodes=self.diodes,
+            **{f"tagger_{user}": tagger for user, tagger in zip(USERS, self.taggers, strict=True)},
         )  # fmt: skip
 
     def _laser(self, number: int) -> CtlLaserModel:
@@ -217,6 +235,11 @@ class EntanglementNetworkWorld(World):
             for n in (0, 1)
         )
 
+    def diode_ma(self, number: int, t: float) -> float:
+        """Photocurrent (mA) of a photodiode: two behind each interferometer."""
+        light = self.lasers[0].power_mw(t) / self.values["laser_power"]
+        return self.interferometers[number // 2].diode_ma(number % 2, t, light)
+
     # --- the photons ----------------------------------------------------------------------------
 
     def look(self, times: Floats) -> LightState:
@@ -255,7 +278,31 @@ class EntanglementNetworkWorld(World):
 
     def watched(self) -> bool:
         """Whether anybody counts photons."""
-        return False
+        return any(tagger.wanted() for tagger in self.taggers)
+
+    def clicks(self, user: int, start: int, end: int) -> list[NDArray[np.int64]]:
+        """Pulses at the tagger of a user in [start, end) ps, by detector."""
+        blocks = range(start // BLOCK_PS, -(-end // BLOCK_PS))
+        parts = [self._detected(user, block) for block in blocks]
+        found = []
+        for detector in range(DETECTORS):
+            times = np.concatenate([part[detector] for part in parts])
+            found.append(times[slice(*np.searchsorted(times, (start, end)))])
+        return found
+
+    def _detected(self, user: int, block: int) -> list[NDArray[np.int64]]:
+        """Clicks of the detectors of a user in one block."""
+        known = self._latest[user]
+        if block not in known:
+            arrivals = self.light.arrivals(block)[DETECTORS * user : DETECTORS * (user + 1)]
+            found = []
+            for number, times in enumerate(arrivals):
+                rng = self.rng(f"clicks.{user}.{number}.{block}")
+                found.append(times[rng.random(len(times)) < DETECTOR_EFFICIENCY])
+            if len(known) >= REMEMBERED:
+                known.pop(next(iter(known)))
+            known[block] = found
+        return known[block]
 
 
 def _wavemeter_uw(laser: CtlLaserModel, nominal_mw: float, times: Any) -> Any:

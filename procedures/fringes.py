@@ -1,0 +1,102 @@
+"""Fringes of pairs: one phase is stepped over a turn, coincidences of users A and B are counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from labctl.analysis.fringes import Fringe, fit_fringe
+from labctl.analysis.sifting import matched_pairs
+from labctl.parameters import integer, number
+from procedures.network import NetworkMeasurement
+from procedures.network_plan import USERS
+
+ALICE, BOB = 0, 1
+COUNTS = ("same", "different", "clicks A", "clicks B")
+
+
+class FringeMeasurement(NetworkMeasurement):
+    """Parameters and steps that fringes of one pair and of many share."""
+
+    power: float = number(
+        "Power",
+        0.4,
+        unit="mW",
+        minimum=1e-3,
+        maximum=20,
+        meaning="both pumps, in front of the ring",
+    )
+    beta: float = number(
+        "Beta", math.pi / 4, unit="rad", minimum=-10, maximum=10, meaning="phase of user B"
+    )
+    dwell: float = number(
+        "Dwell", 1.0, unit="s", minimum=0.1, maximum=1000, meaning="of counting at each phase"
+    )
+    samples: int = integer(
+        "Samples", 1000, minimum=100, maximum=100_000,
+        meaning="resampled fringes from which errors follow",
+    )  # fmt: skip
+
+    def fringe_phases(self, points: int) -> list[float]:
+        """Phases (rad) of user A."""
+        return (2.0 * math.pi * np.arange(points) / points).tolist()
+
+    def count_fringe(self, pair: tuple[int, int], alpha: float) -> dict[str, Any]:
+        """Coincidences of equal and of different outcomes at a phase of user A."""
+        self.route({"A": (pair[0],), "B": (pair[1],)})
+        assert self.hold is not None
+        targets = np.zeros(2 * len(USERS))
+        targets[[2 * ALICE, 2 * ALICE + 1]] = alpha
+        targets[[2 * BOB, 2 * BOB + 1]] = self.beta
+        self.hold.close(targets)
+        counted = self.count(self.dwell, (ALICE, BOB))
+        (times, detector), (others, other) = counted.clicks[ALICE], counted.clicks[BOB]
+        delays = self.check_windows()
+        delay = delays.get(pair[1], 0) - delays.get(pair[0], 0)
+        i, j = matched_pairs(times, others, round(1e3 * self.window), delay)
+        equal = int(np.count_nonzero(detector[i] & 1 == other[j] & 1))
+        self.show("coincidences", len(i) / counted.seconds, "1/s")
+        return {
+            "dwell (s)": counted.seconds,
+            "same": equal,
+            "different": len(i) - equal,
+            "clicks A": len(times),
+            "clicks B": len(others),
+            "power (mW)": self.pump_power(),
+            "laser (MHz)": counted.laser_worst,
+            "phase (rad)": float(np.mean(counted.phase_errors)),
+            "lost (s)": counted.lost,
+        }
+
+
+def fit_both(
+    alpha: Sequence[float] | np.ndarray,
+    same: np.ndarray,
+    different: np.ndarray,
+    samples: int,
+    seed: int,
+) -> tuple[Fringe, Fringe, float, float]:
+    """Fringes of equal and of different outcomes; mean visibility with its standard error.
+
+    The two are counted independently; each weighs as its error says.
+    """
+    rng = np.random.default_rng(seed)
+    fits = [fit_fringe(alpha, counts, rng, samples) for counts in (same, different)]
+    weights = np.array([1.0 / max(fit.error, 1e-9) ** 2 for fit in fits])
+    mean = float(np.average([fit.visibility for fit in fits], weights=weights))
+    return fits[0], fits[1], mean, float(1.0 / math.sqrt(weights.sum()))
+
+
+def variation(clicks: np.ndarray) -> tuple[float, float]:
+    """Relative scatter of counts beyond that of counting, with its standard error.
+
+    The square root of (variance - mean) / mean^2; 0 if counting explains all.
+    """
+    mean, n = float(clicks.mean()), len(clicks)
+    excess = (float(clicks.var(ddof=1)) - mean) / mean**2
+    error = math.sqrt(2.0 / (n - 1)) / mean  # of the excess, for counts that only scatter
+    value = math.sqrt(max(excess, 0.0))
+    return value, error / (2.0 * value) if value > math.sqrt(error) else math.sqrt(error)

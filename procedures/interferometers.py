@@ -1,0 +1,134 @@
+"""Holds the phases of unbalanced interferometers: reference light in, heater voltages out.
+
+Each interferometer has two photodiodes in quadrature behind its reference light, which read cosine
+and sine of its phase, and a heater, whose power shifts the phase in proportion. A loop in software
+looks often enough: phases walk slowly. A heater that comes to the end of its range goes back by
+whole turns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labctl.errors import InstrumentError
+
+if TYPE_CHECKING:
+    from drivers.qontrol import QontrolInputs, QontrolOutputs
+    from labctl.clock import Clock
+
+GAIN = 0.9  # of each correction
+SETTLE = 0.05  # s from a correction to a look: five times the heaters' lag
+CAPTURE = 60  # looks that a hold may take to close
+CLOSED = 0.1  # rad, within which it counts as closed
+LOST = 0.6  # rad, beyond which it counts as lost
+DARK = 0.2  # of the light seen first, below which the reference light is gone
+LOWEST = 0.5  # turns of heater power at which a heater begins
+
+
+class PhaseHold:
+    """The interferometers of several users, two each; number = 2 x user + basis.
+
+    Args:
+        heaters: what drives the heaters: channel n is interferometer n.
+        diodes: what reads the photodiodes: channels 2 n (cosine) and 2 n + 1 (sine).
+        clock: the bench's.
+        turn_mw: heater power of one turn of the phase.
+        ohm: resistance of a heater.
+        count: interferometers.
+    """
+
+    def __init__(
+        self,
+        heaters: QontrolOutputs,
+        diodes: QontrolInputs,
+        clock: Clock,
+        *,
+        turn_mw: float,
+        ohm: float,
+        count: int,
+    ) -> None:
+        self.heaters, self.diodes, self.clock = heaters, diodes, clock
+        self.targets = np.zeros(count)
+        self.count = count
+        self._turn_w, self._ohm = 1e-3 * turn_mw, ohm
+        self._turns = np.full(count, 1.0)
+        self._centres = np.zeros((count, 2))  # mA, middle of each diode's fringe
+        self._radius = np.ones((count, 2))
+        self._most = math.floor(self._turns_at(heaters.full_scale) - LOWEST)
+
+    def _turns_at(self, volts: float) -> float:
+        return volts**2 / self._ohm / self._turn_w
+
+    def start(self) -> None:
+        """Find middle and height of all fringes with one turn of the heaters.
+
+        Raises:
+            InstrumentError: a photodiode sees no fringe.
+        """
+        seen = []
+        for step in range(9):
+            self._turns[:] = LOWEST + 1.0 + step / 8.0
+            self._apply()
+            self.clock.sleep(SETTLE)
+            seen.append(self._read())
+        turns = np.array(seen[:8])
+        self._centres = turns.mean(axis=0)
+        self._radius = np.sqrt(2.0 * turns.var(axis=0))
+        weak = np.flatnonzero((self._radius < 0.1 * self._centres).any(axis=1))
+        if weak.size:
+            raise InstrumentError(
+                f"{self.diodes.name}: no fringe of the reference light at interferometer "
+                f"{int(weak[0])}; check reference light, heater and photodiodes"
+            )
+
+    def close(self, targets: Sequence[float] | None = None) -> None:
+        """Bring all phases to their targets (rad).
+
+        Raises:
+            InstrumentError: one does not get there.
+        """
+        if targets is not None:
+            self.targets = np.asarray(targets, dtype=float)
+        for _ in range(CAPTURE):
+            worst = np.abs(self.update()).max()
+            self.clock.sleep(SETTLE)
+            if worst < CLOSED:
+                return
+        place = int(np.argmax(np.abs(self.errors())))
+        raise InstrumentError(
+            f"{self.heaters.name}: interferometer {place} is {self.errors()[place]:+.2f} rad from "
+            f"its phase after {CAPTURE} corrections; check heater, its resistance and turn_power"
+        )
+
+    def update(self) -> np.ndarray:
+        """Correct all phases once; returns their errors (rad) before that."""
+        errors = self.errors()
+        self._turns -= GAIN * np.where(np.isfinite(errors), errors, 0.0) / (2.0 * math.pi)
+        low, high = LOWEST, LOWEST + self._most
+        self._turns += np.ceil(np.maximum(low - self._turns, 0.0))
+        self._turns -= np.ceil(np.maximum(self._turns - high, 0.0))
+        self._apply()
+        return errors
+
+    def errors(self) -> np.ndarray:
+        """Phases less their targets (rad), from -pi to pi; inf without reference light."""
+        levels = (self._read() - self._centres) / self._radius
+        phases = np.arctan2(levels[:, 1], levels[:, 0])
+        errors = np.mod(phases - self.targets + math.pi, 2.0 * math.pi) - math.pi
+        errors[np.hypot(levels[:, 0], levels[:, 1]) < DARK] = math.inf
+        return np.asarray(errors)
+
+    def off(self) -> None:
+        """No current through the heaters."""
+        self.heaters.make_safe()
+
+    def _read(self) -> np.ndarray:
+        return np.reshape(self.diodes.currents[: 2 * self.count], (self.count, 2))
+
+    def _apply(self) -> None:
+        volts = np.sqrt(self._turns * self._turn_w * self._ohm)
+        self.heaters.voltages = volts.tolist()
