@@ -40,7 +40,7 @@ class Stream:
         self.before = 0  # acquisitions of earlier runs of the record timer
         self.heard = 0.0  # s, of the last message
         self.errors: list[str] = []
-        self._file = file
+        self.file = file
         self._text = text
         if file is not None:
             file.write_bytes(b"")
@@ -49,9 +49,9 @@ class Stream:
         """Take tags; returns the bytes for the socket."""
         self.timestamps += len(tags)
         columns = np.column_stack((tags, index)) if self.indexed else tags
-        if self._file is None:
+        if self.file is None:
             return np.ascontiguousarray(columns, dtype="<u8").tobytes()
-        with self._file.open("ab") as file:
+        with self.file.open("ab") as file:
             if self._text:
                 np.savetxt(file, columns, fmt="%d", delimiter=";")
             else:
@@ -164,7 +164,8 @@ class DataLink:
         if not stops:
             return status
         del self._streams[name]
-        self._queues.setdefault(stream.channel, deque()).append(b"")
+        if stream.file is None:
+            self._queues.setdefault(stream.channel, deque()).append(b"")
         return {"status": status}
 
 
