@@ -15,8 +15,9 @@ from simulated_instruments.serving.wire import Stream, Wire
 
 log = logging.getLogger(__name__)
 
-#: Bytes that may wait for a client that does not read; beyond, it is cut off.
-OUTPUT_LIMIT = 8 << 20
+#: Bytes that may wait for a client that does not read; beyond, it is cut off. Ten seconds of a
+#: time tagger at a million tags per second are 80 MB, which it should have begun to read.
+OUTPUT_LIMIT = 64 << 20
 #: A serial line has no more than a driver's buffer; what does not fit is lost.
 SERIAL_OUTPUT_LIMIT = 4096
 #: Bytes or replies waiting above which a client is not read until it has taken some.
