@@ -25,20 +25,38 @@ def application() -> QApplication:
 
 def open_window(runs_dir: Path, bench: str = "", theme: str = "") -> Window:
     """Make the window and put it on the screen."""
-    app = application()
+    application()
     session = Session(runs_dir, bench)
     window = Window(session, theme)
-    themes.apply(app, window.theme)
     if not bench:
         session.bench = str(window.layouts.values.get("bench", ""))
-    window.show()
-    QTimer.singleShot(0, window.begin)
+    _show(window)
     return window
 
 
 def run(runs_dir: Path, bench: str = "", theme: str = "") -> int:
     """Open the window and stay until it is closed; Ctrl-C in the terminal closes it, too."""
     app = application()
-    window = open_window(runs_dir, bench, theme)
-    signal.signal(signal.SIGINT, lambda *_: window.close())
+    open_window(runs_dir, bench, theme)
+    signal.signal(signal.SIGINT, lambda *_: app.closeAllWindows())
     return int(app.exec())
+
+
+def _show(window: Window) -> None:
+    themes.apply(application(), window.theme)
+    window.other_theme.connect(lambda name: reopen(window, name))
+    window.show()
+    QTimer.singleShot(0, window.begin)
+
+
+def reopen(window: Window, theme: str) -> Window:
+    """The same window in another look; what is drawn keeps its colours, so it is made anew."""
+    session = Session(window.session.runs_dir, window.session.bench)
+    again = Window(session, theme)
+    again.setGeometry(window.geometry())
+    again.tabs.setCurrentIndex(window.tabs.currentIndex())
+    if (item := window.form_control.as_item()) is not None:
+        again.form_control.prefill(item)
+    _show(again)
+    window.close()
+    return again

@@ -34,7 +34,7 @@ class CardDeck(QWidget):
         if runs:
             card = OfferCard(runs)
             card.resume.connect(self._resume_all)
-            card.show_run.connect(self.window_.show_run)
+            card.show_run.connect(self.window_.commands.show_run)
             self._put(card)
 
     def failed(self, feed: Feed) -> None:
@@ -93,7 +93,7 @@ class CardDeck(QWidget):
 
     def _resume_all(self, paths: list[str]) -> None:
         self.put_away()
-        self.window_.resume_runs(paths)
+        self.window_.commands.resume_runs(paths)
 
     def _retry(self, run: Path) -> None:
         """Queue the item that led to a run once more, or what its folder says was asked."""
@@ -111,9 +111,9 @@ class CardDeck(QWidget):
             self.window_.say(str(error), True)
             return
         self.put_away()
-        self.window_.start_queue()
+        self.window_.commands.start_queue()
 
     def _skip(self) -> None:
         self.put_away()
         if self.window_.session.manager.waiting():
-            self.window_.start_queue()
+            self.window_.commands.start_queue()

@@ -113,7 +113,7 @@ def _culprit(reason: str, feed: Feed, messages: list[Message]) -> str:
     """The instrument that the reason names first; else the one that spoke last."""
     known = list((feed.opened.get("identities") or {}).keys())
     known += [name for name in dict.fromkeys(m.instrument for m in messages) if name not in known]
-    places = {name: reason.find(name) for name in known if name in reason}
+    places = {str(name): reason.find(name) for name in known if name in reason}
     if places:
         return min(places, key=lambda name: places[name])
     return ""

@@ -91,6 +91,16 @@ class FormControl(QObject):
         self.editing = None
         self.view.show_editing(None)
 
+    def as_item(self) -> Item | None:
+        """What the form says now, if it could be queued."""
+        if self.wish is None:
+            return None
+        return Item(self.editing or 0, self.wish.requests()[0])
+
+    def prefill(self, item: Item) -> None:
+        """Take over what another form said, once the parameters are known."""
+        self._fill = item
+
     def submit(self, start: bool) -> None:
         """Queue what the form says, all runs of a sweep or none."""
         self._ask_to_queue("submit", lambda numbers: self.queued.emit(numbers, start))

@@ -181,13 +181,13 @@ ACTIONS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def answer(line: str) -> dict[str, Any]:
+def answer(line: str, actions: Mapping[str, Callable[..., Any]] = ACTIONS) -> dict[str, Any]:
     """Do what one line asks for; whatever goes wrong becomes one line."""
     number = None
     try:
         request = json.loads(line)
         number = request.pop("id", None)
-        action = ACTIONS[request.pop("do")]
+        action = actions[request.pop("do")]
         with contextlib.redirect_stdout(io.StringIO()):  # a module may print when imported
             value = action(**request)
         json.dumps(value)
@@ -199,11 +199,12 @@ def answer(line: str) -> dict[str, Any]:
     return {"id": number, "ok": True, "value": value}
 
 
-def main() -> None:
+def serve(actions: Mapping[str, Callable[..., Any]]) -> None:
+    """Answer line by line until standard input ends."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a C library prints must not get between the answers
     for line in sys.stdin:
-        out.write(json.dumps(answer(line), default=str) + "\n")
+        out.write(json.dumps(answer(line, actions), default=str) + "\n")
         out.flush()
 
 
@@ -238,4 +239,4 @@ def _first_line(cls: type) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    serve(ACTIONS)

@@ -39,8 +39,8 @@ def connect_keys(window: Any) -> None:
     def key(sequence: str, action: Callable[[], Any]) -> None:
         QShortcut(QKeySequence(sequence), window).activated.connect(action)
 
-    key("F12", window.stop_all)
-    key("Ctrl+Shift+Escape", window.stop_all)
+    key("F12", window.commands.stop_all)
+    key("Ctrl+Shift+Escape", window.commands.stop_all)
     key("Ctrl+P", window.statebar.pause_button.click)
     key("Ctrl+Shift+A", window.statebar.abort_button.click)
     key("Ctrl+0", window.conductor.show_active)
@@ -48,12 +48,23 @@ def connect_keys(window: Any) -> None:
     key("Ctrl+Return", window.form.queue_button.click)
     key("Ctrl+Shift+Return", window.form.start_button.click)
     key("Ctrl+D", window.form.dry_button.click)
-    key("Ctrl+G", window.start_queue)
+    key("Ctrl+G", window.commands.start_queue)
     key("Ctrl+H", window.queue.halt)
     key("Escape", window.deck.put_away)
+    key("Ctrl+F", partial(focus_search, window))
+    key("Ctrl+E", window.commands.export_shown)
+    key("Ctrl+T", window.toggle_theme)
+    key("F11", window.commands.read_from_afar)
     key("F1", lambda: show_keys(window))
     for number in range(window.tabs.count()):
         key(f"Ctrl+{number + 1}", partial(window.tabs.setCurrentIndex, number))
+
+
+def focus_search(window: Any) -> None:
+    """Go to the search line of the catalogue."""
+    window.tabs.setCurrentWidget(window.runs)
+    window.runs.search.setFocus()
+    window.runs.search.selectAll()
 
 
 def show_keys(window: Any) -> QDialog:

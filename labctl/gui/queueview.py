@@ -9,7 +9,6 @@ from qtpy.QtGui import QColor, QDropEvent, QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QMenu,
     QPushButton,
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.errors import LabError
-from labctl.gui import words
+from labctl.gui import tables, words
 from labctl.gui.session import Session
 from labctl.gui.theme import Theme
 from labctl.manager import Item
@@ -40,17 +39,9 @@ class QueueTable(QTableWidget):
     def __init__(self) -> None:
         super().__init__(0, len(COLUMNS))
         self.setHorizontalHeaderLabels(COLUMNS)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        tables.prepare(self, "queue")
         self.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
         self.setDragDropOverwriteMode(False)
-        self.setAlternatingRowColors(True)
-        self.setShowGrid(False)
-        self.setAccessibleName("queue")
-        self.verticalHeader().hide()
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setStretchLastSection(True)
         self.queued: list[Item] = []
 
     def dropEvent(self, event: QDropEvent) -> None:
@@ -95,16 +86,15 @@ class QueueView(QWidget):
         self.table.installEventFilter(self)
         self.state = QLabel("")
         self.state.setObjectName("heading")
-        self.start_button = self._button("Start queue", "Ctrl+G", self.start.emit)
-        self.start_button.setProperty("role", "go")
-        self.halt_button = self._button("Stop after this run", "Ctrl+H", self.halt)
+        self.start_button = tables.button("Start queue", "Ctrl+G", self.start.emit, go=True)
+        self.halt_button = tables.button("Stop after this run", "Ctrl+H", self.halt)
         self.actions_: dict[str, QPushButton] = {
-            "Up": self._button("Move up", "Alt+Up", lambda: self.move_by(-1)),
-            "Down": self._button("Move down", "Alt+Down", lambda: self.move_by(+1)),
-            "E": self._button("Edit…", "E", self._edit),
-            "D": self._button("Duplicate", "D", self.duplicate),
-            "C": self._button("Copy to form", "C", self._copy),
-            "Delete": self._button("Remove", "Del", self.remove),
+            "Up": tables.button("Move up", "Alt+Up", lambda: self.move_by(-1)),
+            "Down": tables.button("Move down", "Alt+Down", lambda: self.move_by(+1)),
+            "E": tables.button("Edit…", "E", self._edit),
+            "D": tables.button("Duplicate", "D", self.duplicate),
+            "C": tables.button("Copy to form", "C", self._copy),
+            "Delete": tables.button("Remove", "Del", self.remove),
         }
         top = QHBoxLayout()
         top.addWidget(self.state, stretch=1)
@@ -120,12 +110,6 @@ class QueueView(QWidget):
         box.addLayout(below)
         self._shown: list[Any] = []
         self.refresh()
-
-    def _button(self, text: str, key: str, action: Any) -> QPushButton:
-        button = QPushButton(text)
-        button.setToolTip(f"{text} ({key})")
-        button.clicked.connect(lambda *_: action())
-        return button
 
     def refresh(self) -> None:
         """Show the queue as it is now; nothing is touched if nothing changed."""

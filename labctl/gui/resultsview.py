@@ -8,17 +8,14 @@ from pathlib import Path
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QHeaderView,
     QLabel,
     QScrollArea,
     QSplitter,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from labctl.gui import tables
 from labctl.gui.feed import Feed
 from labctl.units import measured
 
@@ -48,14 +45,7 @@ class ResultsView(QWidget):
         self.heading = QLabel("no results yet")
         self.heading.setObjectName("heading")
         self.heading.setWordWrap(True)
-        self.table = QTableWidget(0, 3)
-        self.table.setHorizontalHeaderLabels(["result", "value", "meaning"])
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setAlternatingRowColors(True)
-        self.table.setShowGrid(False)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        self.table.setAccessibleName("results")
+        self.table = tables.make(["result", "value", "meaning"], "results")
         self.note = QLabel("")
         self.note.setObjectName("dim")
         self.note.setWordWrap(True)
@@ -81,9 +71,7 @@ class ResultsView(QWidget):
         self.table.setRowCount(len(feed.results))
         for row, (name, result) in enumerate(feed.results.items()):
             for column, text in enumerate((name, measured(result), meanings.get(name, ""))):
-                cell = QTableWidgetItem(text)
-                cell.setToolTip(text)
-                self.table.setItem(row, column, cell)
+                tables.put(self.table, row, column, text)
         self.table.resizeColumnToContents(0)
         self.table.resizeColumnToContents(1)
         self.show_figures([])

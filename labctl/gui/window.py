@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
-    QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -25,8 +22,11 @@ from qtpy.QtWidgets import (
 from labctl.bench import find_bench, resolve_mode
 from labctl.errors import LabError
 from labctl.gui import theme as themes
+from labctl.gui.benchview import BenchView
 from labctl.gui.carddeck import CardDeck
+from labctl.gui.commands import Commands
 from labctl.gui.conductor import Conductor
+from labctl.gui.feed import Feed
 from labctl.gui.formcontrol import FormControl
 from labctl.gui.formview import FormView
 from labctl.gui.helperlink import HelperLink
@@ -35,15 +35,21 @@ from labctl.gui.liveview import LiveView
 from labctl.gui.panels import Layouts
 from labctl.gui.queueview import QueueView
 from labctl.gui.resultsview import ResultsView
+from labctl.gui.runsview import RunsView
 from labctl.gui.session import Session
 from labctl.gui.statebar import StateBar
+from labctl.gui.tagsview import TagsView
 
 #: The window's memory, beside the runs.
 MEMORY = "window.json"
+#: Seconds between two looks at the catalogue while it is visible.
+CATALOGUE_EVERY = 5.0
 
 
 class Window(QMainWindow):
     """One view of a folder of runs. Closing it ends no run."""
+
+    other_theme = Signal(str)
 
     def __init__(self, session: Session, theme: str = "") -> None:
         super().__init__()
@@ -62,45 +68,46 @@ class Window(QMainWindow):
         self.live = LiveView(self.theme, self.layouts)
         self.results = ResultsView()
         self.queue = QueueView(session, self.theme)
+        self.runs = RunsView(session, self.theme)
+        self.bench = BenchView(session, self.theme)
+        self.tags = TagsView(self.theme)
+        self.commands = Commands(self)
         self.tabs = QTabWidget()
-        for widget, title in self.views():
+        for title, widget in self.views().items():
             self.tabs.addTab(widget, title)
         self.message = QLabel("")
         self.looking_at = QPushButton("")
+        self._bar_shown = 0.0
+        self._catalogue_shown = 0.0
         self._lay_out()
         self._connect()
         connect_keys(self)
-        self._bar_shown = 0.0
         self.show_mode()
 
-    def views(self) -> list[tuple[QWidget, str]]:
+    def views(self) -> dict[str, QWidget]:
         """The tabs, in order; Ctrl+1 and so on choose them."""
-        return [(self.live, "Live"), (self.results, "Results"), (self.queue, "Queue")]
+        return {
+            "Live": self.live, "Results": self.results, "Queue": self.queue, "Runs": self.runs,
+            "Bench": self.bench, "Time tags": self.tags,
+        }  # fmt: skip
 
     def _lay_out(self) -> None:
         cards = QScrollArea()
         cards.setWidgetResizable(True)
         cards.setWidget(self.deck)
-        cards.setMaximumHeight(420)
-        cards.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
         self.deck.area = cards
         cards.hide()
         self.looking_at.setVisible(False)
-        self.looking_at.clicked.connect(self.conductor.show_active)
-        left, right = QWidget(), QWidget()
-        box = QVBoxLayout(left)
-        box.setContentsMargins(4, 4, 0, 4)
-        box.addWidget(self.form)
+        right = QWidget()
         right_box = QVBoxLayout(right)
         right_box.setContentsMargins(0, 4, 4, 4)
         right_box.addWidget(self.looking_at)
         right_box.addWidget(self.tabs)
-        self.split = QSplitter(Qt.Orientation.Horizontal)
-        self.split.addWidget(left)
-        self.split.addWidget(right)
-        self.split.setStretchFactor(0, 0)
-        self.split.setStretchFactor(1, 1)
-        self.split.setSizes([420, 1060])
+        split = QSplitter(Qt.Orientation.Horizontal)
+        split.addWidget(self.form)
+        split.addWidget(right)
+        split.setStretchFactor(1, 1)
+        split.setSizes([400, 1080])
         below = QHBoxLayout()
         below.setContentsMargins(8, 0, 8, 4)
         below.addWidget(self.message, stretch=1)
@@ -113,16 +120,18 @@ class Window(QMainWindow):
         inner.setSpacing(4)
         inner.addWidget(self.statebar)
         inner.addWidget(cards)
-        inner.addWidget(self.split, stretch=1)
+        inner.addWidget(split, stretch=1)
         inner.addLayout(below)
         self.setCentralWidget(self.frame)
 
     def _connect(self) -> None:
-        bar, conductor, form = self.statebar, self.conductor, self.form_control
-        bar.pause.connect(lambda: self.control("pause"))
-        bar.resume.connect(lambda: self.control("resume"))
-        bar.abort.connect(lambda: self.control("abort", "aborted in the window"))
-        bar.stop_all.connect(self.stop_all)
+        bar, conductor, form, commands = (
+            self.statebar, self.conductor, self.form_control, self.commands
+        )  # fmt: skip
+        bar.pause.connect(lambda: commands.control("pause"))
+        bar.resume.connect(lambda: commands.control("resume"))
+        bar.abort.connect(lambda: commands.control("abort", "aborted in the window"))
+        bar.stop_all.connect(commands.stop_all)
         conductor.frame.connect(self._frame)
         conductor.slow.connect(self._slow)
         conductor.active_changed.connect(self.show_mode)
@@ -130,17 +139,26 @@ class Window(QMainWindow):
         conductor.panels.connect(self.live.declare)
         conductor.figures.connect(self.results.show_figures)
         conductor.ended.connect(self._ended)
+        self.looking_at.clicked.connect(conductor.show_active)
+        conductor.dry_ended.connect(lambda feed: form.dry_run_ended(feed.path, feed.procedure))
         form.queued.connect(self._queued)
-        form.bench_changed.connect(lambda _: self.show_mode())
+        form.bench_changed.connect(self._bench_changed)
         form.said.connect(self.say)
         form.dry_running.connect(conductor.expect_dry_run)
         self.form.mode.activated.connect(lambda _: self.show_mode())
-        queue = self.queue
-        queue.start.connect(self.start_queue)
-        queue.said.connect(self.say)
-        queue.edit.connect(lambda item: form.load(item, editing=True))
-        queue.copy.connect(lambda item: form.load(item, editing=False))
-        queue.show_run.connect(self.show_run)
+        self.queue.start.connect(commands.start_queue)
+        self.queue.said.connect(self.say)
+        self.queue.edit.connect(lambda item: form.load(item, editing=True))
+        self.queue.copy.connect(lambda item: form.load(item, editing=False))
+        self.queue.show_run.connect(commands.show_run)
+        self.runs.show_run.connect(commands.show_run)
+        self.runs.said.connect(self.say)
+        self.runs.repeat.connect(commands.repeat)
+        self.runs.resume.connect(commands.resume_runs)
+        self.runs.export.connect(commands.ask_export)
+        self.runs.renew.connect(self.renew_catalogue)
+        self.bench.said.connect(self.say)
+        self.tabs.currentChanged.connect(lambda _: self._tab_changed())
 
     def begin(self) -> None:
         """Start looking; called once, when the window is on the screen."""
@@ -150,65 +168,19 @@ class Window(QMainWindow):
             "interrupted", self.deck.offer, lambda _: None, runs_dir=str(self.session.runs_dir)
         )
 
-    # What the window does
-
-    def control(self, verb: str, reason: str = "") -> None:
-        try:
-            run = self.session.control(verb, reason)
-        except (LabError, OSError) as error:
-            self.say(str(error), True)
-        else:
-            self.say(f"{verb} asked of {run.name}", False)
-
-    def stop_all(self) -> None:
-        """Ask for the bench to be made safe now, and show what each instrument answers."""
-        run = None
-        try:
-            run = self.session.control("stop", "STOP ALL SAFE pressed in the window")
-        except (LabError, OSError) as error:
-            self.say(str(error), True)
-        if run is not None:
-            self.deck.stopping(run)
-
-    def start_queue(self) -> None:
-        try:
-            started = self.session.start_queue()
-        except OSError as error:
-            self.say(f"the queue cannot be started: {error}", True)
-        else:
-            self.say("the queue is being worked off" if started else "it is worked off already",
-                     False)  # fmt: skip
-        self.queue.refresh()
-
-    def resume_runs(self, paths: list[str]) -> None:
-        """Queue the rest of runs as the next items, and start."""
-        for path in reversed(paths):
-            try:
-                self.session.manager.submit_resume(Path(path))
-            except (LabError, OSError) as error:
-                self.say(str(error), True)
-        self.start_queue()
-
-    def show_run(self, path: str | Path) -> None:
-        """Look at a run."""
-        try:
-            self.conductor.show_run(Path(path))
-        except (LabError, OSError) as error:
-            self.say(str(error), True)
-            return
-        self.tabs.setCurrentWidget(self.live)
-
     def say(self, text: str, bad: bool = False) -> None:
         """One line at the bottom of the window."""
         self.message.setText(text)
         self.message.setToolTip(text)
-        colour = self.theme.bad if bad else self.theme.text
-        self.message.setStyleSheet(f"color: {colour};")
+        self.message.setStyleSheet(f"color: {self.theme.bad if bad else self.theme.text};")
+
+    # Mode and look
 
     def show_mode(self) -> None:
         """Give the frame the colour of what runs, or of what the form would run."""
         mode = self.mode()
         self.statebar.show_mode(mode)
+        self.bench.mode = str(self.form.mode.currentData() or "")
         colour, _ = themes.MODES.get(mode, themes.MODES[""])
         self.frame.setObjectName("modeframe")
         self.frame.setStyleSheet(f"QFrame#modeframe {{ border: 7px solid {colour}; }}")
@@ -220,22 +192,30 @@ class Window(QMainWindow):
             return active.mode
         try:
             file = find_bench(self.session.bench)
-            return resolve_mode(file, str(self.form.mode.currentData()) or None)
+            return resolve_mode(file, str(self.form.mode.currentData() or "") or None)
         except (LabError, OSError):
             return ""
 
-    def set_theme(self, name: str) -> None:
-        """Change the look; plots are made anew."""
+    def toggle_theme(self) -> None:
+        """Ask for the same window in the other look."""
+        name = "light" if self.theme.name == "dark" else "dark"
         self.layouts.values["theme"] = name
         self.layouts.save()
-        app = QApplication.instance()
-        if isinstance(app, QApplication):
-            themes.apply(app, themes.THEMES[name])
+        self.other_theme.emit(name)
 
     # What happens
 
+    def renew_catalogue(self) -> None:
+        """Bring the index up to date in the helper, then list again."""
+        self.helper.ask(
+            "interrupted", lambda _: self.runs.refresh(), lambda error: self.say(error, True),
+            key="catalogue", runs_dir=str(self.session.runs_dir),
+        )  # fmt: skip
+
     def _frame(self) -> None:
-        self.live.refresh()
+        if self.live.isVisible():
+            self.live.refresh()
+        self.tags.refresh()
         now = time.monotonic()
         if now - self._bar_shown > 0.2:
             self._bar_shown = now
@@ -248,10 +228,28 @@ class Window(QMainWindow):
         else:
             self.statebar.show_run(active, disk)
         self.deck.refresh(active)
+        self.bench.show_owner(active)
+        if self.commands.big is not None and self.commands.big.isVisible():
+            self.commands.refresh_big()
 
     def _slow(self) -> None:
         if self.queue.isVisible():
             self.queue.refresh()
+        visible = self.runs.isVisible()
+        if visible and time.monotonic() - self._catalogue_shown > CATALOGUE_EVERY:
+            self._catalogue_shown = time.monotonic()
+            self.renew_catalogue()
+
+    def _tab_changed(self) -> None:
+        current = self.tabs.currentWidget()
+        if current is self.live:
+            self.live.refresh(force=True)
+        elif current is self.queue:
+            self.queue.refresh()
+        elif current is self.runs:
+            self.runs.refresh()
+            self.runs.search.setFocus()
+            self._catalogue_shown = 0.0
 
     def _show_view(self) -> None:
         feed, conductor = self.conductor.view, self.conductor
@@ -259,6 +257,7 @@ class Window(QMainWindow):
             return
         if self.live.feed is not feed:
             self.live.follow(feed)
+            self.tags.follow(feed)
         else:
             self.live.refresh(force=True)
         self.results.show_results(feed)
@@ -269,27 +268,34 @@ class Window(QMainWindow):
             "not at the active one. Click, or press Ctrl+0, to go back."
         )
 
-    def _ended(self, feed: Any) -> None:
+    def _ended(self, feed: Feed) -> None:
         self.show_mode()
         if feed.status == "finished":
-            self.say(f"run {feed.number} {feed.procedure} finished", False)
+            self.say(f"run {feed.number} {feed.procedure} finished")
         else:
             self.deck.failed(feed)
-        if feed.start.get("title") == "dry run":
-            self.form_control.dry_run_ended(feed.path, feed.procedure)
+
+    def _bench_changed(self, name: str) -> None:
+        self.show_mode()
+        self.bench.show_bench(name)
 
     def _queued(self, numbers: list[int], start: bool) -> None:
         if numbers:
             said = f"item {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} items"
-            self.say(f"queued as {said}", False)
+            self.say(f"queued as {said}")
         self.queue.refresh()
         if start:
-            self.start_queue()
+            self.commands.start_queue()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Runs go on: they are not children of this window."""
         self.conductor.end()
         self.helper.close()
+        self.bench.disconnect_bench()
+        self.tags.close_host()
+        if self.commands.big is not None:
+            self.commands.big.close()
         self.layouts.values["bench"] = self.session.bench
         self.layouts.save()
+        QTimer.singleShot(0, self.deleteLater)
         super().closeEvent(event)

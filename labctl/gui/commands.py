@@ -1,0 +1,143 @@
+"""What the window can be told to do, by button or key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QFileDialog
+
+from labctl.errors import LabError
+from labctl.gui.bigview import BigView
+from labctl.gui.exporting import export_run
+from labctl.manager import Item
+from labctl.run.catalogue import RunSummary
+from labctl.run.reading import RunReader
+
+if TYPE_CHECKING:
+    from labctl.gui.window import Window
+
+
+class Commands:
+    """The actions of one window; what goes wrong becomes a line at its bottom."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.session = window.session
+        self.big: BigView | None = None
+
+    def control(self, verb: str, reason: str = "") -> None:
+        """Pause, resume or abort the run that goes on."""
+        try:
+            run = self.session.control(verb, reason)
+        except (LabError, OSError) as error:
+            self.window.say(str(error), True)
+        else:
+            self.window.say(f"{verb} asked of {run.name}")
+
+    def stop_all(self) -> None:
+        """Ask for the bench to be made safe now, and show what each instrument answers."""
+        window = self.window
+        run = None
+        try:
+            run = self.session.control("stop", "STOP ALL SAFE pressed in the window")
+        except (LabError, OSError) as error:
+            window.say(str(error), True)
+        if window.bench.host is not None:
+            window.bench.make_safe()
+        if run is not None:
+            window.deck.stopping(run)
+
+    def start_queue(self) -> None:
+        """Have the queue worked off by a process of its own."""
+        window = self.window
+        window.bench.disconnect_bench()  # the run wants the instruments for itself
+        try:
+            started = self.session.start_queue()
+        except OSError as error:
+            window.say(f"the queue cannot be started: {error}", True)
+        else:
+            window.say("the queue is worked off" + ("" if started else " already"))
+        window.queue.refresh()
+
+    def resume_runs(self, paths: Sequence[str]) -> None:
+        """Queue the rest of runs as the next items, and start."""
+        for path in reversed(paths):
+            try:
+                self.session.manager.submit_resume(Path(path))
+            except (LabError, OSError) as error:
+                self.window.say(str(error), True)
+        self.start_queue()
+
+    def show_run(self, path: str | Path) -> None:
+        """Look at a run."""
+        window = self.window
+        try:
+            window.conductor.show_run(Path(path))
+        except (LabError, OSError) as error:
+            window.say(str(error), True)
+            return
+        window.tabs.setCurrentWidget(window.live)
+
+    def repeat(self, run: RunSummary) -> None:
+        """Fill the form with what a run was asked for."""
+        try:
+            start = RunReader(run.path).start
+        except (LabError, OSError) as error:
+            self.window.say(str(error), True)
+            return
+        bench = start.get("bench") or {}
+        shipped = Path(str(bench.get("path", ""))).parent.name == "benches"
+        request = {
+            "procedure": start["procedure"], "parameters": start["parameters"],
+            "bench": bench.get("name" if shipped else "path", ""), "mode": start.get("mode"),
+            "world": start.get("world") or {}, "seed": start.get("seed") or 0,
+            "title": start.get("title") or "",
+        }  # fmt: skip
+        self.window.form_control.load(Item(0, request), editing=False)
+        self.window.say(f"the form is filled as run {run.number} was asked for")
+
+    def export_shown(self) -> None:
+        """Export the run that is looked at, into a folder that the user chooses."""
+        feed = self.window.conductor.view
+        if feed is not None:
+            self.ask_export(feed.path)
+
+    def ask_export(self, run: Path) -> None:
+        chosen = QFileDialog.getExistingDirectory(
+            self.window, "Export figure, data and manifest into a folder"
+        )
+        if chosen:
+            self.export(run, Path(chosen))
+
+    def export(self, run: Path, place: Path) -> list[Path]:
+        """Write the run's figures, the live view as it is, its data and a manifest."""
+        window = self.window
+        figures = sorted((self.session.runs_dir / ".figures" / run.name).glob("*.png"))
+        feed = window.conductor.view
+        shot = place / "live-view.png"
+        if feed is not None and feed.path == run:
+            window.live.grab().save(str(shot))
+            figures.append(shot)
+        try:
+            files = export_run(run, place, figures)
+        except (LabError, OSError) as error:
+            window.say(str(error), True)
+            return []
+        finally:
+            shot.unlink(missing_ok=True)
+        window.say(f"{len(files)} files in {files[0].parent}")
+        return files
+
+    def read_from_afar(self) -> BigView:
+        """Fill the screen with what can be read from three metres."""
+        if self.big is None:
+            self.big = BigView(self.window.theme)
+        self.refresh_big()
+        self.big.showFullScreen()
+        return self.big
+
+    def refresh_big(self) -> None:
+        if self.big is not None:
+            self.big.show_run(self.window.conductor.active, self.window.mode())

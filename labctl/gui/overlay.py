@@ -1,0 +1,90 @@
+"""Several runs in one plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtWidgets import QComboBox, QDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from labctl.errors import LabError
+from labctl.gui.decimate import envelope
+from labctl.gui.plotpanel import PlotPanel
+from labctl.gui.table import Table
+from labctl.gui.theme import Theme
+from labctl.run.catalogue import RunSummary
+from labctl.run.reading import RunReader
+
+#: Runs in one plot; more than that cannot be told apart.
+MOST = 12
+
+
+class OverlayDialog(QDialog):
+    """One column over another, one curve for each run."""
+
+    def __init__(self, runs: Sequence[RunSummary], theme: Theme, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Overlay")
+        self.resize(900, 600)
+        self.theme = theme
+        self.curves: dict[str, Any] = {}
+        self._tables: dict[str, Table] = {}
+        self._missing: list[str] = []
+        for run in runs[:MOST]:
+            table = Table()
+            try:
+                table.extend(RunReader(run.path).columns())
+            except (LabError, OSError) as error:
+                self._missing.append(f"run {run.number}: {error}")
+                continue
+            name = f"{run.number} {run.title or run.procedure}"
+            self._tables[name] = table
+        names: list[str] = []
+        for table in self._tables.values():
+            here = [n for n in table.names if not table.is_text(n)]
+            names = [n for n in names if n in here] if names else here
+        self.plot = PlotPanel(theme)
+        self.along, self.up = QComboBox(), QComboBox()
+        for chooser, tip in ((self.along, "column along x"), (self.up, "column along y")):
+            chooser.addItems(names)
+            chooser.setToolTip(tip)
+            chooser.activated.connect(lambda _: self.draw())
+        self.up.setCurrentIndex(len(names) - 1)
+        self.along.setCurrentIndex(1 if len(names) > 2 else 0)
+        row = QHBoxLayout()
+        for word, chooser in (("x", self.along), ("y", self.up)):
+            row.addWidget(QLabel(word))
+            row.addWidget(chooser, stretch=1)
+        box = QVBoxLayout(self)
+        box.addLayout(row)
+        box.addWidget(self.plot, stretch=1)
+        if self._missing or len(runs) > MOST:
+            more = [f"only the first {MOST} runs are drawn"] if len(runs) > MOST else []
+            box.addWidget(QLabel("; ".join([*self._missing, *more])))
+        self.plot.plot.addLegend(offset=(-10, 10), labelTextColor=theme.text)
+        if names:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw the chosen columns of all runs."""
+        x, y = self.along.currentText(), self.up.currentText()
+        self.plot.set_labels(x, y)
+        for curve in self.curves.values():
+            self.plot.plot.removeItem(curve)
+        self.curves = {}
+        for number, (name, table) in enumerate(self._tables.items()):
+            colour = self.theme.curves[number % len(self.theme.curves)]
+            dash = (pg.QtCore.Qt.PenStyle.SolidLine, pg.QtCore.Qt.PenStyle.DashLine)
+            style = dash[number // len(self.theme.curves) % 2]
+            xs, ys = table.column(x), table.column(y)
+            there = np.isfinite(xs)
+            order = np.argsort(xs[there], kind="stable")
+            xs, ys = envelope(xs[there][order], ys[there][order], 2000)
+            few = len(xs) < 300 and not math.isnan(float(np.sum(xs)))
+            self.curves[name] = self.plot.plot.plot(
+                xs, ys, name=name, pen=pg.mkPen(colour, width=1, style=style), connect="finite",
+                symbol="o" if few else None, symbolSize=5, symbolBrush=colour, symbolPen=None,
+            )  # fmt: skip

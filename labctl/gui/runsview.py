@@ -1,0 +1,224 @@
+"""The catalogue: search, look, compare, overlay, repeat, mark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QItemSelectionModel, QSize, Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QInputDialog,
+    QLabel,
+    QLineEdit,
+    QSplitter,
+    QTableView,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from labctl.errors import LabError
+from labctl.gui import tables
+from labctl.gui.comparing import differences
+from labctl.gui.overlay import OverlayDialog
+from labctl.gui.rundetails import details, table_of
+from labctl.gui.runsmodel import RunsModel
+from labctl.gui.session import Session
+from labctl.gui.theme import Theme
+from labctl.run import marks
+from labctl.run.catalogue import RunSummary
+from labctl.run.search import HELP
+
+
+class RunsView(QWidget):
+    """A search line, the runs, and what is known of the chosen ones."""
+
+    show_run = Signal(str)
+    repeat = Signal(object)
+    resume = Signal(list)
+    export = Signal(object)
+    renew = Signal()  # bring the index up to date
+    said = Signal(str, bool)
+
+    def __init__(self, session: Session, theme: Theme) -> None:
+        super().__init__()
+        self.session, self.theme = session, theme
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("search: " + HELP)
+        self.search.setToolTip(HELP)
+        self.search.setAccessibleName("search the catalogue")
+        self.search.setClearButtonEnabled(True)
+        self.count = QLabel("")
+        self.count.setObjectName("dim")
+        self.model = RunsModel(session, theme)
+        self.table = QTableView()
+        self.table.setModel(self.model)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setAlternatingRowColors(True)
+        self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
+        self.table.setIconSize(QSize(72, 40))
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.setAccessibleName("catalogue of runs")
+        self.details = QTextBrowser()
+        self.details.setOpenLinks(False)
+        self.details.setAccessibleName("about the chosen runs")
+        self.buttons = {
+            "Show": tables.button("Show", "look at the run (Return)", self._show),
+            "Repeat": tables.button("Repeat", "with these settings, in the form", self._repeat),
+            "Resume": tables.button("Resume", "queue the rest of the run", self._resume),
+            "Overlay": tables.button("Overlay", "draw the chosen runs over each other",
+                                    self.overlay),
+            "Difference": tables.button("Difference", "of two runs: parameters, settings, code",
+                                       self.difference),
+            "Star": tables.button("★ Star", "or take the star away", self.star),
+            "Label": tables.button("Label…", "add a label; -LABEL takes it away", self._ask_label),
+            "Remark": tables.button("Remark…", "write something down", self._ask_remark),
+            "Export": tables.button("Export…", "figure, data and manifest (Ctrl+E)", self._export),
+        }  # fmt: skip
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.refresh)
+        self._lay_out()
+        self.search.textChanged.connect(lambda _: self._timer.start(150))
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self._chosen_changed())
+        self.table.doubleClicked.connect(lambda _: self._show())
+        self.table.activated.connect(lambda _: self._show())
+        self.model.modelReset.connect(self._widths)
+        self._sized = False
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.addWidget(self.search, stretch=1)
+        top.addWidget(self.count)
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.addWidget(self.table)
+        split.addWidget(self.details)
+        split.setStretchFactor(0, 3)
+        split.setStretchFactor(1, 2)
+        row = QHBoxLayout()
+        for button in self.buttons.values():
+            row.addWidget(button)
+        row.addStretch(1)
+        box = QVBoxLayout(self)
+        box.addLayout(top)
+        box.addWidget(split, stretch=1)
+        box.addLayout(row)
+
+    def refresh(self) -> None:
+        """Search again; the chosen runs stay chosen."""
+        before = [run.path for run in self.chosen()]
+        try:
+            self.model.search(self.search.text())
+        except LabError as error:
+            self.count.setText(str(error))
+            return
+        shown = len(self.model.runs)
+        more = f", the newest {shown} are listed" if self.model.matching > shown else ""
+        self.count.setText(f"{self.model.matching} runs{more}")
+        self.choose(before)
+
+    def choose(self, paths: list[Any]) -> None:
+        flags = QItemSelectionModel.SelectionFlag
+        for row, run in enumerate(self.model.runs):
+            if run.path in paths:
+                index = self.model.index(row, 0)
+                self.table.selectionModel().select(index, flags.Select | flags.Rows)
+        self._chosen_changed()
+
+    def chosen(self) -> list[RunSummary]:
+        rows = sorted({index.row() for index in self.table.selectionModel().selectedRows()})
+        return [self.model.runs[row] for row in rows if row < len(self.model.runs)]
+
+    # Actions
+
+    def difference(self) -> None:
+        """Show in what the two chosen runs differ."""
+        chosen = self.chosen()
+        if len(chosen) != 2:
+            self.said.emit("choose two runs to compare (Ctrl+click, or Shift and the arrows)", True)
+            return
+        one, other = sorted(chosen, key=lambda run: run.number)
+        try:
+            found = differences(one.path, other.path)
+        except (LabError, OSError) as error:
+            self.said.emit(str(error), True)
+            return
+        rows = [(d.part, d.name, d.one or "–", d.other or "–") for d in found]
+        heading = ("", "", f"run {one.number}", f"run {other.number}")
+        body = table_of([heading, *rows], self.theme) if rows else "<p>They do not differ.</p>"
+        self.details.setHtml(f"<h3>Run {one.number} and run {other.number}</h3>{body}")
+
+    def overlay(self) -> OverlayDialog | None:
+        """Draw the chosen runs over each other."""
+        chosen = self.chosen()
+        if not chosen:
+            self.said.emit("choose the runs to draw over each other", True)
+            return None
+        dialog = OverlayDialog(chosen, self.theme, self)
+        dialog.show()
+        return dialog
+
+    def star(self) -> None:
+        """Star the chosen runs, or take the star away where all have one."""
+        chosen = self.chosen()
+        on = not all(run.starred for run in chosen)
+        self._mark(lambda run: marks.star(run.path, on))
+
+    def label(self, text: str) -> None:
+        """Add a label to the chosen runs; with a minus before it, take it away."""
+        self._mark(lambda run: marks.label(run.path, text.lstrip("- "), not text.startswith("-")))
+
+    def remark(self, text: str) -> None:
+        self._mark(lambda run: marks.remark(run.path, text))
+
+    def _mark(self, action: Any) -> None:
+        try:
+            for run in self.chosen():
+                action(run)
+        except (LabError, OSError) as error:
+            self.said.emit(str(error), True)
+        self.renew.emit()
+
+    def _ask_label(self) -> None:
+        text, agreed = QInputDialog.getText(self, "Label", "label (-LABEL takes it away):")
+        if agreed and text.strip():
+            self.label(text.strip())
+
+    def _ask_remark(self) -> None:
+        text, agreed = QInputDialog.getMultiLineText(self, "Remark", "what is worth knowing:")
+        if agreed and text.strip():
+            self.remark(text)
+
+    def _show(self) -> None:
+        for run in self.chosen()[:1]:
+            self.show_run.emit(str(run.path))
+
+    def _repeat(self) -> None:
+        for run in self.chosen()[:1]:
+            self.repeat.emit(run)
+
+    def _resume(self) -> None:
+        self.resume.emit([str(run.path) for run in self.chosen()])
+
+    def _export(self) -> None:
+        for run in self.chosen()[:1]:
+            self.export.emit(run.path)
+
+    def _chosen_changed(self) -> None:
+        chosen = self.chosen()
+        for name, button in self.buttons.items():
+            button.setEnabled(len(chosen) == 2 if name == "Difference" else bool(chosen))
+        if chosen and chosen[0].status == "finished" and len(chosen) == 1:
+            self.buttons["Resume"].setEnabled(False)
+        self.details.setHtml(details(chosen[0], self.session.runs_dir, self.theme)
+                             if len(chosen) == 1 else "")  # fmt: skip
+
+    def _widths(self) -> None:
+        if not self._sized and self.model.runs:
+            self._sized = True
+            for column, width in enumerate((28, 50, 230, 200, 130, 90, 80, 60, 240)):
+                self.table.setColumnWidth(column, width)
+            self.table.verticalHeader().setDefaultSectionSize(44)
