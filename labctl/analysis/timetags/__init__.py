@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         count_coincidences,
         franson_peaks,
     )
+    from labctl.analysis.timetags.files import TagFile, TagFileError, read_tags, write_ptu
     from labctl.analysis.timetags.nfold import NfoldCounter, nfold_coincidences
     from labctl.analysis.timetags.streams import (
         DeadTimeFilter,
@@ -38,6 +39,8 @@ _PLACES = {
     "DeadTimeFilter": "streams",
     "FransonCounter": "correlation",
     "NfoldCounter": "nfold",
+    "TagFile": "files",
+    "TagFileError": "files",
     "TagMerger": "streams",
     "TrialCorrelation": "trials",
     "apply_dead_time": "streams",
@@ -48,6 +51,8 @@ _PLACES = {
     "g2_trials": "trials",
     "merge_tags": "streams",
     "nfold_coincidences": "nfold",
+    "read_tags": "files",
+    "write_ptu": "files",
 }
 
 __all__ = [
@@ -56,6 +61,8 @@ __all__ = [
     "DeadTimeFilter",
     "FransonCounter",
     "NfoldCounter",
+    "TagFile",
+    "TagFileError",
     "TagMerger",
     "TrialCorrelation",
     "apply_dead_time",
@@ -66,6 +73,8 @@ __all__ = [
     "g2_trials",
     "merge_tags",
     "nfold_coincidences",
+    "read_tags",
+    "write_ptu",
 ]
 
 

@@ -1,0 +1,202 @@
+"""Reading PicoQuant PTU files, T2 and T3, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labctl.analysis.timetags.files.model import (
+    MARKER,
+    About,
+    Column,
+    Piece,
+    TagFile,
+    TagFileError,
+)
+from labctl.analysis.timetags.files.ptu_header import read_header
+from labctl.analysis.timetags.files.ptu_records import (
+    LAYOUTS,
+    SYNC,
+    Clock,
+    Decoder,
+    Room,
+    Specials,
+    worth_compiling,
+)
+
+_PER_PIECE = 1 << 19  # records; what one decodes stays in the cache of the processor
+_PS = 10**12
+
+
+class PtuSource:
+    """A PTU file.
+
+    Args:
+        path: the file.
+        partial: at a record that means nothing, end with a warning and not with an error.
+
+    Raises:
+        TagFileError: this is no PTU file of time tags, or its header is broken.
+    """
+
+    def __init__(self, path: Path, *, partial: bool = False) -> None:
+        self.path = path
+        self.partial = partial
+        self.warnings: list[str] = []
+        self.tally: dict[str, int] = {}
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            try:
+                header, self._offset = read_header(file, size)
+            except ValueError as error:
+                raise TagFileError(f"{path}: {error}") from None
+        kind = header.get("TTResultFormat_TTTRRecType")
+        layout = LAYOUTS.get(kind if type(kind) is int else -1)
+        if layout is None:
+            known = ", ".join(f"0x{known:08X}" for known in LAYOUTS)
+            said = f"0x{kind:08X}" if type(kind) is int and kind >= 0 else repr(kind)
+            raise TagFileError(f"{path}: records of type {said}; those that can be read: {known}")
+        self._layout = layout
+        if (bits := header.get("TTResultFormat_BitsPerRecord", 32)) != 32:
+            raise TagFileError(f"{path}: records of {bits!r} bits; only those of 32 can be read")
+        unit = self._seconds(header, "MeasDesc_GlobalResolution")
+        t3 = self._layout.mode == "T3"
+        self.about = About(
+            f"PicoQuant PTU, {self._layout.name}", self._layout.mode,
+            float(self._seconds(header, "MeasDesc_Resolution") if t3 else unit),
+            float(unit) if t3 else 0.0, header,
+        )  # fmt: skip
+        self._unit = unit
+        self.most = self._count(header, size)
+        mode = header.get("Measurement_Mode")
+        if mode not in (None, int(self._layout.mode[1])):
+            self.warnings.append(
+                f"the header says measurement mode {mode}, the records are {self._layout.mode}"
+            )
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the tags in order of the file.
+
+        Raises:
+            TagFileError: a record means nothing; what comes before it was yielded.
+        """
+        return self._pieces(Room(min(self.most, _PER_PIECE), self.about.mode), in_place=False)
+
+    def whole(self) -> TagFile:
+        """Read all tags, decoded into their final place.
+
+        Raises:
+            TagFileError: a record means nothing.
+        """
+        room = Room(self.most, self.about.mode)
+        sync, markers = Column(np.int64, 0), Column(MARKER, 0)
+        tags = 0
+        for piece in self._pieces(room, in_place=True):
+            tags += len(piece.times)
+            markers.add(piece.markers)
+            if self.about.mode == "T2":
+                sync.add(piece.sync)
+        return TagFile(
+            self.path, room.channels[:tags], room.times[:tags], self.about.resolution,
+            room.ticks[:tags] if self.about.mode == "T3" else sync.all(), room.dtimes[:tags],
+            markers.all(), self.about, self.tally, tuple(self.warnings),
+        )  # fmt: skip
+
+    def _pieces(self, room: Room, *, in_place: bool) -> Iterator[Piece]:
+        """Decode into `room`: one piece behind the other, or each from its start."""
+        layout, clock = self._layout, Clock(self._unit, self.about.resolution)
+        decoder = Decoder(layout, clock, worth_compiling(self.most))
+        buffer = np.empty(min(self.most, _PER_PIECE), "<u4")
+        done = tags = 0
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self._offset)
+            while done < self.most:
+                words = buffer[: self.most - done]
+                got = file.readinto(words.data)
+                words = words[: (got or 0) // 4]
+                if not words.size:
+                    self.warnings.append(f"became shorter while it was read, at record {done}")
+                    break
+                if len(words) * 4 != got:  # interrupted in the middle of a record: read it again
+                    file.seek(self._offset + 4 * (done + len(words)))
+                base, at = decoder.ticks, tags if in_place else 0
+                found = decoder.decode(words.astype(np.uint32, copy=False), room, at)
+                tags += found.tags
+                yield self._piece(room, slice(at, at + found.tags), found, clock, base)
+                if found.wrong >= 0:
+                    word = int(words[found.wrong])
+                    self._stop_at(done + found.wrong, word, tags, decoder.ticks > clock.limit)
+                    break
+                done += len(words)
+        self.tally |= {
+            "overflow records": decoder.overflow_records, "overflows": decoder.overflows,
+        }  # fmt: skip
+        if decoder.zeros:
+            each = "one" if layout.zero else "none"
+            self.warnings.append(
+                f"{decoder.zeros} overflow records say 0 overflows; counted as {each} each"
+            )
+
+    def _piece(self, room: Room, tags: slice, found: Specials, clock: Clock, base: int) -> Piece:
+        times = clock.ps(found.ticks, np.empty(0, np.uint16), base)
+        is_sync = found.codes == SYNC
+        markers = np.zeros(len(found.codes) - int(is_sync.sum()), MARKER)
+        markers["time"] = times[~is_sync]
+        markers["marker"] = found.codes[~is_sync]
+        if self.about.mode == "T2":
+            sync = times[is_sync]
+        else:
+            sync = room.ticks[tags]
+            markers["sync"] = found.ticks[~is_sync]
+        return Piece(room.channels[tags], room.times[tags], sync, room.dtimes[tags], markers)
+
+    def _seconds(self, header: dict[str, Any], name: str) -> Fraction:
+        """A time of the header in ps."""
+        value = header.get(name)
+        most = 1e-3 if self._layout.mode == "T2" else 1.0
+        if not isinstance(value, float | int) or not 1e-15 <= value <= most:  # refuses NaN, too
+            raise TagFileError(
+                f"{self.path}: {name} is {value!r} and must be a time of 1e-15 to {most:g} s"
+            )
+        exact = Fraction(value) * _PS
+        nearest = Fraction(exact).limit_denominator(1000)  # 1e-12 s is no number in binary
+        return nearest if abs(nearest - exact) <= exact * Fraction(1, 10**14) else exact
+
+    def _count(self, header: dict[str, Any], size: int) -> int:
+        """How many records to read: what the header says, if they are there."""
+        there, rest = divmod(size - self._offset, 4)
+        said = header.get("TTResult_NumberOfRecords", 0)
+        if type(said) is int and 0 < said < there:
+            self.warnings.append(
+                f"{size - self._offset - 4 * said} bytes behind the {said} records that the header "
+                "announces are left alone"
+            )
+            return said
+        if type(said) is int and said > there:
+            self.warnings.append(
+                f"is truncated: the header announces {said} records, the file has {there}, and "
+                "those are read"
+            )
+        if rest:
+            at = size - rest
+            self.warnings.append(f"ends in the middle of record {there}, at byte {at}")
+        return there
+
+    def _stop_at(self, record: int, word: int, tags: int, too_late: bool) -> None:
+        why = "which means nothing in a file of"
+        if too_late:
+            why = "an overflow beyond the 93 days that can be read, of"
+        what = (
+            f"record {record} (byte {self._offset + 4 * record}) is 0x{word:08x}, {why} "
+            f"{self.about.format} {self.about.mode}"
+        )
+        if not self.partial:
+            raise TagFileError(
+                f"{self.path}: {what}; the {tags} tags before it can be read with partial "
+                "(--partial)"
+            )
+        self.warnings.append(f"{what}; only the {tags} tags before it are read")

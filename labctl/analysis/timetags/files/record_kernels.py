@@ -1,0 +1,190 @@
+"""Compiled loops over TTTR records, one per layout; imported only for long files.
+
+Each takes the records, the overflow so far in ticks and the most that it may become, ticks per
+overflow, whether an overflow record counts and what it counts if it says 0, the arrays to fill
+(times, channels, ticks, dtimes, then ticks and codes of special records), from where on, and how
+ticks become ps: T2 times a whole number; T3 as `Clock.anchored` says. Each returns the numbers of
+tags and special records, the overflow afterwards, the overflows and those that said 0, and the
+index of the first record that means nothing or is too late, or -1.
+
+Where rates are high, hundreds of tags follow one another without an overflow. Such runs are found
+block by block and turned into tags by loops without branches, which the compiler vectorises.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from labctl.analysis.timetags.kernels import compiled
+
+#: Records looked at together; and how many are read one by one where runs are short.
+_BLOCK, _SINGLY = 16, 16
+
+
+@compiled
+def run_end(words, i):  # type: ignore[no-untyped-def]
+    """Return the index behind the whole blocks of tags that begin at `i`."""
+    while i + _BLOCK <= words.size:
+        special = np.uint32(0)
+        for k in range(_BLOCK):
+            special |= words[i + k]
+        if special >= np.uint32(0x80000000):
+            break
+        i += _BLOCK
+    return i
+
+
+@compiled
+def t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]
+    """HydraHarp and later, T2."""
+    times, channels, _, _, special_ticks, codes = out
+    first, specials, overflows, zeros = n, 0, np.int64(0), 0
+    i = 0
+    while i < words.size:
+        end = run_end(words, i)
+        run, ahead = words[i:end], end - i
+        run_times, run_channels = times[n : n + ahead], channels[n : n + ahead]
+        for k in range(ahead):
+            run_times[k] = (base + np.int64(run[k] & np.uint32(0x1FFFFFF))) * ps
+        for k in range(ahead):
+            run_channels[k] = np.uint8(run[k] >> np.uint32(25))
+        n += ahead
+        for i in range(end, min(end + _SINGLY, words.size)):
+            word = np.int64(words[i])
+            time = word & 0x1FFFFFF
+            channel = (word >> 25) & 63
+            if word < 0x80000000:
+                times[n] = (base + time) * ps
+                channels[n] = channel
+                n += 1
+            elif channel == 63:
+                count = time if counted else np.int64(1)
+                if count == 0:
+                    count = np.int64(zero)
+                    zeros += 1
+                base += count * wrap
+                overflows += count
+                if base > limit:
+                    return n - first, specials, base, overflows, zeros, i
+            elif channel < 16:
+                special_ticks[specials] = base + time
+                codes[specials] = channel
+                specials += 1
+            else:
+                return n - first, specials, base, overflows, zeros, i
+        i = min(end + _SINGLY, words.size)
+    return n - first, specials, base, overflows, zeros, -1
+
+
+@compiled
+def t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]
+    """HydraHarp and later, T3."""
+    times, channels, ticks, dtimes, special_ticks, codes = out
+    anchor, whole, rest, period, resolution = ps
+    first, specials, overflows, zeros = n, 0, np.int64(0), 0
+    i = 0
+    while i < words.size:
+        end = run_end(words, i)
+        run, ahead = words[i:end], end - i
+        run_times, run_channels = times[n : n + ahead], channels[n : n + ahead]
+        run_ticks, run_dtimes = ticks[n : n + ahead], dtimes[n : n + ahead]
+        for k in range(ahead):
+            run_channels[k] = np.uint8(run[k] >> np.uint32(25))
+            run_dtimes[k] = np.uint16((run[k] >> np.uint32(10)) & np.uint32(0x7FFF))
+        for k in range(ahead):
+            tick = base + np.int64(run[k] & np.uint32(0x3FF))
+            dtime = np.int64((run[k] >> np.uint32(10)) & np.uint32(0x7FFF))
+            later = (tick - anchor) * period + rest + dtime * resolution
+            run_ticks[k] = tick
+            run_times[k] = whole + np.int64(math.floor(later + 0.5))
+        n += ahead
+        for i in range(end, min(end + _SINGLY, words.size)):
+            word = np.int64(words[i])
+            pulse = word & 0x3FF
+            channel = (word >> 25) & 63
+            if word < 0x80000000:
+                dtime = (word >> 10) & 0x7FFF
+                later = (base + pulse - anchor) * period + rest + dtime * resolution
+                times[n] = whole + np.int64(math.floor(later + 0.5))
+                channels[n] = channel
+                ticks[n] = base + pulse
+                dtimes[n] = dtime
+                n += 1
+            elif channel == 63:
+                count = pulse if counted else np.int64(1)
+                if count == 0:
+                    count = np.int64(zero)
+                    zeros += 1
+                base += count * wrap
+                overflows += count
+                if base > limit:
+                    return n - first, specials, base, overflows, zeros, i
+            elif 0 < channel < 16:
+                special_ticks[specials] = base + pulse
+                codes[specials] = channel
+                specials += 1
+            else:
+                return n - first, specials, base, overflows, zeros, i
+        i = min(end + _SINGLY, words.size)
+    return n - first, specials, base, overflows, zeros, -1
+
+
+@compiled
+def picoharp_t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]
+    """PicoHarp 300, T2; a marker's code stands in the last four bits of its time."""
+    times, channels, _, _, special_ticks, codes = out
+    first, specials, overflows = n, 0, 0
+    for i in range(words.size):
+        word = np.int64(words[i])
+        channel = word >> 28
+        time = word & 0xFFFFFFF
+        if channel <= 4:
+            times[n] = (base + time) * ps
+            channels[n] = channel
+            n += 1
+        elif channel != 15:
+            return n - first, specials, base, overflows, 0, i
+        elif time & 15 == 0:
+            base += wrap
+            overflows += 1
+            if base > limit:
+                return n - first, specials, base, overflows, 0, i
+        else:
+            special_ticks[specials] = base + (time & 0xFFFFFF0)
+            codes[specials] = time & 15
+            specials += 1
+    return n - first, specials, base, overflows, 0, -1
+
+
+@compiled
+def picoharp_t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]
+    """PicoHarp 300, T3; a marker's code stands in place of the dtime."""
+    times, channels, ticks, dtimes, special_ticks, codes = out
+    anchor, whole, rest, period, resolution = ps
+    first, specials, overflows = n, 0, 0
+    for i in range(words.size):
+        word = np.int64(words[i])
+        channel = word >> 28
+        dtime = (word >> 16) & 0xFFF
+        pulse = word & 0xFFFF
+        if 1 <= channel <= 4:
+            later = (base + pulse - anchor) * period + rest + dtime * resolution
+            times[n] = whole + np.int64(math.floor(later + 0.5))
+            channels[n] = channel
+            ticks[n] = base + pulse
+            dtimes[n] = dtime
+            n += 1
+        elif channel != 15 or dtime > 15:
+            return n - first, specials, base, overflows, 0, i
+        elif dtime == 0:
+            base += wrap
+            overflows += 1
+            if base > limit:
+                return n - first, specials, base, overflows, 0, i
+        else:
+            special_ticks[specials] = base + pulse
+            codes[specials] = dtime
+            specials += 1
+    return n - first, specials, base, overflows, 0, -1
