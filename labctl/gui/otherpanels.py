@@ -26,7 +26,7 @@ class HistogramPanel(PlotPanel):
         self.panel = panel
         self.set_labels(panel.column, "rows")
         self._steps = pg.PlotCurveItem(
-            stepMode="center", fillLevel=0, pen=pg.mkPen(theme.curves[0]),
+            [0.0, 0.0], [0.0], stepMode="center", fillLevel=0, pen=pg.mkPen(theme.curves[0]),
             brush=theme.curves[0] + "80",
         )  # fmt: skip
         self.plot.addItem(self._steps)

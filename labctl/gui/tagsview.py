@@ -56,7 +56,7 @@ class TagsView(QWidget):
         self.plot = PlotPanel(theme)
         self.plot.set_labels("delay (ns)", "pairs")
         self._steps = pg.PlotCurveItem(
-            stepMode="center", fillLevel=0, pen=pg.mkPen(theme.curves[0]),
+            [0.0, 0.0], [0.0], stepMode="center", fillLevel=0, pen=pg.mkPen(theme.curves[0]),
             brush=theme.curves[0] + "60",
         )  # fmt: skip
         dash = pg.mkPen(theme.dim, style=Qt.PenStyle.DashLine)
