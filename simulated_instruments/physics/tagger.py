@@ -16,6 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from simulated_instruments.physics.dead_time import alive
+
 Ints = NDArray[np.int64]
 #: clicks(t0, t1) -> sorted times of the pulses at each input in [t0, t1)
 Clicks = Callable[[int, int], Sequence[Ints]]
@@ -183,23 +185,6 @@ class Input:
         """Nobody has listened for a while."""
         self.events = self.events[:0]
         self._pending = self._pending[:0]
-
-
-def alive(times: Ints, dead: int, last: int) -> Ints:
-    """The sorted times that are not within `dead` after the one before that was kept."""
-    if not len(times) or dead <= 0:
-        return times
-    gaps = np.diff(times, prepend=last)
-    late = np.flatnonzero(gaps < dead)
-    if not len(late):
-        return times
-    kept = np.ones(len(times), dtype=bool)
-    previous = last
-    for n in late.tolist():
-        if n and kept[n - 1]:
-            previous = int(times[n - 1])
-        kept[n] = int(times[n]) - previous >= dead
-    return times[kept]
 
 
 class TaggerModel:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulated_instruments.physics.dead_time import alive
 from simulated_instruments.physics.tagger import (
     BUCKET,
     HELD,
     PS,
     Buffer,
     TaggerModel,
-    alive,
 )
 from simulated_instruments.world import World
 
