@@ -100,7 +100,12 @@ class CurvePanel(PlotPanel):
 
     def _draw(self) -> None:
         if len(self._data) > 1 and self._legend is None:
-            self._legend = self.plot.addLegend(offset=(-10, 10), labelTextColor=self.theme.text)
+            self._legend = self.plot.addLegend(
+                offset=(-10, 10),
+                labelTextColor=self.theme.text,
+                brush=self.theme.raised + "D0",
+                verSpacing=-4,
+            )
         for name in list(self._curves.keys() - self._data.keys()):
             self.plot.removeItem(self._curves.pop(name))
             self.plot.removeItem(self._bars.pop(name))

@@ -20,6 +20,10 @@ def places(names: Sequence[str], connections: Sequence[Connection]) -> dict[str,
     for _ in ends:  # longest way from a source; as many rounds as a chain can be long
         for source, target in forward:
             column[target] = max(column[target], column[source] + 1)
+    fed = {target for _, target in forward}
+    for name in ends:  # what nothing feeds stands right before what it feeds first
+        if name not in fed:
+            column[name] = min(column[t] for s, t in forward if s == name) - 1
     rows: dict[int, list[str]] = {}
     for name in ends:
         rows.setdefault(column[name], []).append(name)

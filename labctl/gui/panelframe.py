@@ -58,16 +58,19 @@ class PanelFrame(QFrame):
         self.box.addWidget(self.plot, stretch=1)
         self._look()
 
-    def _heading(self) -> QHBoxLayout:
-        row = QHBoxLayout()
+    def _heading(self) -> QVBoxLayout:
+        """Two lines: the title, and below what can be chosen."""
+        both, top, row = QVBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        both.setSpacing(2)
+        both.addLayout(top)
+        both.addLayout(row)
         row.setSpacing(4)
         panel = self.shown.panel
         title = QLabel(panel.title)
         title.setStyleSheet("font-weight: bold;")
         title.setToolTip(panel.title)
         title.setMinimumWidth(20)  # a long title is cut rather than the window widened
-        row.addWidget(title)
-        row.addStretch(1)
+        top.addWidget(title, stretch=1)
         for member, word in CHOICES[type(panel)]:
             row.addWidget(self._chooser(member, word))
         if isinstance(panel, HeatMap):
@@ -94,9 +97,10 @@ class PanelFrame(QFrame):
         close.setAccessibleName("remove this panel")
         close.setProperty("role", "flat")
         close.clicked.connect(lambda: self.closed.emit(self))
-        row.addWidget(whole)
-        row.addWidget(close)
-        return row
+        row.addStretch(1)
+        top.addWidget(whole)
+        top.addWidget(close)
+        return both
 
     def show_all(self) -> None:
         """Zoom out to all data, and follow new ones from now on."""

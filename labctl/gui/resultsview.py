@@ -62,7 +62,7 @@ class ResultsView(QWidget):
         box.addWidget(self.heading)
         box.addWidget(self.note)
         box.addWidget(self.split, stretch=1)
-        self.drawns: list[Picture] = []
+        self.pictures: list[Picture] = []
 
     def show_results(self, feed: Feed) -> None:
         """The numbers that the run's analysis found."""
@@ -80,11 +80,11 @@ class ResultsView(QWidget):
 
     def show_figures(self, paths: Sequence[str], note: str = "") -> None:
         """The figures that the helper has drawn."""
-        for picture in self.drawns:
+        for picture in self.pictures:
             self.figure_box.removeWidget(picture)
             picture.deleteLater()
-        self.drawns = [Picture(Path(path)) for path in paths]
-        for picture in self.drawns:
+        self.pictures = [Picture(Path(path)) for path in paths]
+        for picture in self.pictures:
             self.figure_box.addWidget(picture)
         self.note.setText(note)
         self.note.setVisible(bool(note))
@@ -95,5 +95,5 @@ class ResultsView(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        for picture in self.drawns:
+        for picture in self.pictures:
             picture.fit(self.area.viewport().width() - 24)

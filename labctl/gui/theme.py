@@ -37,6 +37,7 @@ class Theme:
     good: str
     warn: str
     bad: str
+    done: str  # part of a progress bar, under its text
 
     @property
     def curves(self) -> tuple[str, ...]:
@@ -45,11 +46,11 @@ class Theme:
 
 DARK = Theme(
     "dark", "#1b1e23", "#23272e", "#2f353e", "#e8eaed", "#a3abb6", "#434b56", "#56B4E9",
-    "#2CC295", "#F0B429", "#FF7A6B",
+    "#2CC295", "#F0B429", "#FF7A6B", "#21618C",
 )  # fmt: skip
 LIGHT = Theme(
     "light", "#eceef1", "#ffffff", "#f5f6f8", "#1b1e23", "#59626e", "#c3c9d1", "#0067A3",
-    "#00785A", "#8A5A00", "#B3261E",
+    "#00785A", "#8A5A00", "#B3261E", "#A9D3EE",
 )  # fmt: skip
 THEMES = {"dark": DARK, "light": LIGHT}
 
@@ -90,12 +91,13 @@ def _sheet(theme: Theme) -> str:
     return f"""
 * {{ font-size: 10pt; }}
 QToolTip {{ color: {theme.text}; background: {theme.raised}; border: 1px solid {theme.line}; }}
-QLineEdit, QComboBox, QSpinBox, QPlainTextEdit, QTextBrowser, QListWidget, QTreeWidget,
+QLineEdit, QPlainTextEdit, QTextBrowser, QListWidget, QTreeWidget,
 QTableView, QTableWidget, QTreeView {{
   background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.line};
   border-radius: 3px; }}
-QLineEdit, QComboBox {{ padding: 3px 5px; min-height: 18px; }}
-QLineEdit:focus, QComboBox:focus, QTableView:focus, QTreeView:focus, QPushButton:focus {{
+QLineEdit {{ padding: 3px 5px; min-height: 18px; }}
+QComboBox, QSpinBox {{ min-height: 24px; }}
+QLineEdit:focus, QTableView:focus, QTreeView:focus, QPushButton:focus {{
   border: 1px solid {theme.accent}; }}
 QLineEdit[wrong="true"] {{ border: 2px solid {theme.bad}; }}
 QLineEdit:read-only {{ background: {theme.ground}; }}
@@ -123,7 +125,7 @@ QTableView, QTreeView {{ alternate-background-color: {theme.raised};
   gridline-color: {theme.line}; }}
 QProgressBar {{ background: {theme.ground}; border: 1px solid {theme.line}; border-radius: 3px;
   text-align: center; color: {theme.text}; min-height: 18px; }}
-QProgressBar::chunk {{ background: {theme.accent}; }}
+QProgressBar::chunk {{ background: {theme.done}; }}
 QScrollArea {{ border: none; }}
 QGroupBox {{ border: 1px solid {theme.line}; border-radius: 4px; margin-top: 12px;
   padding-top: 6px; font-weight: bold; }}

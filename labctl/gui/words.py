@@ -43,9 +43,9 @@ def size(count: float) -> str:
 
 
 def number(value: Any, digits: int = 6) -> str:
-    """A value in few characters."""
+    """A value in few characters, or with 17 digits exactly."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.{digits}g}"
+        return f"{value:.{digits}g}" if digits < 17 else repr(value)
     return str(value)

@@ -1,0 +1,110 @@
+"""The window in tests: on the offscreen platform, with the toy bench, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import toybench
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+pytest.importorskip("pyqtgraph", reason="the window's packages are not installed")
+
+from labctl.gui import app as gui_app
+from labctl.gui.window import Window
+from labctl.manager import Manager
+from labctl.run.request import Request
+
+#: Bounds for machines that have much else to do (s).
+PATIENCE = 60.0
+
+
+class Driver:
+    """One window, and the hands and eyes of its user."""
+
+    def __init__(self, place: Path) -> None:
+        self.runs = place / "runs"
+        self.manager = Manager(self.runs)
+        self.window: Window | None = None
+
+    def open(self, bench: str = "toy.toml", theme: str = "dark", ready: bool = True) -> Window:
+        self.window = gui_app.open_window(self.runs, bench, theme)
+        if ready:
+            self.until(self.window.conductor._fast.isActive)
+            self.idle()
+        return self.window
+
+    def close(self) -> None:
+        if self.window is not None:
+            self.window.close()
+            self.window = None
+            self.spin()
+
+    def spin(self, seconds: float = 0.0) -> None:
+        end = time.monotonic() + seconds
+        while True:
+            gui_app.application().processEvents()
+            if time.monotonic() >= end:
+                return
+            time.sleep(0.002)
+
+    def until(self, condition: Callable[[], object], patience: float = PATIENCE) -> None:
+        end = time.monotonic() + patience
+        while not condition():
+            self.spin()
+            time.sleep(0.002)
+            assert time.monotonic() < end, "the window did not get there"
+
+    def idle(self) -> None:
+        """Wait until the helper has answered everything, also what answers lead to."""
+        window = self.window
+        timer = window.form_control._timer
+        self.until(lambda: not window.helper.busy and not timer.isActive())
+
+    def choose(self, procedure: str, **texts: str) -> None:
+        """Choose a procedure and type into its fields."""
+        window = self.window
+        window.form_control.choose_procedure(procedure)
+        self.until(lambda: all(name in window.form.rows for name in texts))
+        self.idle()
+        for name, text in texts.items():
+            window.form.rows[name].set_text(text)
+        self.idle()
+
+    def watch(self, title: str = "", **parameters: object) -> Request:
+        values = {"steps": "3", **{name: str(value) for name, value in parameters.items()}}
+        return Request("toybench:Watch", values, "toy.toml", title=title)
+
+    def wait_for(self, status: str) -> None:
+        """Wait until the active run has this status."""
+        conductor = self.window.conductor
+        self.until(lambda: conductor.active is not None and conductor.active.status == status)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working folder of its own, which holds the toy bench and finds its modules."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LABCTL_RUNS", raising=False)
+    support = str(Path(toybench.__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", support)
+    text = toybench.BENCH.replace(
+        'mode = "sim"', 'mode = "sim"\nprocedures = ["toyprocedures"]\n'
+        'connections = ["thermometer > sample: heat"]'
+    )  # fmt: skip
+    text += '[[interlocks]]\nread = "thermometer.heater"\nmin = 0\nmax = 100\nunit = "W"\n'
+    (tmp_path / "toy.toml").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def gui(place):
+    driver = Driver(place)
+    yield driver
+    driver.close()
+    control = list(driver.runs.glob("*/run.jsonl")) if driver.runs.exists() else []
+    for path in control:  # what still runs would outlive the test
+        (path.parent / "control.jsonl").open("a").write('\n{"do": "abort"}\n')

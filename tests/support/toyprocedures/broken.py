@@ -1,0 +1,3 @@
+"""A module that cannot be imported."""
+
+raise RuntimeError("somebody was interrupted while editing")
