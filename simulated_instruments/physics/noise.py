@@ -28,6 +28,8 @@ Ints = NDArray[np.int64]
 #: Latest time in s at which a process is defined (2^27 s = 4.25 years, beyond 1e8 s).
 HORIZON = 2.0**27
 
+MEMO = 16.0  # s, of the interval that a process remembers
+
 _GRID = -20  # binary logarithm of the standard grid step in s
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -74,6 +76,10 @@ class _Tree:
         # grid offset of the middle of an interval of each level, from the root down
         self._halves = np.array([1 << (n - 1) for n in range(self._levels, 0, -1)], dtype=np.int64)
         self._masks = ~(2 * self._halves - 1)
+        # ends of the interval of this level that was asked for last
+        self._memo_level = max(0, min(self._levels, math.ceil(math.log2(MEMO / step))))
+        self._memo_key: int | None = None
+        self._memo = (0.0, 0.0)
 
     def _root(self, positions: Ints, normals: Floats) -> Floats:
         """Values at ends of root intervals: their grid positions and the numbers they own."""
@@ -102,23 +108,41 @@ class _Tree:
     def _one(self, t: float) -> float:
         scaled = t * self._rate
         cell = int(scaled)
+        fraction = scaled - cell
+        if fraction == 0.0:  # an end of some interval above, which is found sooner
+            level = min((cell & -cell).bit_length() - 1, self._memo_level) if cell else 0
+            return self._ends(cell, level)[0]
         left, right = self._ends(cell, 0)
-        return left + (scaled - cell) * (right - left)
+        return left + fraction * (right - left)
 
     def _ends(self, cell: int, level: int) -> tuple[float, float]:
-        """Values at both ends of the interval of `level` that starts at grid position `cell`."""
+        """Values at both ends of the interval of `level` in which grid position `cell` lies."""
+        top = self._memo_level
+        if level > top:
+            return self._descend(cell, self._levels, level, self._roots(cell))
+        if self._memo_key != cell >> top:  # the next question is mostly about a time close by
+            self._memo = self._descend(cell, self._levels, top, self._roots(cell))
+            self._memo_key = cell >> top
+        return self._descend(cell, top, level, self._memo)
+
+    def _roots(self, cell: int) -> tuple[float, float]:
+        """Values at both ends of the root interval."""
         width = 1 << self._levels
-        start = cell & -width
-        count = self._levels - level
-        points = np.empty(count + 2, dtype=np.int64)  # middles from the root down, then its ends
-        np.bitwise_and(self._masks[:count], cell, out=points[:count])
-        points[:count] += self._halves[:count]
-        points[count:] = start, start + width
-        drawn = self._normals(points)
-        left, right = self._root(points[count:], drawn[count:]).tolist()
-        normals = drawn[:count].tolist()
+        points = np.array([cell & -width, (cell & -width) + width], dtype=np.int64)
+        left, right = self._root(points, self._normals(points)).tolist()
+        return left, right
+
+    def _descend(
+        self, cell: int, top: int, level: int, ends: tuple[float, float]
+    ) -> tuple[float, float]:
+        """Values at the ends of an interval, from those of the one of level `top` around it."""
+        if top == level:
+            return ends
+        here = slice(self._levels - top, self._levels - level)
+        drawn = self._normals((self._masks[here] & cell) + self._halves[here]).tolist()
+        left, right = ends
         weights, spreads = self._weights, self._spreads
-        for n, normal in zip(range(self._levels, level, -1), normals, strict=True):
+        for n, normal in zip(range(top, level, -1), drawn, strict=True):
             middle = weights[n] * (left + right) + spreads[n] * normal
             if (cell >> (n - 1)) & 1:
                 left = middle
