@@ -15,7 +15,6 @@ from procedures.network import NetworkMeasurement
 from procedures.network_plan import USERS
 
 ALICE, BOB = 0, 1
-COUNTS = ("same", "different", "clicks A", "clicks B")
 
 
 class FringeMeasurement(NetworkMeasurement):
@@ -96,7 +95,8 @@ def variation(clicks: np.ndarray) -> tuple[float, float]:
     The square root of (variance - mean) / mean^2; 0 if counting explains all.
     """
     mean, n = float(clicks.mean()), len(clicks)
-    excess = (float(clicks.var(ddof=1)) - mean) / mean**2
-    error = math.sqrt(2.0 / (n - 1)) / mean  # of the excess, for counts that only scatter
+    variance = float(clicks.var(ddof=1))
+    excess = (variance - mean) / mean**2
+    error = math.sqrt(2.0 / (n - 1)) * max(variance, mean) / mean**2  # of the excess
     value = math.sqrt(max(excess, 0.0))
     return value, error / (2.0 * value) if value > math.sqrt(error) else math.sqrt(error)

@@ -26,10 +26,9 @@ from procedures.network_plan import LINKS, USER_CHANNELS, USERS, Link, parse_del
 from procedures.pumps import PumpMeasurement
 
 if TYPE_CHECKING:
-    from drivers.websq import WebSq
-
     from drivers.idq_id900 import Id900
     from drivers.waveshaper import WaveShaper
+    from drivers.websq import WebSq
 
 Tags = np.ndarray
 #: Sorted times (ps) and detector numbers of one user.
@@ -37,7 +36,7 @@ Clicks = tuple[np.ndarray, np.ndarray]
 
 DETECTORS = 4  # of each user
 INPUTS = tuple(range(1, DETECTORS + 1))  # of a tagger
-SLICE = 0.1  # s of counting between two looks
+SLICE = 0.25  # s of counting between two looks
 MOST_LOST = 20  # slices lost in a row before a measurement gives up
 BAND = 0.1  # THz around the middle of a channel that the router lets pass
 DARKEST = 5.0  # s without a click in a slice, after which detectors count as dead
@@ -71,7 +70,7 @@ class NetworkMeasurement(PumpMeasurement):
 
     INSTRUMENTS: ClassVar[tuple[str, ...]] = (
         *PumpMeasurement.PUMP_INSTRUMENTS, "router", "phases", "diodes",
-*(f"tagger_{user.lower()}" for user in USERS),
+        *(f"snspd_{user.lower()}" for user in USERS), *(f"tagger_{user.lower()}" for user in USERS),
     )  # fmt: skip
 
     window: float = number(
@@ -148,10 +147,15 @@ class NetworkMeasurement(PumpMeasurement):
             hold: whether to hold the interferometers.
         """
         self.router: WaveShaper = self.bench["router"]
+        self.detectors: list[WebSq] = [self.bench[f"snspd_{user.lower()}"] for user in USERS]
         self.taggers: list[Id900] = [self.bench[f"tagger_{user.lower()}"] for user in USERS]
         self._routes: dict[str, tuple[int, ...]] = {}
         self.start_pumps()
         self.route(routes)
+        for detectors in self.detectors:
+            detectors.bias_currents = [self.bias] * DETECTORS
+            detectors.enabled = True
+            detectors.unlatch()  # from whatever was before
         for tagger in self.taggers:
             for channel in tagger.inputs.values():
                 channel.threshold = self.threshold
@@ -168,6 +172,8 @@ class NetworkMeasurement(PumpMeasurement):
         """Light off, bias off, heaters off."""
         self.stop_pumps()
         self.bench["router"].block_all()
+        for user in USERS:
+            self.bench[f"snspd_{user.lower()}"].enabled = False
         self.bench["phases"].make_safe()
 
     def route(self, routes: Mapping[str, Sequence[int]]) -> None:
@@ -197,7 +203,7 @@ class NetworkMeasurement(PumpMeasurement):
             opened = self.bench.clock.now()
             while not stretch.complete:
                 began = self.bench.clock.now()
-                self.bench.clock.sleep(SLICE)
+                self.bench.clock.sleep(min(SLICE, stretch.left))
                 clicks = {user: _merged(stream.collect()) for user, stream in streams.items()}
                 trouble = self._trouble(clicks, counted)
                 if not trouble:
@@ -225,8 +231,8 @@ class NetworkMeasurement(PumpMeasurement):
         for user, (times, _) in clicks.items():
             if not times.size and elapsed > DARKEST:
                 raise InstrumentError(
-                    f"{self.taggers[user].name}: no clicks of user {USERS[user]} at all; check bias "
-                    "and threshold of its detectors"
+                    f"{self.taggers[user].name}: no clicks of user {USERS[user]} at all; check "
+                    "bias and threshold of its detectors"
                 )
 
     def _keep(self, user: int, clicks: Clicks) -> None:
@@ -262,11 +268,27 @@ class NetworkMeasurement(PumpMeasurement):
         if "laser" in trouble:
             self.recover_lasers()
         elif "detector" in trouble:
-            for detectors in self.detectors:
-                detectors.unlatch()
+            self._unlatch(trouble)
         if self.hold is not None:
             self.hold.close()
         self.note(f"continued after {self.bench.clock.now() - began:.1f} s")
+
+    def _unlatch(self, trouble: str) -> None:
+        """Bring latched detectors back.
+
+        Raises:
+            InstrumentError: none has latched, or it does not come back.
+        """
+        latched = 0
+        for user, detectors in zip(USERS, self.detectors, strict=True):
+            if numbers := detectors.unlatch():
+                latched += len(numbers)
+                told = " and ".join(map(str, numbers))
+                self.note(f"detector {told} of user {user} had latched; its bias was taken away")
+        if not latched:
+            raise InstrumentError(
+                f"{trouble} and none has latched; check its bias, trigger level and fibre"
+            )
 
 
 class _Stretch:
@@ -277,6 +299,12 @@ class _Stretch:
         self._begin: int | None = None
         self._end = 0
         self.complete = self._left <= 0
+
+    @property
+    def left(self) -> float:
+        """Seconds that are still to count, and a little."""
+        done = 0 if self._begin is None else max(self._end - self._begin, 0)
+        return (self._left - done) * 1e-12 + 1e-3
 
     def take(self, clicks: Mapping[int, Clicks]) -> dict[int, Clicks]:
         """What counts of the next slice of each user."""
@@ -295,8 +323,7 @@ class _Stretch:
 
     def rest(self) -> _Stretch:
         """What is left to count after a gap."""
-        done = 0 if self._begin is None else max(self._end - self._begin, 0)
-        return _Stretch((self._left - done) * 1e-12)
+        return _Stretch(self.left - 1e-3)
 
 
 def _merged(block: Any) -> Clicks:

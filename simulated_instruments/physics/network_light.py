@@ -83,6 +83,8 @@ class NetworkLight:
         self._watched = watched
         self._next = 0  # first block whose state is not noted
         self._noted: list[tuple[int, LightState]] = []
+        self._asked = -1.0  # s, when `rate` was asked for last, and what it looked at
+        self._found: tuple[Sequence[Link], Sequence[Singles]] = ((), ())
         self._drawn: OrderedDict[int, list[Ints]] = OrderedDict()
         number = {channel: place for place, channel in enumerate(receivers.channels)}
         self._partners = [
@@ -135,7 +137,9 @@ class NetworkLight:
 
     def rate(self, user: int, t: float) -> float:
         """Photons/s that reach a user at time `t` (s)."""
-        links, singles = self.sources(self._look(np.array([t])))
+        if self._asked != t:
+            self._asked, self._found = t, self.sources(self._look(np.array([t])))
+        links, singles = self._found
         arriving = sum(one.rate for one in singles if one.user == user)
         return arriving + sum(link.rate * link.users.count(user) for link in links)
 

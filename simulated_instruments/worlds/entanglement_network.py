@@ -49,6 +49,7 @@ from simulated_instruments.physics.pair_tags import DETECTORS
 from simulated_instruments.physics.phase_shifter import PhaseShifterModel, PhotodiodesModel
 from simulated_instruments.physics.power_meter import PowerMeterModel
 from simulated_instruments.physics.shaper import ShaperModel
+from simulated_instruments.physics.snspd import SnspdModel
 from simulated_instruments.physics.tagger import TaggerModel
 from simulated_instruments.physics.thermal import TecModel
 from simulated_instruments.physics.wavemeter import Light, WavemeterModel
@@ -167,6 +168,16 @@ class EntanglementNetworkWorld(World):
         self.light = NetworkLight(self.look, self._receivers(), self.seed_of, self.watched)
         self.monitor = PowerMeterModel(self.seed_of, "monitor", self.tapped_w)
         self.behind = PowerMeterModel(self.seed_of, "behind", self.passed_w)
+        self.detectors = [
+            SnspdModel(
+                self.seed_of,
+                f"snspd_{user}",
+                DETECTORS,
+                photon_rate=partial(self.photon_rate, number),
+                bias_ua=0.0,
+            )
+            for number, user in enumerate(USERS)
+        ]
         self.taggers = [
             TaggerModel(self.seed_of, f"tagger_{user}", clicks=partial(self.clicks, number))
             for number, user in enumerate(USERS)
@@ -177,6 +188,7 @@ class EntanglementNetworkWorld(World):
             laser_1=self.lasers[0], laser_2=self.lasers[1],
             voa_1=self.attenuators[0], voa_2=self.attenuators[1], tec=self.tec, router=self.router,
             monitor=self.monitor, behind=self.behind, phases=self.heaters, diodes=self.diodes,
+            **{f"snspd_{user}": one for user, one in zip(USERS, self.detectors, strict=True)},
             **{f"tagger_{user}": tagger for user, tagger in zip(USERS, self.taggers, strict=True)},
         )  # fmt: skip
 
@@ -294,15 +306,23 @@ class EntanglementNetworkWorld(World):
         """Clicks of the detectors of a user in one block."""
         known = self._latest[user]
         if block not in known:
+            begin = block * BLOCK_PS
             arrivals = self.light.arrivals(block)[DETECTORS * user : DETECTORS * (user + 1)]
-            found = []
-            for number, times in enumerate(arrivals):
-                rng = self.rng(f"clicks.{user}.{number}.{block}")
-                found.append(times[rng.random(len(times)) < DETECTOR_EFFICIENCY])
             if len(known) >= REMEMBERED:
                 known.pop(next(iter(known)))
-            known[block] = found
+            known[block] = [
+                self.detectors[user].detect(
+                    n, times, begin, begin + BLOCK_PS, self.rng(f"clicks.{user}.{n}.{block}")
+                )
+                for n, times in enumerate(arrivals)
+            ]
         return known[block]
+
+    def photon_rate(self, user: int, detector: int, t: float) -> float:
+        """Photons per s at a detector of a user at a time (s), on average."""
+        if not any(attenuator.open for attenuator in self.attenuators):
+            return 0.0
+        return self.light.rate(user, t) / DETECTORS
 
 
 def _wavemeter_uw(laser: CtlLaserModel, nominal_mw: float, times: Any) -> Any:
