@@ -176,7 +176,7 @@ def _error(
 def squeezing(measured: Reconstruction, common: np.ndarray, sweep: Sweep) -> dict[str, Any]:
     """Squeezing (dB below shot noise) of all nullifiers and pairs, and the best of each.
 
-    The drift that is common to all belongs to the best, not to the comparison between them.
+    The drift that is common to all is in every error, but not in the comparison between them.
     """
     modes = len(sweep.modes)
     cov = measured.covariance
@@ -194,15 +194,15 @@ def squeezing(measured: Reconstruction, common: np.ndarray, sweep: Sweep) -> dic
     for name, directions in (("nullifier", np.array(nullifiers)), ("two_mode", np.array(pairs))):
         variance = np.einsum("ki,ij,kj->k", directions, cov, directions)
         outer = directions[:, :, None] * directions[:, None, :]
+        drifted = np.einsum("kij,ij->k", outer, common)
         with np.errstate(divide="ignore", invalid="ignore"):
-            error = db_error(variance, measured.uncertainty(outer))
-            table = np.stack([-to_db(variance), error], axis=-1)
+            own = db_error(variance, measured.uncertainty(outer))
+            table = np.stack([-to_db(variance), np.hypot(own, db_error(variance, drifted))], -1)
         table[~directions.any(axis=1)] = np.nan  # no such partner
         there = np.flatnonzero(np.isfinite(table[:, 0]))
-        bias = selection_bias(*table[there].T)
+        bias = selection_bias(table[there, 0], own[there])
         best = there[int(np.argmax(table[there, 0]))]
-        error = db_error(variance[best], _error(measured, common, outer[best]))
-        out[name] = (float(table[best, 0]) - bias, float(error))
+        out[name] = (float(table[best, 0]) - bias, float(table[best, 1]))
         out[f"{name}_bias"] = bias
         shape = (modes, -1, 2) if name == "two_mode" else (modes, 2)
         out[f"{name}_db"] = table.reshape(shape)

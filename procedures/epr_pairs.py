@@ -16,28 +16,38 @@ from procedures.graphs import graph
 from procedures.homodyne import (
     POWER_COLUMNS,
     TRACE_COLUMNS,
-    HomodyneMeasurement,
     db_error,
     noise_relative_to_shot,
     repeated,
     squeezing_angle,
     to_db,
 )
-from procedures.squeezing_spectrum import QUADRATURES, RESULTS
+from procedures.squeezing_spectrum import QUADRATURES
+from procedures.stability import (
+    DISTURBED,
+    NOMINAL,
+    StabilityMeasurement,
+    interpolated,
+    response,
+    spread,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Fewer pairs than these do not tell how far twins scatter.
-FEWEST_TWINS = 5
+#: How many pairs tell how the others follow the laser, and which quadratures of theirs.
+PROBES = 4
+AGAIN = ("x+x", "x-x")
 
 
-class EprPairs(HomodyneMeasurement, LabProcedure):
+class EprPairs(StabilityMeasurement, LabProcedure):
     """Two-mode squeezing and antisqueezing of every pair k, -k with one pump line.
 
     The common LO phase of each pair is scanned to find its squeezing angle, which turns with the
     mode number as dispersion detunes the modes; at that angle x_k + x_-k, p_k - p_-k (squeezed),
-    x_k - x_-k and p_k + p_-k (antisqueezed) are measured.
+    x_k - x_-k and p_k + p_-k (antisqueezed) are measured. With some pairs the scan, x_k + x_-k and
+    x_k - x_-k are repeated with weaker pump and with shifted detuning: how far the laser's
+    fluctuations move the results is part of all errors.
     """
 
     first: int = integer("First pair", 5, minimum=5, maximum=35, meaning="innermost pair")
@@ -47,7 +57,8 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
     )
 
     DATA_COLUMNS = [
-        "index", "kind", "pair", "angle i (rad)", "angle j (rad)", "squeezing angle (rad)",
+        "index", "kind", "state", "pair", "angle i (rad)", "angle j (rad)",
+        "squeezing angle (rad)",
         *POWER_COLUMNS,
     ]  # fmt: skip
     TRACES = TRACE_COLUMNS
@@ -71,7 +82,7 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
 
     def startup(self) -> None:
         self.open_bench(graph("single"))
-        self._scan: dict[int, dict[float, float]] = {}
+        self._scan: dict[tuple[int, str], dict[float, float]] = {}
         for row in self.rows:
             self._remember(row)
 
@@ -85,21 +96,24 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
                 f"first: {self.first} is above last, {self.last}; name the inner pair first"
             )
         self.check_pumps(graph("single"))
-        yield {"kind": "dark", "pair": 0, "angle i (rad)": 0.0, "angle j (rad)": 0.0}
+        yield _point("dark", 0)
         scan = (math.pi * np.arange(self.scan_steps) / self.scan_steps).tolist()
+        probes = probed(self.parameter_values())
         for pair in range(self.last, self.first - 1, -1):
-            for angle in scan:
-                yield {"kind": "scan", "pair": pair, "angle i (rad)": angle, "angle j (rad)": angle}
-            for kind, (one, other) in QUADRATURES.items():
-                yield {"kind": kind, "pair": pair, "angle i (rad)": one, "angle j (rad)": other}
+            for state in (NOMINAL, *(DISTURBED if pair in probes else ())):
+                for angle in scan:
+                    yield _point("scan", pair, angle, angle, state)
+                for kind in QUADRATURES if state == NOMINAL else AGAIN:
+                    yield _point(kind, pair, *QUADRATURES[kind], state)
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        kind, pair, origin = point["kind"], point["pair"], 0.0
+        kind, pair, state, origin = point["kind"], point["pair"], point["state"], 0.0
+        self.disturb(state, graph("single"))
         if kind == "dark":
             row = self.dark_row()
         else:
             if kind in QUADRATURES:
-                origin = squeezing_angle(self._scan[pair])[0]
+                origin = squeezing_angle(self._scan[pair, state])[0]
             reading = self.read_quadrature(
                 {pair: point["angle i (rad)"] + origin, -pair: point["angle j (rad)"] + origin}
             )
@@ -114,7 +128,8 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
         if row["kind"] == "dark":
             self.remember_dark(row)
         elif row["kind"] == "scan":
-            self._scan.setdefault(row["pair"], {})[row["angle i (rad)"]] = row["variance"]
+            scan = self._scan.setdefault((row["pair"], row["state"]), {})
+            scan[row["angle i (rad)"]] = row["variance"]
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Each pair's squeezing and antisqueezing in dB, dark noise subtracted; extremes.
@@ -123,33 +138,59 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
         gain: phase noise mixes antisqueezing in, and an outer pair has less of that.
         """
         variance, error = noise_relative_to_shot(data)
-        kinds, pair_of = np.asarray(data["kind"]), data["pair"].astype(int)
-        pairs = np.arange(data.parameters["first"], data.parameters["last"] + 1)
-        table = {}
-        for name, (kind, sign) in RESULTS.items():
-            rows = {int(pair_of[row]): row for row in np.flatnonzero(kinds == kind)}
-            if missing := [k for k in pairs.tolist() if k not in rows]:
-                raise RequestError(f"this run lacks {kind} of pair {missing[0]}; resume it first")
-            chosen = [rows[k] for k in pairs.tolist()]
-            table[name] = np.stack(
-                [sign * to_db(variance[chosen]), db_error(variance[chosen], error[chosen])], axis=-1
+        light = np.asarray(data["kind"]) != "dark"
+        level, sigma = np.zeros(len(light)), np.zeros(len(light))
+        level[light], sigma[light] = to_db(variance[light]), db_error(variance, error)[light]
+        rows = {
+            (kind, int(pair), state): row
+            for row, (kind, pair, state) in enumerate(
+                zip(data["kind"], data["pair"], data["state"], strict=True)
             )
+        }
+
+        def level_of(*key: Any) -> tuple[float, float]:
+            return float(level[rows[key]]), float(sigma[rows[key]])
+
+        pairs = np.arange(data.parameters["first"], data.parameters["last"] + 1)
+        seconds = data["time (s)"] - data["time (s)"][0]
         results: dict[str, Any] = {"pairs": len(pairs), "repeated": repeated(data)}
-        for name in ("squeezing", "antisqueezing"):
-            scatter = twin_scatter(table[f"{name}_x"], table[f"{name}_p"])
-            for letter in "xp":
-                errors = table[f"{name}_{letter}"][:, 1]
-                np.maximum(errors, scatter, out=errors)
-            mean = (table[f"{name}_x"][:, 0] + table[f"{name}_p"][:, 0]) / 2
-            sigma = np.hypot(table[f"{name}_x"][:, 1], table[f"{name}_p"][:, 1]) / 2
-            for extreme, place in (("best", int(mean.argmax())), ("worst", int(mean.argmin()))):
-                results[f"{name}_{extreme}"] = (float(mean[place]), float(sigma[place]))
+        tables = {}
+        for name, letters in (("squeezing", ("x+x", "p-p")), ("antisqueezing", ("x-x", "p+p"))):
+            try:
+                x, p = ([rows[kind, k, NOMINAL] for k in pairs.tolist()] for kind in letters)
+                follows = interpolated(
+                    pairs,
+                    {
+                        k: response({s: level_of(letters[0], k, s) for s in (NOMINAL, *DISTURBED)})
+                        for k in probed(data.parameters)
+                    },
+                )
+            except KeyError as missing:
+                kind, k, _ = missing.args[0]
+                raise RequestError(f"this run lacks {kind} of pair {k}; resume it first") from None
+            sign = -1.0 if name == "squeezing" else 1.0
+            moved = sign * follows.moved(seconds[x], data.parameters)
+            drift = spread(moved)
+            for letter, at in (("x", x), ("p", p)):
+                tables[f"{name}_{letter}_db"] = np.stack(
+                    [sign * level[at], np.hypot(sigma[at], drift)], axis=-1
+                )
+            mean = sign * (level[x] + level[p]) / 2
+            for extreme, chosen in (("best", np.max), ("worst", np.min)):
+                value = float(chosen(mean))
+                place = int(np.flatnonzero(mean == value)[0])
+                own = math.hypot(sigma[x[place]], sigma[p[place]]) / 2
+                # As the laser drifts, another pair may become the best.
+                drift = spread(np.array([chosen(mean + change) - value for change in moved]))
+                results[f"{name}_{extreme}"] = (value, float(np.hypot(own, drift)))
                 results[f"{name}_{extreme}_pair"] = int(pairs[place])
-        angles = {int(k): a for k, a in zip(pair_of, data["squeezing angle (rad)"], strict=True)}
+        angles = {int(k): a for k, a, state in zip(
+            data["pair"], data["squeezing angle (rad)"], data["state"], strict=True,
+        ) if state == NOMINAL}  # fmt: skip
         return (
             results
             | {"pair_numbers": pairs, "squeezing_angle": np.array([angles[k] for k in pairs])}
-            | {f"{name}_db": values for name, values in table.items()}
+            | tables
         )
 
     def figures(self, data: RunData) -> dict[str, Figure]:
@@ -158,10 +199,16 @@ class EprPairs(HomodyneMeasurement, LabProcedure):
         return {"pairs": microcomb_figures.pairs(data)}
 
 
-def twin_scatter(x: np.ndarray, p: np.ndarray) -> float:
-    """Standard error (dB) that the disagreement of twins shows, all pairs taken together.
+def probed(parameters: Mapping[str, Any]) -> list[int]:
+    """The pairs that are measured in other states, too."""
+    places = np.linspace(parameters["first"], parameters["last"], PROBES)
+    return np.unique(np.rint(places).astype(int)).tolist()
 
-    Both quadratures of a pair are equally noisy in theory. Seconds apart, they differ by more than
-    their statistical errors if the laser drifts meanwhile.
-    """
-    return float(np.sqrt(np.mean((x[:, 0] - p[:, 0]) ** 2) / 2)) if len(x) >= FEWEST_TWINS else 0.0
+
+def _point(
+    kind: str, pair: int, angle_i: float = 0.0, angle_j: float = 0.0, state: str = NOMINAL
+) -> dict[str, Any]:
+    return {
+        "kind": kind, "state": state, "pair": pair, "angle i (rad)": angle_i,
+        "angle j (rad)": angle_j,
+    }  # fmt: skip

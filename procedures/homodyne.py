@@ -111,7 +111,8 @@ class HomodyneMeasurement(CombLight):
         self.pump_lines = graph.lines
         detuning = graph.detuning + self.detuning_shift
         # A higher voltage raises the laser frequency and so lowers mode minus drive.
-        self.switch_on(self.piezo_centre - detuning / self.piezo_pull)
+        self.operating_piezo = self.piezo_centre - detuning / self.piezo_pull
+        self.switch_on(self.operating_piezo)
         self._check_amplifier(graph)
         self.analyser.configure_zero_span(
             centre_hz=self.analysis_frequency * 1e6,
@@ -214,7 +215,8 @@ class HomodyneMeasurement(CombLight):
     def dark_row(self) -> dict[str, Any]:
         """Measure dark noise: the columns that every row has."""
         row = power_columns(*self.read_dark())
-        return row | {"variance": 0.0, "variance error": 0.0, "lock rms (rad)": 0.0}
+        row |= {"variance": 0.0, "variance error": 0.0, "lock rms (rad)": 0.0}
+        return row | {"time (s)": self.bench.clock.now()}
 
     def row(self, reading: Reading) -> dict[str, Any]:
         """The columns that every row has, of a quadrature."""
@@ -226,6 +228,7 @@ class HomodyneMeasurement(CombLight):
             "variance": variance,
             "variance error": float(error),
             "lock rms (rad)": float(reading.lock_rms),
+            "time (s)": self.bench.clock.now(),
         }
 
     def remember_dark(self, row: Mapping[str, Any]) -> None:
@@ -271,6 +274,7 @@ POWER_COLUMNS = [
     "shot error (mW)",
     "lock rms (rad)",
     "tries",
+    "time (s)",
 ]
 TRACE_COLUMNS = ("signal (dBm)", "shot (dBm)")
 

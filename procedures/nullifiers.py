@@ -25,6 +25,14 @@ from procedures.homodyne import (
     squeezing_angle,
     to_db,
 )
+from procedures.stability import (
+    DISTURBED,
+    NOMINAL,
+    StabilityMeasurement,
+    interpolated,
+    response,
+    spread,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,14 +41,21 @@ QUARTER_TURN = math.pi / 2
 SCAN_STEPS = 6
 #: The squeezing angle of pairs with one sum is a smooth function of k - l; polynomial of degree 3.
 SMOOTH = 3
+#: How many modes tell how the others follow the laser.
+PROBES = 3
+
+Key = tuple[str, int, int]  # kind and modes
+Levels = dict[Key, dict[str, tuple[float, float]]]
 
 
-class Nullifiers(ClusterMeasurement, LabProcedure):
+class Nullifiers(ClusterMeasurement, StabilityMeasurement, LabProcedure):
     """Noise of p_k + weight * (x_l + ...) of every mode, and of p_k + x_l alone.
 
     First every line alone, whose shot noise tells its amplitude; then phase scans of some pairs of
     each kind, between which the LO phases of all modes are interpolated; then each nullifier as
-    one quadrature, its LO lines as strong as the nullifier's weights; then the pairs.
+    one quadrature, its LO lines as strong as the nullifier's weights; then the pairs. Those of some
+    modes are repeated with weaker pumps and with shifted detuning: how far the laser's fluctuations
+    move the results is part of all errors.
     """
 
     scans: int = integer(
@@ -49,7 +64,7 @@ class Nullifiers(ClusterMeasurement, LabProcedure):
     )  # fmt: skip
 
     DATA_COLUMNS = [
-        "index", "kind", "mode i", "mode j", "angle i (rad)", "angle j (rad)",
+        "index", "kind", "state", "mode i", "mode j", "angle i (rad)", "angle j (rad)",
         *POWER_COLUMNS,
     ]  # fmt: skip
     TRACES = TRACE_COLUMNS
@@ -94,14 +109,20 @@ class Nullifiers(ClusterMeasurement, LabProcedure):
             for step in range(SCAN_STEPS):
                 yield _point("scan", i, j, math.pi * step / SCAN_STEPS)
         for mode in modes:
-            yield _point("nullifier", mode, 0)
+            for state in self._states(mode):
+                yield _point("nullifier", mode, 0, state=state)
         for mode in modes:
-            for partner in partners(graph, mode):
-                if partner is not None:
-                    yield _point("pair", mode, partner)
+            for state in self._states(mode):
+                for partner in partners(graph, mode):
+                    if partner is not None:
+                        yield _point("pair", mode, partner, state=state)
+
+    def _states(self, mode: int) -> tuple[str, ...]:
+        return (NOMINAL, *(DISTURBED if mode in probed(self.graph) else ()))
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         kind, i, j = point["kind"], point["mode i"], point["mode j"]
+        self.disturb(point["state"], self.graph)
         if kind == "dark":
             row = self.dark_row()
         else:
@@ -147,39 +168,62 @@ class Nullifiers(ClusterMeasurement, LabProcedure):
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Squeezing of every nullifier and pair in dB, dark noise subtracted; the best of each."""
         graph = graph_of(data.parameters)
-        variance, error = noise_relative_to_shot(data)
-        found = {
-            (kind, int(i), int(j)): (-float(to_db(v)), float(db_error(v, e)))
-            for kind, i, j, v, e in zip(
-                data["kind"], data["mode i"], data["mode j"], variance, error, strict=True
-            )
-            if kind in ("nullifier", "pair")
-        }
-        try:
-            nullifiers = np.array([found["nullifier", k, 0] for k in graph.modes])
-            pairs = np.array(
-                [
-                    [(np.nan, np.nan) if j is None else found["pair", k, j]
-                     for j in partners(graph, k)]
-                    for k in graph.modes
-                ]
-            )  # fmt: skip
-        except KeyError as missing:
-            kind, i, j = missing.args[0]
-            what = f"nullifier {i}" if kind == "nullifier" else f"pair {i}, {j}"
-            raise RequestError(f"this run lacks {what}; resume it first") from None
-        scatter = drift_scatter(found)
-        out: dict[str, Any] = {"nullifiers": len(nullifiers), "repeated": repeated(data)}
-        for name, table in (("nullifier", nullifiers), ("two_mode", pairs)):
-            table[..., 1] = np.maximum(table[..., 1], scatter)
-            there = table[np.isfinite(table[..., 0])]
-            best = int(np.argmax(there[:, 0]))
-            bias = selection_bias(there[:, 0], there[:, 1])
-            out[name] = (float(there[best, 0]) - bias, float(there[best, 1]))
+        modes = np.array(graph.modes)
+        levels, when = self._levels(data)
+        out: dict[str, Any] = {"nullifiers": len(modes), "repeated": repeated(data)}
+        for name, kind, others in (
+            ("nullifier", "nullifier", [[0] * len(modes)]),
+            ("two_mode", "pair", np.transpose([partners(graph, k) for k in graph.modes]).tolist()),
+        ):
+            columns = []
+            for other in others:  # one kind of pair after the other
+                keys = [(kind, k, j) for k, j in zip(graph.modes, other, strict=True)]
+                there = np.array([j is not None for j in other])
+                try:
+                    level = np.array([levels[key][NOMINAL] for key in keys if key[2] is not None])
+                    seconds = np.array([when[key] for key in keys if key[2] is not None])
+                    known = {
+                        abs(k): response({s: levels[kind, k, j][s] for s in (NOMINAL, *DISTURBED)})
+                        for _, k, j in keys
+                        if k in probed(graph) and j is not None
+                    }
+                except KeyError:
+                    raise RequestError(
+                        f"this run lacks {missing(keys, levels)}; resume it first"
+                    ) from None
+                follows = interpolated(np.abs(modes[there]), known)
+                column = np.full((len(modes), 3), np.nan)  # level, own error, that by the laser
+                column[there, :2] = level * [-1.0, 1.0]
+                column[there, 2] = spread(follows.moved(seconds, data.parameters))
+                columns.append(column)
+            table = np.stack(columns, axis=1)
+            found = table[np.isfinite(table[..., 0])]
+            best = int(np.argmax(found[:, 0]))
+            bias = selection_bias(found[:, 0], found[:, 1])
+            out[name] = (float(found[best, 0]) - bias, float(np.hypot(*found[best, 1:])))
             out[f"{name}_bias"] = bias
-            out[f"{name}_db"] = table
-        out["nullifier_mode"] = int(graph.modes[int(np.argmax(nullifiers[:, 0]))])
-        return out | {"mode_numbers": np.array(graph.modes)}
+            out[f"{name}_db"] = np.stack(
+                [table[..., 0], np.hypot(table[..., 1], table[..., 2])], axis=-1
+            )
+        nullifiers = out["nullifier_db"] = out["nullifier_db"][:, 0]
+        out["nullifier_mode"] = int(modes[int(np.argmax(nullifiers[:, 0]))])
+        return out | {"mode_numbers": modes}
+
+    def _levels(self, data: RunData) -> tuple[Levels, dict[Key, float]]:
+        """Levels with own errors (dB) by state, and when the nominal ones were measured (s)."""
+        variance, error = noise_relative_to_shot(data)
+        levels: Levels = {}
+        when: dict[Key, float] = {}
+        for kind, i, j, state, v, e, time in zip(
+            data["kind"], data["mode i"], data["mode j"], data["state"], variance, error,
+            data["time (s)"] - data["time (s)"][0], strict=True,
+        ):  # fmt: skip
+            if kind in ("nullifier", "pair"):
+                key = (kind, int(i), int(j))
+                levels.setdefault(key, {})[state] = (float(to_db(v)), float(db_error(v, e)))
+                if state == NOMINAL:
+                    when[key] = float(time)
+        return levels, when
 
     def figures(self, data: RunData) -> dict[str, Figure]:
         from procedures import microcomb_figures
@@ -235,21 +279,24 @@ def aligned_angles(
     return angles
 
 
-def drift_scatter(found: Mapping[tuple[str, int, int], tuple[float, float]]) -> float:
-    """Standard error (dB) that the disagreement of p_k + x_l with p_l + x_k shows.
-
-    Both are equally noisy in theory. Measured minutes apart, they differ by more than their
-    statistical errors if the laser drifts meanwhile.
-    """
-    steps = [
-        value - found["pair", j, i][0]
-        for (kind, i, j), (value, _) in found.items()
-        if kind == "pair" and i < j and ("pair", j, i) in found
-    ]
-    return math.sqrt(float(np.mean(np.square(steps))) / 2) if steps else 0.0
+def probed(graph: Graph) -> tuple[int, ...]:
+    """The modes that are measured in other states, too: with all neighbours, on one side."""
+    side = [k for k in graph.modes if k > 0 and None not in partners(graph, k)]
+    places = np.rint(np.linspace(0, len(side) - 1, PROBES)).astype(int)
+    return tuple(side[place] for place in np.unique(places).tolist())
 
 
-def _point(kind: str, i: int, j: int, angle: float = 0.0) -> dict[str, Any]:
+def missing(keys: list[Any], levels: Levels) -> str:
+    """The first of these that was not measured in all its states."""
+    kind, i, j = next(
+        (key for key in keys if key[2] is not None and NOMINAL not in levels.get(key, {})),
+        ("other states of " + str(keys[0][0]), keys[0][1], 0),
+    )
+    return f"{kind} {i}" + (f", {j}" if j else "")
+
+
+def _point(kind: str, i: int, j: int, angle: float = 0.0, state: str = NOMINAL) -> dict[str, Any]:
     return {
-        "kind": kind, "mode i": i, "mode j": j, "angle i (rad)": angle, "angle j (rad)": angle,
+        "kind": kind, "state": state, "mode i": i, "mode j": j, "angle i (rad)": angle,
+        "angle j (rad)": angle,
     }  # fmt: skip

@@ -10,19 +10,25 @@ import numpy as np
 
 from labctl.errors import RequestError
 from labctl.live import Curve
-from labctl.parameters import integer, number
+from labctl.parameters import integer
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.graphs import graph
 from procedures.homodyne import (
     POWER_COLUMNS,
     TRACE_COLUMNS,
-    HomodyneMeasurement,
     db_error,
     fit_scan,
     noise_relative_to_shot,
     repeated,
     squeezing_angle,
     to_db,
+)
+from procedures.stability import (
+    DISTURBED,
+    NOMINAL,
+    StabilityMeasurement,
+    response,
+    spread,
 )
 
 if TYPE_CHECKING:
@@ -48,19 +54,18 @@ RESULTS = {
 SENSITIVE = ("x+x", "p-p")
 #: LO phases of both lines, relative to the squeezing angle, where noise depends most on the angle.
 FLANKS = (HALF_TURN / 4, -HALF_TURN / 4)
-#: Which quadratures are measured again with weaker pump, and by how much weaker (dB).
-WEAKER = {"x+x weaker": "x+x", "x-x weaker": "x-x"}
-PUMP_STEP = 0.2
+#: Which quadratures are measured again with weaker pump and shifted detuning.
+AGAIN = ("x+x", "x-x")
 
 
-class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
+class SqueezingSpectrum(StabilityMeasurement, LabProcedure):
     """Two-mode squeezing and antisqueezing of modes k and -k with one pump line.
 
     First the common LO phase is scanned and a cosine fitted to find the squeezing angle; relative
     to it x_k + x_-k, p_k - p_-k (squeezed), x_k - x_-k and p_k + p_-k (antisqueezed) are measured.
-    The angle drifts with the laser, so two points beside it tell where it is by then. Two points
-    with weaker pump tell how far the laser's power noise moves the results; this is part of their
-    errors.
+    The angle drifts with the laser, so two points beside it tell where it is by then. Points with
+    weaker pump and with shifted detuning tell how far the laser's fluctuations move the
+    results; this is part of their errors.
     """
 
     pair: int = integer(
@@ -70,13 +75,8 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
         "Scan steps", 12, minimum=5, maximum=360, meaning="LO phases over half a turn"
     )
 
-    power_noise: float = number(
-        "Power noise", 0.2, unit="%", minimum=0, maximum=20,
-        meaning="rms power fluctuation of the laser, from its data sheet",
-    )  # fmt: skip
-
     DATA_COLUMNS = [
-        "index", "kind", "angle i (rad)", "angle j (rad)", "squeezing angle (rad)",
+        "index", "kind", "state", "angle i (rad)", "angle j (rad)", "squeezing angle (rad)",
         *POWER_COLUMNS,
     ]  # fmt: skip
     TRACES = TRACE_COLUMNS
@@ -112,26 +112,25 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
         self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
-        """Dark noise, a scan of the common LO phase, four quadratures, two with weaker pump."""
+        """Dark noise, a scan of the common LO phase, four quadratures, two in other states."""
         self.check_pumps(graph("single"))
-        yield {"kind": "dark", "angle i (rad)": 0.0, "angle j (rad)": 0.0}
+        yield _point("dark")
         for angle in (HALF_TURN * np.arange(self.scan_steps) / self.scan_steps).tolist():
-            yield {"kind": "scan", "angle i (rad)": angle, "angle j (rad)": angle}
+            yield _point("scan", angle, angle)
         for kind, (first, second) in QUADRATURES.items():
             if kind in SENSITIVE:
                 for angle in FLANKS:
-                    yield {"kind": "flank", "angle i (rad)": angle, "angle j (rad)": angle}
-            yield {"kind": kind, "angle i (rad)": first, "angle j (rad)": second}
-        for kind, like in WEAKER.items():
-            first, second = QUADRATURES[like]
-            yield {"kind": kind, "angle i (rad)": first, "angle j (rad)": second}
+                    yield _point("flank", angle, angle)
+            yield _point(kind, first, second)
+        for state in DISTURBED:
+            for angle in FLANKS:
+                yield _point("flank", angle, angle, state)
+            for kind in AGAIN:
+                yield _point(kind, *QUADRATURES[kind], state)
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         origin = 0.0 if point["kind"] in ("dark", "scan") else self._origin()
-        weaker = 10 ** (-PUMP_STEP / 10) if point["kind"] in WEAKER else 1.0
-        self.pump_lines = [
-            (line, share * weaker, phase) for line, share, phase in graph("single").lines
-        ]
+        self.disturb(point["state"], graph("single"))
         if point["kind"] == "dark":
             row = self.dark_row()
         else:
@@ -178,16 +177,16 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
         """Squeezing and antisqueezing in dB, dark noise subtracted, with standard errors."""
         variance, error, kinds = relative_noise(data)
         results: dict[str, Any] = {"repeated": repeated(data)}
-        level = dict(zip(kinds, to_db(variance), strict=True))
-        fluctuation = float(to_db(1.0 + data.parameters["power_noise"] / 100.0))
-        slope = {  # dB per dB of pump power
-            like: (level[like] - level[kind]) / PUMP_STEP for kind, like in WEAKER.items()
-        }
+        levels: dict[str, dict[str, tuple[float, float]]] = {}
+        for kind, state, v, e in zip(kinds, data["state"], variance, error, strict=True):
+            if kind in QUADRATURES:
+                levels.setdefault(kind, {})[state] = float(to_db(v)), float(db_error(v, e))
+        seconds = data["time (s)"] - data["time (s)"][0]
         for name, (kind, sign) in RESULTS.items():
-            (row,) = np.flatnonzero(kinds == kind)
-            own = db_error(variance[row], error[row])
-            drift = slope["x+x" if sign < 0 else "x-x"] * fluctuation
-            results[name] = (sign * float(level[kind]), float(np.hypot(own, drift)))
+            level, own = levels[kind][NOMINAL]
+            follows = response(levels["x+x" if sign < 0 else "x-x"])
+            drift = spread(follows.moved(seconds[kinds == kind][0], data.parameters))
+            results[name] = (sign * level, float(np.hypot(own, drift)))
         scan = kinds == "scan"
         angles = data["angle i (rad)"][scan].tolist()
         results["squeezing_angle"] = squeezing_angle(
@@ -204,7 +203,14 @@ class SqueezingSpectrum(HomodyneMeasurement, LabProcedure):
 def relative_noise(data: RunData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Variance over shot noise with error per row (dark rows: NaN), and the kinds of the rows."""
     kinds = np.asarray(data["kind"])
-    missing = [kind for kind in ("dark", "scan", *QUADRATURES, *WEAKER) if kind not in kinds]
+    missing = [kind for kind in ("dark", "scan", *QUADRATURES) if kind not in kinds]
+    missing += [state for state in DISTURBED if np.sum(data["state"] == state) < len(AGAIN) + 2]
     if missing:
         raise RequestError(f"this run lacks {', '.join(missing)}; resume it first")
     return (*noise_relative_to_shot(data), kinds)
+
+
+def _point(
+    kind: str, angle_i: float = 0.0, angle_j: float = 0.0, state: str = NOMINAL
+) -> dict[str, Any]:
+    return {"kind": kind, "state": state, "angle i (rad)": angle_i, "angle j (rad)": angle_j}

@@ -296,3 +296,20 @@ def test_a_sweep_that_is_not_finished_is_plotted_as_far_as_it_is(
     assert main(["plot", str(path), "-o", str(tmp_path / "live.svg")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "live.svg")
     assert (tmp_path / "live.svg").stat().st_size > 5000
+
+
+def test_direct_nullifiers_equal_those_of_the_matrix_within_three_sigma(
+    sweep: Any, tmp_path: Path
+) -> None:
+    """Two runs with a laser that drifts, other noise in each: all 60 (56), and the best of them."""
+    options = {"topology": sweep.topology}
+    request = Request("nullifiers", options, bench="cluster-microcomb", seed=11, record=False)
+    folder = RunFolder.open(start(request, tmp_path).path)
+    direct, matrix = folder.derived()["nullifier_db"], sweep.data.derived["nullifier_db"]
+    pulls = (direct[:, 0] - matrix[:, 0]) / np.hypot(direct[:, 1], matrix[:, 1])
+    assert len(pulls) == len(graph(sweep.topology).modes)
+    assert np.abs(pulls).max() < 3
+    assert np.median(np.hypot(direct[:, 1], matrix[:, 1])) < 0.12  # dB: not by large errors
+    for name in ("nullifier", "two_mode"):
+        (one, error, _), found = sweep.data.results[name], folder.result[name]
+        assert abs(one - found["value"]) < 3 * np.hypot(error, found["uncertainty"])

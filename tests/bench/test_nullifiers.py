@@ -18,10 +18,11 @@ from labctl.run.results import run_data
 from labctl.run.runner import start
 from procedures.covariance_sweep import CovarianceSweep
 from procedures.graphs import graph
-from procedures.nullifiers import Nullifiers, aligned_angles, drift_scatter, scanned_pairs
+from procedures.nullifiers import Nullifiers, aligned_angles, probed, scanned_pairs
 
 #: Two measurements of one state: a laser that stays where it is.
 STEADY = {"laser_drift": 0.0, "laser_wander": 0.0}
+KNOWN_STEADY = {"detuning_noise": 0.0, "detuning_drift": 0.0}
 
 
 def measure(cls: Any, tmp_path: Path, world: dict[str, Any], **options: Any) -> RunData:
@@ -37,7 +38,7 @@ def measure(cls: Any, tmp_path: Path, world: dict[str, Any], **options: Any) -> 
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Any:
     place = tmp_path_factory.mktemp("chain")
     return SimpleNamespace(
-        direct=measure(Nullifiers, place, STEADY),
+        direct=measure(Nullifiers, place, STEADY, **KNOWN_STEADY),
         matrix=measure(CovarianceSweep, place, STEADY),
     )
 
@@ -138,20 +139,21 @@ def test_angles_align_every_edge_of_a_tree() -> None:
         assert abs(math.remainder(angles[i] + angles[j] - wanted, math.tau)) < 1e-6
 
 
-def test_twins_tell_the_drift() -> None:
-    rng = np.random.default_rng(2)
-    found = {("pair", i, j): (rng.normal(0, 0.03), 0.01) for i in range(30) for j in range(30)
-             if i != j}  # fmt: skip
-    assert drift_scatter(found) == pytest.approx(0.03, rel=0.1)
-    assert drift_scatter({}) == 0
+def test_modes_that_tell_how_all_follow_the_laser_have_all_neighbours() -> None:
+    for topology in ("1d", "2d"):
+        made = graph(topology)
+        assert len(probed(made)) == 3
+        for mode in probed(made):
+            assert all(total - mode in made.modes for total in made.sums)
 
 
 def test_incomplete_data_are_refused_in_one_line() -> None:
     columns: dict[str, Any] = {
         name: np.ones(1)
         for name in ("signal (mW)", "signal error (mW)", "shot (mW)", "shot error (mW)",
-                     "mode i", "mode j")
+                     "mode i", "mode j", "time (s)")
     }  # fmt: skip
-    data = RunData(columns | {"kind": np.array(["dark"])}, Nullifiers().parameter_values())
+    columns |= {"kind": np.array(["dark"]), "state": np.array(["nominal"])}
+    data = RunData(columns, Nullifiers().parameter_values())
     with pytest.raises(RequestError, match=r"lacks nullifier -35; resume it first"):
         Nullifiers().analyse(data)

@@ -16,6 +16,7 @@ from labctl.run.results import run_data
 from labctl.run.runner import start
 from procedures.homodyne import noise_over_shot, squeezing_angle
 from procedures.squeezing_spectrum import FLANKS, SqueezingSpectrum
+from procedures.stability import DISTURBED
 
 
 def measure(tmp_path: Path, seed: int = 0, **options: Any) -> tuple[RunFolder, RunData]:
@@ -48,7 +49,7 @@ def test_reaches_the_benchmark_pair(benchmark_pair: tuple[RunFolder, RunData]) -
     ):
         value, uncertainty, unit = data.results[name]
         assert value == pytest.approx(target, abs=tolerance), name
-        assert 0.002 < uncertainty < 0.05, name
+        assert 0.002 < uncertainty < 0.15, name
         assert unit == "dB"
 
 
@@ -66,13 +67,15 @@ def test_records_what_was_measured(benchmark_pair: tuple[RunFolder, RunData]) ->
     folder, data = benchmark_pair
     kinds = list(data["kind"])
     squeezed = ["flank", "flank", "x+x", "flank", "flank", "p-p"]
-    assert kinds == ["dark", *["scan"] * 12, *squeezed, "x-x", "p+p", "x+x weaker", "x-x weaker"]
+    again = ["flank", "flank", "x+x", "x-x"]
+    assert kinds == ["dark", *["scan"] * 12, *squeezed, "x-x", "p+p", *again * 3]
+    assert list(data["state"]) == ["nominal"] * 21 + [s for s in DISTURBED for _ in range(4)]
     assert data.trace("signal (dBm)", 13).shape == (401,)
     assert data["shot (mW)"][1] > 10 * data["shot (mW)"][0]  # clearance above dark noise
     assert not [event for event in folder.events if event["entry"] == "note"]
     angle = data.results["squeezing_angle"][0]
-    assert data["squeezing angle (rad)"][-1] == pytest.approx(angle, abs=0.05)
-    assert abs(data["squeezing angle (rad)"][-1] - angle) > 0.5e-3  # the flanks corrected it
+    assert data["squeezing angle (rad)"][20] == pytest.approx(angle, abs=0.05)
+    assert abs(data["squeezing angle (rad)"][20] - angle) > 0.5e-3  # the flanks corrected it
 
 
 def test_figure_shows_traces_against_shot_noise(
@@ -149,7 +152,9 @@ def test_same_seed_same_numbers(tmp_path: Path) -> None:
 
 def test_incomplete_data_are_refused_in_one_line() -> None:
     with pytest.raises(RequestError, match=r"lacks scan, x\+x, p-p, x-x, p\+p, .* first$"):
-        SqueezingSpectrum().analyse(RunData({"kind": np.array(["dark"])}))
+        SqueezingSpectrum().analyse(
+            RunData({"kind": np.array(["dark"]), "state": np.array(["nominal"])})
+        )
 
 
 def test_angle_of_a_scan_with_known_answer() -> None:
