@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from labctl.bench import Bench
 
 INSTRUMENTS = ("thermometer", "magnet", "piezos", "vna", "sideband", "digitiser", "drive")
-RECORD_INSTRUMENTS = INSTRUMENTS
 BUFFER = 16384  # records of one acquisition
 BUFFERS_PER_ROW = 16
 STAGE, LOAD, LOAD_HEATER = 6, 9, 1
@@ -211,7 +210,7 @@ class MagnonMeasurement:
         """Sweeps that find out how to set the bench to anything."""
         for step in range(len(COARSE)):
             yield {"kind": "coarse", "place": -1, "step": step}
-        for step in range(len(CROSSINGS)):
+        for step in range(len(self.crossings())):
             yield {"kind": "cross", "place": -1, "step": step}
         for step in range(len(AXES_STEPS)):
             yield {"kind": "axes", "place": -1, "step": step}
@@ -410,8 +409,12 @@ class MagnonMeasurement:
         )
         return probe, s, start
 
+    def crossings(self) -> tuple[float, ...]:
+        """Magnon detunings (MHz) at which sweeps look for it."""
+        return CROSSINGS
+
     def _cross(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        aim = CROSSINGS[point["step"]]
+        aim = self.crossings()[point["step"]]
         probe, s, start = self._near(aim, (MIDDLE, MIDDLE))
         start = start.with_(kappa_2=start.kappa_1, g_2=start.g_1)
         start = best_start(probe, s, start, {"detuning_m": np.arange(aim - 20, aim + 20.1, 1.0)})

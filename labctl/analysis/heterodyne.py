@@ -12,8 +12,10 @@ temperatures, whose errors all quadratures share.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,8 +52,7 @@ def moments(sums: ArrayLike, squares: ArrayLike, lagged: ArrayLike, count: float
     correlation = neighbour / scale
     # Variance of a second moment of correlated samples: 1 + 2 sum over lags of rho^2, and the
     # squares fall off at least as fast as a geometric series. Noise in rho itself is taken off.
-    square = max(0.0, float(np.sum(correlation**2)) / 4.0 - 4.0 / count)
-    square = min(square, 0.9)
+    square = min(0.9, max(0.0, float(np.sum(correlation**2)) / 4.0 - 4.0 / float(count)))
     return Moments(covariance, count, 1.0 + 2.0 * square / (1.0 - square))
 
 
@@ -85,9 +86,14 @@ class Estimate:
             slope[n] = (high - low) / (2.0 * step)
         return (
             value,
-            float(np.sqrt(max(0.0, slope @ self.statistical @ slope))),
-            float(np.sqrt(max(0.0, slope @ self.systematic @ slope))),
+            _root_of(slope @ self.statistical @ slope),
+            _root_of(slope @ self.systematic @ slope),
         )
+
+
+def _root_of(variance: Any) -> float:
+    """Standard deviation; rounding may leave a variance of nothing slightly negative."""
+    return math.sqrt(max(0.0, float(variance)))
 
 
 def triangle(values: ArrayLike) -> Array:
@@ -164,7 +170,8 @@ def estimate(on: Moments, off: Moments, hot: Moments, cold: Moments, loads: Load
 
     def values(stack: Array) -> Array:
         matrices = [triangle(stack[10 * n : 10 * n + 10]) for n in range(4)]
-        v, added, gain = _solve(*matrices, stack[40:], loads.frequency)
+        on_, off_, hot_, cold_ = matrices
+        v, added, gain = _solve(on_, off_, hot_, cold_, stack[40:], loads.frequency)
         return np.concatenate([v[UPPER], added, gain])
 
     centre = np.concatenate([*(s[UPPER] for s in sets), temperatures])

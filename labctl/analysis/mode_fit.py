@@ -79,7 +79,11 @@ def fit_modes(
         return start.with_(**changed)
 
     first = np.array([float(getattr(start, name)) for name in names])
-    fit = least_squares(lambda v: residuals(device(v), x, data), first, x_scale="jac", xtol=1e-12)
+
+    def missed(values: Array) -> Array:
+        return residuals(device(values), x, data)
+
+    fit = least_squares(missed, first, x_scale="jac", xtol=1e-12)
     noise = float(np.sum(fit.fun**2)) / (len(fit.fun) - len(names) - 8)
     jacobian = np.asarray(fit.jac, dtype=float)
     covariance = noise * np.linalg.pinv(jacobian.T @ jacobian)

@@ -1,0 +1,77 @@
+"""Entanglement against the detunings of both cavities: Fig. 2a and 4a of the publication."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labctl.analysis.magnomechanics import Device
+from labctl.live import HeatMap
+from labctl.parameters import integer, number
+from labctl.procedure import LabProcedure, Result, RunData
+from procedures.magnon_bench import ROW_COLUMNS, ROW_TRACES
+from procedures.magnon_map import MAP_RESULTS, SWEPT, MagnonMap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class DetuningMap(MagnonMap, LabProcedure):
+    """E_N and Duan sum over the detunings of both cavities, theory and measurement side by side.
+
+    At each point the cavities are tuned, the drive's power is set to keep G, and the state inside
+    the cavities is inferred from sweep and output records. Rounds of nine points close in on the
+    largest E_N.
+    """
+
+    lowest: float = number(
+        "Lowest", -18.0, unit="MHz", minimum=-25, maximum=25, meaning="of both detunings"
+    )
+    highest: float = number(
+        "Highest", 18.0, unit="MHz", minimum=-25, maximum=25, meaning="of both detunings"
+    )
+    steps: int = integer("Steps", 7, minimum=3, maximum=201, meaning="of each detuning")
+
+    X, Y = "D1 set (MHz)", "D2 set (MHz)"
+    DATA_COLUMNS = [*ROW_COLUMNS, X, Y, SWEPT, "refusal"]
+    TRACES = ROW_TRACES
+    LIVE = (HeatMap("E_N inside the cavities, by sweeps", x=X, y=Y, value=SWEPT),)
+    RESULTS = (
+        Result("detuning_1_at_maximum", "MHz", "detuning of cavity 1 where E_N is largest"),
+        Result("detuning_2_at_maximum", "MHz", "detuning of cavity 2 there"),
+        Result("detuning_1_theory", "MHz", "the same in theory"),
+        Result("detuning_2_theory", "MHz", "the same in theory"),
+        Result("duan_minimum", "", "least Duan sum inside the cavities, inferred"),
+        *MAP_RESULTS,
+    )
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
+        places = np.linspace(self.lowest, self.highest, self.steps)
+        return places, places
+
+    def place_device(self, x: Any, y: Any) -> Device:
+        return self.wanted(x, y)
+
+    def named_position(self, peak: np.ndarray) -> dict[str, Any]:
+        return {
+            "detuning_1_at_maximum": (peak[0], peak[3]),
+            "detuning_2_at_maximum": (peak[1], peak[4]),
+        }
+
+    def named_theory(self, best: np.ndarray) -> dict[str, Any]:
+        return {"detuning_1_theory": best[0], "detuning_2_theory": best[1]}
+
+    def analyse(self, data: RunData) -> dict[str, Any]:
+        results = super().analyse(data)
+        table = results["measured"]
+        least = table[int(np.argmin(table[:, 6]))]
+        return {**results, "duan_minimum": (least[6], least[7])}
+
+    def figures(self, data: RunData) -> dict[str, Figure]:
+        from procedures import magnon_figures
+
+        return {
+            "map": magnon_figures.side_by_side(data, "$\\Delta_1$ (MHz)", "$\\Delta_2$ (MHz)"),
+            "duan": magnon_figures.duan_map(data),
+        }

@@ -1,0 +1,244 @@
+"""Maps over two quantities of the magnomechanics bench, refined where the entanglement is largest.
+
+A map point is one row: a sweep with the pump on, then records with the pump switch open and closed.
+After the grid, rounds of nine points close in on the best one; where they are follows from the rows
+before, so a resumed run finds the same places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from labctl.analysis.magnomechanics import Device, covariance, growth, signed_negativity
+from labctl.errors import RequestError
+from labctl.parameters import integer
+from labctl.procedure import Result, RunData
+from procedures.magnon_bench import (
+    INSTRUMENTS,
+    MagnonMeasurement,
+)
+from procedures.magnon_setup import require_stable
+from procedures.magnon_states import device_like, states, total
+
+#: Each round's spacing is this part of the one before.
+SHRINK = 0.4
+AROUND = tuple((float(i), float(j)) for j in (-1, 0, 1) for i in (-1, 0, 1))
+SWEPT = "E_N inside"
+GROUP = ("coarse", "cross", "axes", "pump")
+FINE = 101  # points of a theory map along each axis
+
+MAP_RESULTS = (
+    Result("maximum", "", "largest E_N inside the cavities, inferred; by a quadratic"),
+    Result("maximum_theory", "", "the same in theory with the nominal device"),
+    Result("output_maximum", "", "largest measured E_N of the output modes on the grid"),
+    Result("points_measured", "", "working points with records"),
+    Result("points_refused", "", "working points of the grid that are unstable, never measured"),
+)
+
+
+class MagnonMap(MagnonMeasurement):
+    """What maps share; sub-classes name the axes."""
+
+    INSTRUMENTS = INSTRUMENTS
+    X: ClassVar[str] = ""  # columns of the places
+    Y: ClassVar[str] = ""
+
+    records: int = integer(
+        "Records", 100_000, minimum=1000, maximum=100_000_000,
+        meaning="heterodyne records at each point, pump off and on each",
+    )  # fmt: skip
+    rounds: int = integer(
+        "Rounds", 3, minimum=0, maximum=8, meaning="of nine points that close in on the maximum"
+    )
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places along both axes."""
+        raise NotImplementedError
+
+    def place_device(self, x: Any, y: Any) -> Device:
+        """The device at a place; arrays give a map."""
+        raise NotImplementedError
+
+    def places(self) -> list[tuple[float, float]]:
+        """Stable points of the grid, row by row there and back."""
+        xs, ys = self.grid()
+        found = []
+        for number, y in enumerate(ys.tolist()):
+            rates = growth(self.place_device(xs, y))
+            line = [(x, y) for x, rate in zip(xs.tolist(), rates.tolist(), strict=True) if rate < 0]
+            found += line if number % 2 == 0 else line[::-1]
+        return found
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Sweeps that tune up, loads, the grid, and rounds around the best place."""
+        places = self.places()
+        if not places:
+            xs, ys = self.grid()
+            require_stable(self.place_device(float(xs[0]), float(ys[0])), f"{self.name()}")
+        self.check_records(self.place_device(*places[0]), self.records, 0.0, self.name())
+        yield from self.tune_up_points(self.reference_device())
+        yield {"kind": "loads", "place": -1, "step": 0}
+        for place in range(len(places) + len(AROUND) * self.rounds):
+            yield {"kind": "state", "place": place, "step": 0}
+
+    def reference_device(self) -> Device:
+        """Where the drive is calibrated."""
+        return self.wanted(10.0, -10.0)
+
+    def startup(self) -> None:
+        self._places = self.places()
+        self._found: dict[int, tuple[float, float, float]] = {}
+        self._note_rows()
+        xs, ys = self.grid()
+        refused = len(xs) * len(ys) - len(self._places)
+        if refused and not self.rows:
+            self.note(
+                f"{refused} of {len(xs) * len(ys)} points of the grid are unstable at this drive "
+                "and are not measured"
+            )
+        self.open_bench(self.reference_device())
+
+    def _note_rows(self) -> None:
+        for row in self.rows:
+            self._remember(row)
+
+    def _remember(self, row: Mapping[str, Any]) -> None:
+        if row["kind"] == "state":
+            self._found[int(row["place"])] = (row[self.X], row[self.Y], row[SWEPT])
+
+    def shutdown(self) -> None:
+        self.close_bench()
+
+    def aim(self, place: int) -> tuple[float, float]:
+        """Where point number `place` is."""
+        if place < len(self._places):
+            return self._places[place]
+        number, step = divmod(place - len(self._places), len(AROUND))
+        before = {n: f for n, f in self._found.items() if n < place - step and np.isfinite(f[2])}
+        if not before:
+            raise RequestError(f"{self.name()}: no point of the grid was measured to refine around")
+        x, y, _ = max(before.values(), key=lambda found: found[2])
+        xs, ys = self.grid()
+        scale = SHRINK ** (number + 1)
+        i, j = AROUND[step]
+        return (
+            float(np.clip(x + i * scale * _step(xs), xs[0], xs[-1])),
+            float(np.clip(y + j * scale * _step(ys), ys[0], ys[-1])),
+        )
+
+    def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        if point["kind"] in GROUP:
+            return self.measure_sweep(point)
+        if point["kind"] == "loads":
+            return self.measure_loads(4 * self.buffers(self.records, 0))
+        x, y = self.aim(int(point["place"]))
+        aim = self.place_device(x, y)
+        row: dict[str, Any] = {self.X: x, self.Y: y, SWEPT: float("nan")}
+        try:
+            self.go_to(aim)
+        except RequestError as refusal:
+            self.note(f"point ({x:g}, {y:g}) is left out: {refusal}")
+            return self.complete({**row, "records": 0, "refusal": str(refusal)})
+        known = self.setup.device()
+        swept, fit = self.fit_driven(
+            aim.with_(kappa_1=known.kappa_1, kappa_m=known.kappa_m, g_1=known.g_1)
+        )
+        state = self.measure_state(self.buffers(self.records, 0))
+        device = fit.device.with_(temperature=state["stage (mK)"])
+        inside = float(signed_negativity(covariance(device)[:4, :4]))
+        filled = {name: value for name, value in swept.items() if np.size(value)}
+        row = {**state, **filled, **row, SWEPT: inside, "stage (mK)": state["stage (mK)"]}
+        self._remember({**point, **row})
+        self.show("E_N inside", inside)
+        return self.complete(row)
+
+    def analyse(self, data: RunData) -> dict[str, Any]:
+        """All states, the maximum by a quadratic through the places around it, and theory."""
+        found = states(data, device_like(data.parameters))
+        rows = {int(p): n for n, p in enumerate(data["place"].astype(int).tolist()) if p >= 0}
+        table = np.array(
+            [
+                [
+                    float(data[self.X][rows[place]]), float(data[self.Y][rows[place]]),
+                    state.inferred.log_negativity, state.inferred.error,
+                    *total(state.estimate.propagate(signed_negativity)),
+                    state.inferred.duan, state.inferred.duan_error,
+                ]
+                for place, state in found.items()
+            ]
+        )  # fmt: skip
+        xs, ys = self.grid()
+        peak = quadratic_peak(table[:, :4], (_step(xs), _step(ys)))
+        fine_x, fine_y = (np.linspace(v[0], v[-1], FINE) for v in (xs, ys))
+        device = self.place_device(fine_x[None, :], fine_y[:, None])
+        inside = signed_negativity(covariance(device)[..., :4, :4])
+        best = self.best_in_theory(peak[:2])
+        return {
+            "maximum": (peak[2], peak[5]),
+            **self.named_position(peak),
+            "maximum_theory": best[2],
+            **self.named_theory(best),
+            "output_maximum": tuple(table[int(np.argmax(table[:, 4])), 4:6].tolist()),
+            "points_measured": len(table),
+            "points_refused": len(xs) * len(ys) - len(self.places()),
+            "measured": table,
+            "theory": inside,
+            "theory_x": fine_x,
+            "theory_y": fine_y,
+        }  # fmt: skip
+
+    def named_position(self, peak: np.ndarray) -> dict[str, Any]:
+        """Results for the place of the maximum: x, y, value and their errors."""
+        raise NotImplementedError
+
+    def named_theory(self, best: np.ndarray) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def best_in_theory(self, near: np.ndarray) -> np.ndarray:
+        """x, y and value of the maximum of the theory that is nearest to the measured one."""
+        from scipy.optimize import minimize
+
+        def lost(place: np.ndarray) -> float:
+            device = self.place_device(float(place[0]), float(place[1]))
+            return -float(signed_negativity(covariance(device)[:4, :4]))
+
+        fit = minimize(lost, near, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9})
+        return np.array([*fit.x, -fit.fun])
+
+
+def _step(places: np.ndarray) -> float:
+    return float(places[1] - places[0]) if len(places) > 1 else 1.0
+
+
+def quadratic_peak(table: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """Place and height of a maximum from rows (x, y, value, error): x, y, height, then errors.
+
+    A quadratic surface through the places nearest to the best one: the smallest square around it
+    that holds nine, counted in grid spacings. Errors of x and y come from how well the surface
+    fits, that of the height is the best place's own.
+    """
+    best = table[int(np.argmax(table[:, 2]))]
+    apart = np.max(np.abs(table[:, :2] - best[:2]) / np.array(spacing), axis=1)
+    if len(table) < 9:
+        return np.array([*best[:3], spacing[0] / 2, spacing[1] / 2, best[3]])
+    reach = float(np.sort(apart)[8])
+    near = table[apart <= 1.001 * reach]
+    u, v = ((near[:, :2] - best[:2]) / (np.array(spacing) * max(reach, 1e-9))).T
+    design = np.column_stack([np.ones_like(u), u, v, u**2, u * v, v**2])
+    value, *_ = np.linalg.lstsq(design, near[:, 2], rcond=None)
+    curved = np.array([[2 * value[3], value[4]], [value[4], 2 * value[5]]])
+    if np.linalg.eigvalsh(curved)[-1] >= 0:  # no maximum inside: the best place stands for it
+        return np.array([*best[:3], spacing[0] * reach, spacing[1] * reach, best[3]])
+    top = np.clip(np.linalg.solve(curved, -value[1:3]), -1.5, 1.5)
+    height = value[0] + value[1:3] @ top / 2
+    missed = near[:, 2] - design @ value
+    freedom = max(1, len(near) - 6)
+    noise = float(missed @ missed) / freedom
+    spread = np.linalg.inv(design.T @ design) * noise
+    slope = np.linalg.inv(curved)
+    errors = np.sqrt(np.diag(slope @ spread[1:3, 1:3] @ slope.T))
+    scale = np.array(spacing) * reach
+    return np.array([*(best[:2] + scale * top), height, *(scale * errors), best[3]])
