@@ -101,6 +101,7 @@ class LabProcedure(Procedure):  # type: ignore[misc]
         super().__init__()
         self.rows: Sequence[Row] = []
         self.finished_points: set[int] = set()
+        self.key_sink: Callable[[str, np.ndarray, str], str] | None = None
         self.set(**parameters)
 
     def set(self, **parameters: Any) -> None:
@@ -188,6 +189,21 @@ class LabProcedure(Procedure):  # type: ignore[misc]
         They belong to the row that is recorded next, and are safe when this returns.
         """
         self.emit("tags", (name, columns))
+
+    def deliver_key(self, link: str, bits: np.ndarray, label: str = "") -> str:
+        """Hand secret bits to the key store, for applications to fetch; returns their block.
+
+        Args:
+            link: the two nodes that share them, "A-B" or "A-B:WHAT".
+            bits: zeros and ones, the same at both nodes and unknown to others; whole bytes count.
+            label: tells apart several blocks of one link in one run, for example the point.
+
+        Raises:
+            RequestError: there is no run whose key this could be.
+        """
+        if self.key_sink is None:
+            raise RequestError(f"{self.name()}: only a run can deliver keys")
+        return self.key_sink(link, bits, label)
 
     def show(self, name: str, value: float, unit: str = "") -> None:
         """Show a key figure to whoever watches the run; it is not recorded."""

@@ -74,6 +74,7 @@ def show(arguments: Any) -> int:
         "stopped": stop.get("time"),
         "rows": len(folder.rows),
         "tags": folder.tag_counts(),
+        "keys": folder.keys,
         "points": start.get("points"),
         "parameters": start["parameters"],
         "units": start["units"],
@@ -124,6 +125,11 @@ def _print(document: dict[str, Any]) -> None:
     _table(
         "time tags", ["name", "tags"], [[n, f"{count:,}"] for n, count in document["tags"].items()]
     )
+    _table(
+        "keys", ["link", "label", "bits", "block", "store"],
+        [[k["link"], k["label"], str(k["bits"]), k["block"], k["store"] or "not delivered again"]
+         for k in document["keys"]],
+    )  # fmt: skip
     for note in document["notes"]:
         print(f"note: {note}")
     for damage in document["damage"]:

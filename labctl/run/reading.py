@@ -173,6 +173,14 @@ class RunReader:
         return list(dict.fromkeys(n for i in range(source.count()) for n in source.citations(i)))
 
     @property
+    def keys(self) -> list[dict[str, Any]]:
+        """What the journal says of each block of secret bits that the run made; not the bits."""
+        return [
+            {name: e[name] for name in ("link", "label", "block", "bits", "store")}
+            for e in self.events if e["entry"] == "key"
+        ]  # fmt: skip
+
+    @property
     def tag_names(self) -> list[str]:
         """Names of the streams of time tags."""
         return self._tags().names

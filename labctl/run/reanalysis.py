@@ -11,6 +11,7 @@ from labctl.errors import LabError, RequestError
 from labctl.procedure import LabProcedure
 from labctl.run import provenance
 from labctl.run.folder import RunFolder
+from labctl.run.keys import KeySink
 from labctl.run.request import describe_parameters, rebuild
 from labctl.run.results import analyse
 
@@ -48,6 +49,7 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
                 for cited in source.tag_entries(name, number):
                     folder.record_tags(name, source.tag_batch(cited), float(cited["t"]))
             folder.emit({**row, **traces}, float(t))
+        procedure.key_sink = KeySink(folder, deliver=False)
         analyse(procedure, folder)
         folder.stop("finished", "")
     except BaseException as error:

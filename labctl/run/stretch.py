@@ -21,6 +21,7 @@ from labctl.procedure import LabProcedure, Row
 from labctl.run.control import Control, Press, interruptible
 from labctl.run.folder import RunFolder
 from labctl.run.health import HealthLog
+from labctl.run.keys import KeySink
 from labctl.run.remarks import remarked
 from labctl.run.results import analyse
 
@@ -119,6 +120,9 @@ class Stretch:
 
     def run(self) -> Outcome:
         """Measure what is left and end in a recorded, safe state, whatever happens."""
+        if isinstance(self.procedure, LabProcedure):
+            repeats = {"replay_of", "analysis_of"} & self.folder.start.keys()
+            self.procedure.key_sink = KeySink(self.folder, deliver=not repeats)
         control = Control(self.folder.path, self._clock, self._paused)
         with interruptible(control), remarked(self._remark):
             ending = self._guarded(control, self._measure)
