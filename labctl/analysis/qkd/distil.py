@@ -14,7 +14,9 @@ from labctl.analysis.qkd.checks import bits as checked_bits
 from labctl.analysis.qkd.rates import binary_entropy
 from labctl.analysis.qkd.toeplitz import toeplitz_hash
 
-TAG_BITS = 64  #: of the hash that verifies the correction; it is disclosed
+PRIME = 2**127 - 1
+TAG_BITS = 127  #: of the hash that verifies the correction; it is disclosed
+WORD_BYTES = 15
 #: Shortening by this much more makes the key differ from a random one with probability 2^-32.
 MARGIN_BITS = 64
 
@@ -66,10 +68,8 @@ def distil(
     corrected, parities = cascade(ours, theirs, qber, seed)
     n = len(ours)
     rng = np.random.default_rng([seed, 1])  # not the numbers of the shuffles
-    tag_seed = rng.integers(0, 2, n + TAG_BITS - 1, dtype=np.uint8)
-    verified = n > TAG_BITS and np.array_equal(
-        toeplitz_hash(ours, tag_seed, TAG_BITS), toeplitz_hash(corrected, tag_seed, TAG_BITS)
-    )
+    point = int.from_bytes(rng.bytes(16), "little") % PRIME
+    verified = n > TAG_BITS and _fingerprint(ours, point) == _fingerprint(corrected, point)
     error = float(np.mean(corrected != theirs)) if n else 0.0
     entropy = n * float(binary_entropy(min(error, 0.5)))
     phase = min(error, 0.5) if phase_error is None else scalar(phase_error, "phase_error", 0, 0.5)
@@ -79,11 +79,26 @@ def distil(
         secret = max(n - unsafe, 0.0) * (1 - float(binary_entropy(phase)))
         length = max(floor(secret - leaked - margin), 0)
     matrix = rng.integers(0, 2, max(n + length - 1, 0), dtype=np.uint8)
+    key = toeplitz_hash(ours, matrix, length)
+    same = np.array_equal(ours, corrected)  # saves the second product, not a check
     return Distilled(
-        toeplitz_hash(ours, matrix, length),
-        toeplitz_hash(corrected, matrix, length),
+        key,
+        key if same else toeplitz_hash(corrected, matrix, length),
         verified,
         error,
         leaked,
         parities / entropy if entropy else float("nan"),
     )
+
+
+def _fingerprint(bits: Bits, point: int) -> int:
+    """The bits as coefficients of a polynomial, at a random point modulo a prime.
+
+    Strings of n bits that differ agree with probability n / (120 * 2^127) (Carter and Wegman 1981).
+    """
+    packed = np.packbits(bits).tobytes()
+    value = len(bits)
+    for begin in range(0, len(packed), WORD_BYTES):
+        word = int.from_bytes(packed[begin : begin + WORD_BYTES], "big")
+        value = (value * point + word) % PRIME
+    return value
