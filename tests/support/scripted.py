@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from labctl.adapter import ByteAdapter
@@ -33,10 +34,18 @@ class Script:
 
 
 def scripted(driver: type, *exchanges: tuple[bytes, bytes], **settings: Any) -> tuple[Any, Script]:
-    """A driver that must say exactly this; the script is empty when it has said all."""
+    """A driver that must say exactly this; the script is empty when it has said all.
+
+    All connections of the instrument share the script.
+    """
     script = Script(*exchanges)
     adapter = ByteAdapter(
-        lambda: script, VirtualClock(), name="it", framing=driver.FRAMING, address="tcp://it:1"
+        lambda: script,
+        VirtualClock(),
+        name="it",
+        framing=driver.FRAMING,
+        address="tcp://it:1",
+        open_port=lambda port, usual: lambda: script,
     )
     return driver(adapter, name="it", **settings), script
 
@@ -47,12 +56,20 @@ def in_front_of(
     """A driver in virtual time; `driver.clock` is the bench's."""
     clock = VirtualClock(simulator.world.now)
 
-    def link() -> Link:
-        endpoint = simulator.connect()
-        return Link(wrap(endpoint, faults) if faults else endpoint, clock)
+    def opener(port: str, usual: str = "") -> Callable[[], Link]:
+        def link() -> Link:
+            endpoint = simulator.connect(port)
+            return Link(wrap(endpoint, faults) if faults else endpoint, clock)
+
+        return link
 
     adapter = ByteAdapter(
-        link, clock, name=simulator.name, framing=driver.FRAMING, address="tcp://it:1"
+        opener(""),
+        clock,
+        name=simulator.name,
+        framing=driver.FRAMING,
+        address="tcp://it:1",
+        open_port=opener,
     )
     return driver(adapter, name=simulator.name, **settings)
 
