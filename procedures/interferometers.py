@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from drivers.qontrol import QontrolInputs, QontrolOutputs
     from labctl.clock import Clock
 
+STEPS = 12  # of the heaters over a turn
 GAIN = 0.9  # of each correction
 SETTLE = 0.05  # s from a correction to a look: five times the heaters' lag
 CAPTURE = 60  # looks that a hold may take to close
-CLOSED = 0.1  # rad, within which it counts as closed
+CLOSED = 0.06  # rad, within which it counts as closed
 LOST = 0.6  # rad, beyond which it counts as lost
 DARK = 0.2  # of the light seen first, below which the reference light is gone
 LOWEST = 0.5  # turns of heater power at which a heater begins
@@ -64,21 +65,22 @@ class PhaseHold:
         return volts**2 / self._ohm / self._turn_w
 
     def start(self) -> None:
-        """Find middle and height of all fringes with one turn of the heaters.
+        """Find middle and height of all fringes with a little more than a turn of the heaters.
+
+        Both photodiodes together describe an ellipse, whatever the phases were on the way.
 
         Raises:
             InstrumentError: a photodiode sees no fringe.
         """
         seen = []
-        for step in range(9):
-            self._turns[:] = LOWEST + 1.0 + step / 8.0
+        for step in range(STEPS):
+            self._turns[:] = LOWEST + 1.0 + step / (STEPS - 2)
             self._apply()
             self.clock.sleep(SETTLE)
             seen.append(self._read())
-        turns = np.array(seen[:8])
-        self._centres = turns.mean(axis=0)
-        self._radius = np.sqrt(2.0 * turns.var(axis=0))
-        weak = np.flatnonzero((self._radius < 0.1 * self._centres).any(axis=1))
+        for place, points in enumerate(np.moveaxis(np.array(seen), 1, 0)):
+            self._centres[place], self._radius[place] = ellipse(points)
+        weak = np.flatnonzero(~(self._radius > 0.1 * self._centres).all(axis=1))
         if weak.size:
             raise InstrumentError(
                 f"{self.diodes.name}: no fringe of the reference light at interferometer "
@@ -132,3 +134,16 @@ class PhaseHold:
     def _apply(self) -> None:
         volts = np.sqrt(self._turns * self._turn_w * self._ohm)
         self.heaters.voltages = volts.tolist()
+
+
+def ellipse(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and half axes of an upright ellipse through points (rows), nan if there is none."""
+    scale = points.mean(axis=0)
+    if not (scale > 0).all():
+        return np.full(2, np.nan), np.full(2, np.nan)
+    x, y = (points / scale).T
+    a, b, c, d = np.linalg.lstsq(np.stack([x**2, y**2, x, y], axis=1), np.ones(len(x)))[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = np.array([-c / (2 * a), -d / (2 * b)])
+        size = 1 + a * centre[0] ** 2 + b * centre[1] ** 2
+        return centre * scale, np.sqrt(np.array([size / a, size / b])) * scale

@@ -185,13 +185,13 @@ def keys(data: RunData) -> Figure:
                  (at - 1.2, 1.9 * printed[at, 3]), fontsize=8, ha="center",
                  arrowprops={"arrowstyle": "-", "color": "0.3"})  # fmt: skip
     total, error = _result(data, "secret_total")
-    key.set(ylabel="key (bit/s)", yscale="log",
+    key.set(ylabel="key (bit/s)", yscale="log", ylim=(5, 3000),
             title=f"total: here {total:.0f} ± {error:.0f}; printed {TABLE_2_TOTAL:.0f}, "
             f"from its columns {again[:, 1].sum():.0f}")  # fmt: skip
     key.title.set_fontsize(10)
-    for axes in (sifted, wrong, key):
+    for axes, corner in ((sifted, "upper right"), (wrong, "upper right"), (key, "lower left")):
         axes.set_xticks(places, names, fontsize=8)
-        axes.legend(fontsize=8, loc="best")
+        axes.legend(fontsize=8, loc=corner)
     _grids(sifted, wrong, key)
     return figure
 
@@ -223,6 +223,8 @@ def histograms(data: RunData) -> Figure:
 
 def optimum(data: RunData) -> Figure:
     """Error rates and keys over the pump power, with both optima."""
+    from procedures.bbm92_network import link_rates
+
     figure = new_figure(12, 5.4)
     wrong, key = figure.subplots(1, 2)
     power = data["power (mW)"]
@@ -235,8 +237,11 @@ def optimum(data: RunData) -> Figure:
         style = _style(place)
         wrong.errorbar(power, 100 * rate, 100 * spread, label=link.name, **style)
         wrong.plot(grid, 100 * model[1 + 2 * count + place], color=SEVEN[place], linewidth=0.8)
-        key.plot(power, data[f"secret {link.name}"], MARKERS[place], color=SEVEN[place],
-                 markersize=4, label=link.name)  # fmt: skip
+        secret = [
+            link_rates(*counts, data.parameters["efficiency"])[4:6]
+            for counts in zip(sifted.tolist(), errors.tolist(), data["dwell (s)"], strict=True)
+        ]
+        key.errorbar(power, *np.transpose(secret), label=link.name, **style)
         key.plot(grid, model[1 + place], color=SEVEN[place], linewidth=0.8)
     key.plot(power, data["secret (bit/s)"], "*", color="0.3", markersize=8, label="all links")
     key.plot(grid, model[1 : 1 + count].sum(axis=0), color="0.3", linewidth=1.2)
@@ -252,7 +257,7 @@ def optimum(data: RunData) -> Figure:
     key.set(ylabel="asymptotic key (bit/s)", yscale="log", ylim=(1, None),
             title=f"best for the poorest link: {fair:.3f} ± {fair_error:.3f} mW, for the sum: "
             f"{total:.3f} ± {total_error:.3f} mW")  # fmt: skip
-    key.title.set_fontsize(10)
+    key.title.set_fontsize(9.5)
     high = 1.08 * float(power.max())
     for axes in (wrong, key):
         axes.set(xlabel="pump power (mW)", xlim=(0, high))
