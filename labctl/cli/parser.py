@@ -63,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     _stored(command)
     _queue(command)
     _benches(command)
+    _keys(command)
     sub = command("gui", "window:open_window", "The procedure manager: a window on the same queue.")
     sub.add_argument("--bench", default="", metavar="BENCH", help="TOML file or shipped bench")
     sub.add_argument("--theme", choices=["dark", "light"], help="look (default: as it was last)")
