@@ -21,8 +21,9 @@ from simulated_instruments.physics.soliton import CHAOS, DARK, Drive, SolitonRin
 Real = NDArray[np.float64]
 Source = Callable[[Any], Any]
 
-TICK = 0.05  # s
+TICK = 0.125  # s; a power of two, at which noise is quick to find
 CHUNK = 2048  # ticks that are worked on together
+FEW = 12  # ticks
 KEPT = 4096  # ticks of the past that can be looked at
 
 DETUNING_STEP = 0.5  # of the effective detuning for which a soliton is relaxed
@@ -96,18 +97,12 @@ class MicroringSource:
             self._first += surplus
 
     def _follow(self, times: Real) -> None:
-        lasers = self._lasers
-        pump_mw = np.broadcast_to(lasers.pump_mw(times), times.shape)
-        auxiliary_mw = np.broadcast_to(lasers.auxiliary_mw(times), times.shape)
-        zeta = (self._resonance(times) - lasers.pump_hz(times)) / self._half
-        zeta_a = (self._auxiliary_resonance(times) - lasers.auxiliary_hz(times)) / self._half
-        columns = zip(
-            (pump_mw / self._threshold).tolist(),
-            np.broadcast_to(zeta, times.shape).tolist(),
-            (auxiliary_mw / self._threshold).tolist(),
-            np.broadcast_to(zeta_a, times.shape).tolist(),
-            strict=True,
-        )
+        """Settle the ring at each of these ticks, in order."""
+        if times.size <= FEW:  # processes are quicker one time after the other then
+            columns = [self._drive_at(t) for t in times.tolist()]
+        else:
+            arrays = [np.broadcast_to(a, times.shape).tolist() for a in self._drive_at(times)]
+            columns = list(zip(*arrays, strict=True))
         for values in columns:
             drive = Drive(*values)
             self.ring.settle(drive)
@@ -116,6 +111,16 @@ class MicroringSource:
             offset = drive.auxiliary_detuning - self.ring.state.theta
             passing = 1.0 - self._coupling / (1.0 + offset * offset)
             self._through.append(drive.auxiliary * self._threshold * passing)
+
+    def _drive_at(self, t: Any) -> tuple[Any, Any, Any, Any]:
+        """Members of `Drive` at times (s)."""
+        lasers = self._lasers
+        return (
+            lasers.pump_mw(t) / self._threshold,
+            (self._resonance(t) - lasers.pump_hz(t)) / self._half,
+            lasers.auxiliary_mw(t) / self._threshold,
+            (self._auxiliary_resonance(t) - lasers.auxiliary_hz(t)) / self._half,
+        )
 
     def _at(self, values: list[float], times_s: Any) -> Any:
         """Recorded values at the last tick before each time."""
