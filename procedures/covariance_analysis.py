@@ -29,6 +29,8 @@ from procedures.homodyne import dark_power, db_error, noise_over_shot, repeated,
 
 #: Sets of modes, consecutive in the order -6, 6, -7, 7, ..., for which all bipartitions are shown.
 SETS, SET_SIZE = 6, 12
+#: Settings of a pair that is measured again: three of each mode, four of both.
+BLOCK = 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Sweep:
 
 def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
     """All results and derived arrays of a covariance sweep."""
-    measured, angles, (drift, most) = reconstruct(data, sweep)
+    made, angles, (drift, most) = reconstruct(data, sweep)
+    measured = made.whole
     state = nearest_physical(measured.covariance)
     # A random walk of N steps lies, in the mean square, sqrt(N / 3) steps from where it began.
     common = common_drift(measured.covariance, most * math.sqrt(len(sweep.modes) / 3))
@@ -62,7 +65,7 @@ def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
         "repeated": repeated(data),
         "drift": 100.0 * drift,
         **squeezing(measured, common, sweep),
-        **inseparability(measured, common, state, sweep),
+        **inseparability(made, common, state, sweep),
     }
     gradient, bound_gradient = displacement_qfi_gradients(state)
     for name, slope in (("qfi", gradient), ("qfi_bound", bound_gradient)):
@@ -77,18 +80,16 @@ def analyse_sweep(data: RunData, sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def reconstruct(
-    data: RunData, sweep: Sweep
-) -> tuple[Reconstruction, np.ndarray, tuple[float, float]]:
+def reconstruct(data: RunData, sweep: Sweep) -> tuple[Measured, np.ndarray, tuple[float, float]]:
     """Covariance matrix with aligned phases, the angle (rad) each mode was rotated by, drift.
 
     The drift is that of `drift_per_mode`; its best value is in the errors of the variances.
     """
     kinds = np.asarray(data["kind"])
-    light = (kinds != "dark") & (kinds != "scan")
-    if light.sum() < sweep.settings or "dark" not in kinds:
+    light = np.flatnonzero((kinds != "dark") & (kinds != "scan"))
+    if len(light) < sweep.settings or "dark" not in kinds:
         raise RequestError(
-            f"the sweep has {light.sum()} of {sweep.settings} settings; resume it first"
+            f"the sweep has {len(light)} of {sweep.settings} settings; resume it first"
         )
     signal, shot = data["signal (mW)"], data["shot (mW)"]
     signal_error, shot_error = data["signal error (mW)"], data["shot error (mW)"]
@@ -99,13 +100,15 @@ def reconstruct(
     first = np.array([sweep.place(int(k)) for k in data["mode i"][light]])
     second = np.array([sweep.place(int(k)) for k in data["mode j"][light]])
     alone = first == second
+    base = np.arange(len(light)) < sweep.settings  # the others were measured again
+    once = alone & base
     # The shot noise of single lines tells how strong each line of the local oscillator is.
-    power = np.bincount(first[alone], (shot[light] - dark)[alone]) / np.bincount(first[alone])
+    power = np.bincount(first[once], (shot[light] - dark)[once]) / np.bincount(first[once])
     amplitude = np.sqrt(power / power.mean())
-    drift = drift_per_mode(variance[alone], error[alone], first[alone])
+    drift = drift_per_mode(variance[once], error[once], first[once])
     error = np.hypot(error, drift[0] * np.maximum(variance - 1.0, 0.0))
     # Phases count from those at which the sweep took x of each mode: close to alignment already.
-    rows = np.flatnonzero(np.asarray(data["kind"])[light] == "x")
+    rows = np.flatnonzero(base & (kinds[light] == "x"))
     frame = np.zeros(len(sweep.modes))
     frame[first[rows]] = data["angle i (rad)"][light][rows]
     rows = np.arange(len(first))
@@ -114,11 +117,76 @@ def reconstruct(
     for place, angle in ((first, "angle i (rad)"), (second, "angle j (rad)")):
         weights[rows, place] = amplitude[place]
         phases[rows, place] = data[angle][light] - frame[place]
-    raw = covariance_from_variances(quadrature_direction(weights, phases), variance, error)
+    directions = quadrature_direction(weights[base], phases[base])
+    raw = covariance_from_variances(directions, variance[base], error[base])
     pairs = [(sweep.place(i), sweep.place(j)) for i, j in sweep.connected]
     _, angles = align_phases(raw.covariance, pairs)
-    aligned = quadrature_direction(weights, phases + np.where(weights > 0, angles, 0.0))
-    return covariance_from_variances(aligned, variance, error), angles - frame, drift
+    directions = quadrature_direction(weights, phases + np.where(weights > 0, angles, 0.0))
+    found = covariance_from_variances(directions[base], variance[base], error[base])
+    measured = Measured(found, found, 0)
+    if not base.all():
+        measured = with_blocks(found, directions, variance, error, alone, sweep.settings)
+    return measured, angles - frame, drift
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The covariance matrix from all settings, and from those of the sweep without repetitions."""
+
+    whole: Reconstruction
+    sweep: Reconstruction
+    blocks: int  # pairs that were measured again, `BLOCK` settings each
+
+
+def with_blocks(
+    sweep: Reconstruction,
+    directions: np.ndarray,
+    variance: np.ndarray,
+    error: np.ndarray,
+    alone: np.ndarray,
+    settings: int,
+) -> Measured:
+    """The matrix of a sweep with the blocks of settings measured again later.
+
+    Until then the laser has drifted. By how much that changed the light, the settings of single
+    modes in a block tell; those of both modes together are corrected for it and then count like
+    those of the sweep. What is common to all elements cannot be averaged away by a few of them.
+    """
+    pattern = common_drift(sweep.covariance, 1.0)
+    expected = np.einsum("si,ij,sj->s", directions, sweep.covariance, directions)
+    drifted = np.einsum("si,ij,sj->s", directions, pattern, directions)
+    chosen = [np.arange(settings)]
+    corrected, sigma = variance.copy(), error.copy()
+    blocks = (len(variance) - settings) // BLOCK  # an incomplete one does not count
+    for start in range(settings, settings + blocks * BLOCK, BLOCK):
+        rows = np.arange(start, start + BLOCK)
+        single, both = rows[alone[rows]], rows[~alone[rows]]
+        weight = drifted[single] / error[single] ** 2
+        power = float(np.sum(weight * drifted[single]))
+        change = float(np.sum(weight * (variance - expected)[single])) / power if power else 0.0
+        corrected[both] -= change * drifted[both]
+        if power:
+            sigma[both] = np.hypot(error[both], drifted[both] / math.sqrt(power))
+        chosen.append(both)
+    rows = np.concatenate(chosen)
+    whole = covariance_from_variances(directions[rows], corrected[rows], sigma[rows])
+    return Measured(whole, sweep, blocks)
+
+
+def weakest_pair(data: RunData, sweep: Sweep) -> tuple[tuple[int, int], float]:
+    """The pair of modes that the certificate depends on most, and the error of its PPT value.
+
+    Of all pairs that the proof stands on, the one that may lie highest. The error is that of the
+    measured variances, without what drifts of the laser do to all pairs alike.
+    """
+    measured, _, _ = reconstruct(data, sweep)
+    found = certify_inseparability(measured.whole.covariance, measured.whole, largest=2)
+    if not found.subsets:
+        return sweep.connected[0], math.inf
+    limits = np.array(found.values) + found.margin * np.array(found.errors)
+    place = int(np.argmax(limits))
+    first, second = (sweep.modes[mode] for mode in found.subsets[place])
+    return (first, second), found.errors[place]
 
 
 def drift_per_mode(
@@ -210,9 +278,10 @@ def squeezing(measured: Reconstruction, common: np.ndarray, sweep: Sweep) -> dic
 
 
 def inseparability(
-    measured: Reconstruction, common: np.ndarray, state: np.ndarray, sweep: Sweep
+    made: Measured, common: np.ndarray, state: np.ndarray, sweep: Sweep
 ) -> dict[str, Any]:
     """PPT values of the sets of twelve, and the certificate for all modes."""
+    measured = made.whole
     starts = np.rint(np.linspace(0, len(sweep.order) - SET_SIZE, SETS)).astype(int)
     sets = np.array([sweep.order[start : start + SET_SIZE] for start in starts])
     places = np.array([[sweep.place(k) for k in members] for members in sets])
@@ -230,10 +299,30 @@ def inseparability(
         "ppt_max": (float(values[worst, row]), _error(measured, common, slope, members)),
         "ppt_bottleneck": _bottleneck(found, common, state),
         "completely_inseparable": found.holds,
+        **repetition(made, found, state, sweep),
         "ppt": values,
         "ppt_sets": sets,
         "certificate": np.array(tree).reshape(-1, 4),  # mode, mode, PPT value, error
     }
+
+
+def repetition(
+    made: Measured, found: Certificate, state: np.ndarray, sweep: Sweep
+) -> dict[str, Any]:
+    """What settings that were measured again did to the error of the bottleneck."""
+    results: dict[str, Any] = {"blocks": made.blocks}
+    if math.isfinite(found.bottleneck):
+        members = list(found.subsets[found.values.index(found.bottleneck)])
+        part = reduced(state, members)
+        slope = ppt_gradient(part, bipartitions(len(members))[int(np.argmax(ppt_values(part)))])
+        before, after = (
+            float(source.uncertainty(slope, members)) for source in (made.sweep, made.whole)
+        )
+        results["bottleneck_statistical"] = after
+        if made.blocks:
+            more = made.blocks * BLOCK / sweep.settings  # in lengths of the sweep
+            results["adaptive_gain"] = ((before / after) ** 2 - 1.0) / more
+    return results
 
 
 def _bottleneck(found: Certificate, common: np.ndarray, state: np.ndarray) -> Any:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from labctl.live import Curve, HeatMap, Panel
-from labctl.parameters import choice
+from labctl.parameters import choice, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.graphs import Graph, graph_of
 from procedures.homodyne import (
@@ -22,12 +24,16 @@ from procedures.homodyne import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from procedures.covariance_analysis import Sweep
+
 X, P, XP = 0.0, math.pi / 2, math.pi / 4  # LO phases, rad
 ALONE = (("x", X), ("p", P), ("diagonal", XP))
 TOGETHER = (("x+x", X, X), ("p+p", P, P), ("x+p", X, P), ("p+x", P, X))
 PAIR_KINDS = frozenset(kind for kind, *_ in TOGETHER)
 #: Which element of the matrix a row completes (x, then p of the modes), and its value.
 ELEMENT_COLUMNS = ("element row", "element column", "covariance")
+#: Points of a pair that is measured again.
+BLOCK = 2 * len(ALONE) + len(TOGETHER)
 #: LO phases of the scan that finds the squeezing angle of the first pair with each sum.
 SCAN_STEPS = 6
 
@@ -45,6 +51,19 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
         "Selection", "selective", ["selective", "full"],
         meaning="pairs to measure: those the pumps connect, or all",
     )  # fmt: skip
+
+    adaptive: int = integer(
+        "Adaptive", 0, minimum=0, maximum=100_000,
+        meaning="at most so many blocks of ten settings after the sweep, each for the pair of "
+        "modes where the error of the certificate comes from",
+    )  # fmt: skip
+    target_error: float = number(
+        "Target error",
+        0.0,
+        minimum=0,
+        maximum=1,
+        meaning="statistical error of ppt_bottleneck at which the blocks end; 0: measure all",
+    )
 
     DATA_COLUMNS = [
         "index", "kind", "mode i", "mode j", "angle i (rad)", "angle j (rad)",
@@ -67,6 +86,13 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
             "unmeasured elements as 0",
         ),
         Result("ppt_bottleneck", "", "upper bound of the PPT value of every bipartition of all"),
+        Result("bottleneck_statistical", "", "part of its error that averaging reduces"),
+        Result("blocks", "", "blocks of ten settings measured again, see `adaptive`"),
+        Result(
+            "adaptive_gain",
+            "",
+            "information on ppt_bottleneck per hour of these blocks, over that of one more sweep",
+        ),
         Result("completely_inseparable", "", "no bipartition of all modes is separable, 3 sigma"),
         Result(
             "qfi",
@@ -81,9 +107,13 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
         ),
     )
 
+    _place = 0  # number of the point that is measured
+    _kept: dict[int, Any] = {}  # rows by number of the point
+
     def startup(self) -> None:
         self.announce(settings(self.graph, self.selection))
         self.open_bench(self.graph)
+        self._kept = {row["index"]: row for row in self.rows}
         self._seen: dict[tuple[str, int, int], float] = {}
         self._scan: dict[int, dict[float, float]] = {}
         self._frame: dict[int, float] = {}  # LO phase (rad) that measures x of each mode
@@ -102,6 +132,18 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
         modes come first because they depend most on the detuning.
         """
         self.check_pumps(self.graph)
+        base = list(self._sweep_points())
+        for self._place, point in enumerate(base):
+            yield point
+        for block in range(self.adaptive):
+            start = len(base) + block * BLOCK
+            pair = self._next_pair(start)
+            if pair is None:
+                return
+            for self._place, point in enumerate(_block(*pair), start):
+                yield point
+
+    def _sweep_points(self) -> Iterator[dict[str, Any]]:
         yield _point("dark", 0, X, 0, X)
         modes = outwards(self.graph.modes)[::-1]
         rank = {mode: place for place, mode in enumerate(modes)}
@@ -120,6 +162,28 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
                 for kind, angle_i, angle_j in TOGETHER:
                     yield _point(kind, i, angle_i, j, angle_j)
 
+    def _next_pair(self, start: int) -> tuple[int, int] | None:
+        """The pair for the block of points from `start` on; None if no more are needed.
+
+        It follows from the rows before: of a run that goes on, or of one that is resumed. Before
+        they are there, while points are only counted, any pair will do.
+        """
+        kept = self._kept or {row["index"]: row for row in self.rows}
+        rows = [kept.get(index) for index in range(start)]
+        if None in rows:
+            return self.graph.connected[0]
+        columns = {
+            name: np.array([row[name] for row in rows])
+            for name in (
+                "kind", "mode i", "mode j", "angle i (rad)", "angle j (rad)", "signal (mW)",
+                "signal error (mW)", "shot (mW)", "shot error (mW)",
+            )
+        }  # fmt: skip
+        from procedures.covariance_analysis import weakest_pair
+
+        pair, error = weakest_pair(RunData(columns), sweep_of(self.graph, self.selection))
+        return pair if error > self.target_error else None
+
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         if point["kind"] == "dark":
             row = self.dark_row()
@@ -131,6 +195,8 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
             row = self.row(reading) | angles
             row |= self._element(point, row["variance"])
         self._remember({**point, **row})
+        if self.adaptive:
+            self._kept[self._place] = {**point, **row}
         if point["kind"] == TOGETHER[-1][0] and row["variance"] > 0:
             self.show(f"({point['mode i']}, {point['mode j']})", to_db(row["variance"]), "dB")
         return row
@@ -223,20 +289,10 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Covariance matrix, nullifiers, PPT values, certificate and Fisher information."""
-        from procedures.covariance_analysis import Sweep, analyse_sweep
+        from procedures.covariance_analysis import analyse_sweep
 
         graph = graph_of(data.parameters)
-        return analyse_sweep(
-            data,
-            Sweep(
-                modes=graph.modes,
-                order=tuple(outwards(graph.modes)),
-                connected=graph.connected,
-                sums=graph.sums,
-                weight=graph.weight,
-                settings=settings(graph, data.parameters["selection"]),
-            ),
-        )
+        return analyse_sweep(data, sweep_of(graph, data.parameters["selection"]))
 
     def figures(self, data: RunData) -> dict[str, Figure]:
         from procedures import figures
@@ -246,6 +302,26 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
             "ppt": figures.ppt(data),
             "graph": figures.graph(data),
         }
+
+
+def sweep_of(graph: Graph, selection: str) -> Sweep:
+    """What a sweep is meant to measure, for its analysis."""
+    from procedures.covariance_analysis import Sweep
+
+    return Sweep(
+        modes=graph.modes,
+        order=tuple(outwards(graph.modes)),
+        connected=graph.connected,
+        sums=graph.sums,
+        weight=graph.weight,
+        settings=settings(graph, selection),
+    )
+
+
+def _block(i: int, j: int) -> list[dict[str, Any]]:
+    """All settings of one pair: each mode alone, then both together."""
+    alone = [_point(kind, k, angle, k, angle) for k in (i, j) for kind, angle in ALONE]
+    return alone + [_point(kind, i, at, j, other) for kind, at, other in TOGETHER]
 
 
 def outwards(modes: Iterable[int]) -> list[int]:

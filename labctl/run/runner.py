@@ -56,6 +56,7 @@ def resume(
 
 
 def _require_unfinished(folder: RunFolder, procedure: LabProcedure) -> None:
+    procedure.rows = folder.rows  # which points there are may follow from them
     missing = set(range(procedure.count_points())) - folder.points_done
     if folder.status == "finished" and not missing:  # damage may have cost points
         raise RequestError(f"{folder.path}: is finished; nothing to resume")

@@ -53,7 +53,10 @@ def test_reaches_the_figures_of_the_physics_sheet(sweep: Any) -> None:
     assert results["two_mode"] == pytest.approx(two_mode, abs=0.15)
     assert 0 < results["drift"] < 10
     promised = {result.name: result.unit for result in CovarianceSweep.RESULTS}
+    del promised["adaptive_gain"]  # without repeated blocks there is none
     assert {name: unit for name, (_, _, unit) in sweep.data.results.items()} == promised
+    assert results["blocks"] == 0
+    assert results["bottleneck_statistical"] < sweep.data.results["ppt_bottleneck"][1]
     for name in ("nullifier", "two_mode", "ppt_max", "ppt_bottleneck", "qfi", "qfi_bound"):
         assert sweep.data.results[name][1] > 0, name
 
