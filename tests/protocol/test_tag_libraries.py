@@ -319,7 +319,7 @@ def test_swabian_calls(swabian):
     assert {n: tags.tolist() for n, tags in block.tags.items()} == {1: [10, 30], 2: [20]}
     assert block.lost == {1: 0, 2: 7}
     assert swabian[:2] == [("stream", 1000, [1, 2]), ("startFor", 400_000_000_000)]
-    with pytest.raises(InstrumentError, match="tagger: tags were lost .7 of channel 2"):
+    with pytest.raises(InstrumentError, match=r"tagger: tags were lost .7 of channel 2"):
         device.record(0.4, (1, 2))
     device.adapter.close()
     assert swabian[-1] == ("free",)
@@ -327,17 +327,19 @@ def test_swabian_calls(swabian):
 
 def test_swabian_without_a_device(swabian):
     address = "lib://drivers.swabian_library:TimeTagger?serial=0000"
-    with pytest.raises(ConnectionLost, match="^tagger: no Time Tagger at 0000 .No Time Tagger att"):
+    with pytest.raises(
+        ConnectionLost, match=r"^tagger: no Time Tagger at 0000 .No Time Tagger att"
+    ):
         over_library(SwabianTimeTagger, address)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("Swabian") is None, reason="not installed")
 def test_the_fake_has_no_name_that_the_vendor_has_not(monkeypatch):
+    classes = "t, t.TimeTagger, t.TimeTagStream, t.TimeTagStreamBuffer"
+    script = f"import json; from Swabian import TimeTagger as t; print(json.dumps(list(map(dir, ({classes})))))"
     done = subprocess.run(
-        [sys.executable, "-c", "import json; from Swabian import TimeTagger as t; print(json.dumps("
-         "[dir(t), dir(t.TimeTagger), dir(t.TimeTagStream), dir(t.TimeTagStreamBuffer)]))"],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
     if done.returncode:
         pytest.skip(f"it does not run here: {done.stderr[-200:]}")
     module, tagger_names, stream_names, buffer_names = json.loads(done.stdout.splitlines()[-1])
