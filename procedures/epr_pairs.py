@@ -15,6 +15,7 @@ from labctl.procedure import LabProcedure, Result, RunData
 from procedures.graphs import graph
 from procedures.homodyne import (
     POWER_COLUMNS,
+    QUADRATURES,
     TRACE_COLUMNS,
     db_error,
     noise_relative_to_shot,
@@ -22,7 +23,6 @@ from procedures.homodyne import (
     squeezing_angle,
     to_db,
 )
-from procedures.squeezing_spectrum import QUADRATURES
 from procedures.stability import (
     DISTURBED,
     NOMINAL,

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labctl.live import GREY, PALETTE
 from labctl.procedure import RunData
 from procedures.graphs import Graph, graph_of
-from procedures.homodyne import dark_power, fit_scan, scan_design, to_db
+from procedures.homodyne import (
+    PAIR_RESULTS,
+    QUADRATURES,
+    dark_power,
+    fit_scan,
+    scan_design,
+    to_db,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, RED, PURPLE, YELLOW = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#F0E442",
-)  # fmt: skip
-GREY = "#BDBDBD"
-COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, "#56B4E9")
+BLUE, ORANGE, GREEN, RED, *_ = COLOURS = PALETTE
 MARKERS = ("o", "s", "^")
 
 
@@ -192,8 +196,6 @@ def nullifier_bars(axes: Axes, data: RunData, made: Graph) -> None:
 
 def squeezing(data: RunData) -> Figure:
     """Noise traces of the four quadratures against shot noise, and the scan of the LO phase."""
-    from procedures.squeezing_spectrum import QUADRATURES, RESULTS
-
     kinds = np.asarray(data["kind"])
     powers = data["signal (mW)"], data["shot (mW)"]
     dark, _ = dark_power(kinds, powers, (data["signal error (mW)"], data["shot error (mW)"]))
@@ -202,7 +204,7 @@ def squeezing(data: RunData) -> Figure:
     traces, scan = figure.subplots(1, 2, width_ratios=(1.7, 1))
     spectrum = dict(zip(QUADRATURES, (BLUE, GREEN, RED, ORANGE), strict=True))
     styles = dict(zip(QUADRATURES, ("-", "--", "-", "--"), strict=True))
-    for name, (kind, sign) in RESULTS.items():
+    for name, (kind, sign) in PAIR_RESULTS.items():
         row = int(np.flatnonzero(kinds == kind)[0])
         shot = powers[1][row] - dark
         signal = _relative(data.trace("signal (dBm)", row), dark, shot)

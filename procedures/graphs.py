@@ -21,6 +21,8 @@ DETUNING = {"single": -0.619, "1d": -11.85, "2d": -15.86}
 NULLIFIER_WEIGHT = {1: 1.0, 2: 0.65, 3: 0.5}
 #: A coupling this strong, relative to the strongest, makes an edge of the graph.
 MAJOR = 0.5
+#: An element of the covariance of which the pumps explain less (shot noise = 1) is called a zero.
+ZERO = 3e-4
 LAST_MODE = 35
 #: Lines -4..4 are filtered out before the detector; a pump further out would blind it.
 PUMP_REACH = 4

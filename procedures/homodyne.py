@@ -29,6 +29,21 @@ if TYPE_CHECKING:
 
 PUMP_PORT, LO_PORT = 1, 2
 
+#: Each quadrature of the pair k, -k: LO phases of lines k and -k relative to the squeezing angle.
+QUADRATURES = {
+    "x+x": (0.0, 0.0),
+    "p-p": (math.pi / 2, -math.pi / 2),
+    "x-x": (0.0, math.pi),
+    "p+p": (math.pi / 2, math.pi / 2),
+}
+#: Which quadrature gives which result, and whether less noise counts positive.
+PAIR_RESULTS = {
+    "squeezing_x": ("x+x", -1.0),
+    "squeezing_p": ("p-p", -1.0),
+    "antisqueezing_x": ("x-x", 1.0),
+    "antisqueezing_p": ("p+p", 1.0),
+}
+
 #: How often a setting is measured again because the phase lock failed meanwhile.
 TRIES = 3
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from labctl.procedure import RunData
 from procedures.figures import BLUE, GREEN, ORANGE, RED, new_figure, nullifier_bars
-from procedures.graphs import graph_of
-from procedures.zero_check import ZERO
+from procedures.graphs import ZERO, graph_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

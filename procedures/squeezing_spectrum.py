@@ -14,7 +14,9 @@ from labctl.parameters import integer
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.graphs import graph
 from procedures.homodyne import (
+    PAIR_RESULTS,
     POWER_COLUMNS,
+    QUADRATURES,
     TRACE_COLUMNS,
     db_error,
     fit_scan,
@@ -36,20 +38,6 @@ if TYPE_CHECKING:
 
 HALF_TURN = math.pi
 
-#: Each quadrature of the pair k, -k: LO phases of lines k and -k relative to the squeezing angle.
-QUADRATURES = {
-    "x+x": (0.0, 0.0),
-    "p-p": (HALF_TURN / 2, -HALF_TURN / 2),
-    "x-x": (0.0, HALF_TURN),
-    "p+p": (HALF_TURN / 2, HALF_TURN / 2),
-}
-#: Which quadrature gives which result, and whether less noise counts positive.
-RESULTS = {
-    "squeezing_x": ("x+x", -1.0),
-    "squeezing_p": ("p-p", -1.0),
-    "antisqueezing_x": ("x-x", 1.0),
-    "antisqueezing_p": ("p+p", 1.0),
-}
 #: Those that the slightest error of the angle spoils.
 SENSITIVE = ("x+x", "p-p")
 #: LO phases of both lines, relative to the squeezing angle, where noise depends most on the angle.
@@ -182,7 +170,7 @@ class SqueezingSpectrum(StabilityMeasurement, LabProcedure):
             if kind in QUADRATURES:
                 levels.setdefault(kind, {})[state] = float(to_db(v)), float(db_error(v, e))
         seconds = data["time (s)"] - data["time (s)"][0]
-        for name, (kind, sign) in RESULTS.items():
+        for name, (kind, sign) in PAIR_RESULTS.items():
             level, own = levels[kind][NOMINAL]
             follows = response(levels["x+x" if sign < 0 else "x-x"])
             drift = spread(follows.moved(seconds[kinds == kind][0], data.parameters))

@@ -13,7 +13,7 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.graphs import GAMMA, Graph, graph
+from procedures.graphs import GAMMA, ZERO, Graph, graph
 from procedures.homodyne import (
     POWER_COLUMNS,
     TRACE_COLUMNS,
@@ -31,8 +31,6 @@ ELEMENTS = {"xx": (X, X), "xp": (X, P), "px": (P, X), "pp": (P, P)}
 #: What the pumps make beyond the graph comes from a model without dispersion and edges; in our
 #: ring, correlations were up to 3.2 times as large. So many times the model's count as explained.
 GENEROSITY = 4.0
-#: An element of which less than this (shot noise = 1) is explained is called a zero.
-ZERO = 3e-4
 #: How far (in k + l and k - l) the model looks.
 REACH = 70
 
