@@ -16,6 +16,7 @@ from scripted import in_front_of, scripted
 from drivers.highfinesse_library import FUNCTIONS
 from drivers.highfinesse_ws import HighFinesseWs
 from labctl.errors import InstrumentError, RequestError, TransportTimeout
+from labctl.jsonline import encode
 from simulated_instruments.highfinesse_ws import Light, SimHighFinesseWs, WavemeterModel
 from simulated_instruments.world import World
 
@@ -295,6 +296,7 @@ def test_driver_and_simulator():
         meter.ch_1.deviation = 0.0
     meter.clock.sleep(5.0)
     assert meter.ch_1.frequency == pytest.approx(193.401, abs=2e-6)
+    encode(meter.snapshot())  # it goes into the journal of a run
     assert meter.snapshot()["courses"] == {"1": "= 193.401000000", "2": "0"}
     held = meter.ch_1.deviation
     meter.make_safe()
