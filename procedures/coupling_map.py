@@ -10,9 +10,9 @@ from labctl.analysis.magnomechanics import Device
 from labctl.errors import RequestError
 from labctl.live import HeatMap
 from labctl.parameters import integer, number
-from labctl.procedure import LabProcedure, Result
+from labctl.procedure import LabProcedure, Result, RunData
 from procedures.magnon_bench import ROW_COLUMNS, ROW_TRACES
-from procedures.magnon_map import MAP_RESULTS, SWEPT, MagnonMap
+from procedures.magnon_map import MAP_RESULTS, SCORE, SWEPT, MagnonMap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ class CouplingMap(MagnonMap, LabProcedure):
     g_steps: int = integer("Coupling ratios", 6, minimum=3, maximum=201)
 
     X, Y = "kappa 2 / kappa 1", "g 2 / g 1"
-    DATA_COLUMNS = [*ROW_COLUMNS, X, Y, SWEPT, "refusal"]
+    DATA_COLUMNS = [*ROW_COLUMNS, X, Y, SWEPT, SCORE, "refusal"]
     TRACES = ROW_TRACES
     LIVE = (HeatMap("E_N inside the cavities, by sweeps", x=X, y=Y, value=SWEPT),)
     RESULTS = (
@@ -47,6 +47,12 @@ class CouplingMap(MagnonMap, LabProcedure):
         Result("g_ratio_at_maximum", "", "g 2 / g 1 there"),
         Result("kappa_ratio_theory", "", "the same in theory"),
         Result("g_ratio_theory", "", "the same in theory"),
+        Result(
+            "red_cavity_narrower",
+            "",
+            "whether the cavity on the red sideband decays slower "
+            "at the maximum; the publication says so for both orders of the detunings",
+        ),
         *MAP_RESULTS,
     )
 
@@ -65,19 +71,22 @@ class CouplingMap(MagnonMap, LabProcedure):
             self.detuning_1, self.detuning_2, kappa_2=nominal.kappa_1 * x, g_2=nominal.g_1 * y
         )
 
-    def reference_device(self) -> Device:
-        return self.wanted(self.detuning_1, self.detuning_2)
-
     def named_position(self, peak: np.ndarray) -> dict[str, Any]:
         return {
             "kappa_ratio_at_maximum": (peak[0], peak[3]),
             "g_ratio_at_maximum": (peak[1], peak[4]),
         }
 
+    def analyse(self, data: RunData) -> dict[str, Any]:
+        results = super().analyse(data)
+        second_is_red = data.parameters["detuning_2"] < data.parameters["detuning_1"]
+        second_is_narrower = results["kappa_ratio_at_maximum"][0] < 1.0
+        return {**results, "red_cavity_narrower": second_is_red == second_is_narrower}
+
     def named_theory(self, best: np.ndarray) -> dict[str, Any]:
         return {"kappa_ratio_theory": best[0], "g_ratio_theory": best[1]}
 
-    def figures(self, data: Any) -> dict[str, Figure]:
+    def figures(self, data: RunData) -> dict[str, Figure]:
         from procedures import magnon_figures
 
         return {"map": magnon_figures.side_by_side(data, "$\\kappa_2 / \\kappa_1$", "$g_2 / g_1$")}

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.analysis.magnomechanics import Device
+from labctl.analysis.magnomechanics import Device, duan
 from labctl.live import HeatMap
-from labctl.parameters import integer, number
+from labctl.parameters import choice, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.magnon_bench import ROW_COLUMNS, ROW_TRACES
-from procedures.magnon_map import MAP_RESULTS, SWEPT, MagnonMap
+from procedures.magnon_map import MAP_RESULTS, SCORE, SWEPT, MagnonMap, quadratic_peak
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,8 +33,13 @@ class DetuningMap(MagnonMap, LabProcedure):
     )
     steps: int = integer("Steps", 7, minimum=3, maximum=201, meaning="of each detuning")
 
+    seek: str = choice(
+        "Seek", "negativity", ["negativity", "duan"],
+        meaning="what the rounds close in on: the largest E_N or the least Duan sum",
+    )  # fmt: skip
+
     X, Y = "D1 set (MHz)", "D2 set (MHz)"
-    DATA_COLUMNS = [*ROW_COLUMNS, X, Y, SWEPT, "refusal"]
+    DATA_COLUMNS = [*ROW_COLUMNS, X, Y, SWEPT, SCORE, "refusal"]
     TRACES = ROW_TRACES
     LIVE = (HeatMap("E_N inside the cavities, by sweeps", x=X, y=Y, value=SWEPT),)
     RESULTS = (
@@ -43,8 +48,13 @@ class DetuningMap(MagnonMap, LabProcedure):
         Result("detuning_1_theory", "MHz", "the same in theory"),
         Result("detuning_2_theory", "MHz", "the same in theory"),
         Result("duan_minimum", "", "least Duan sum inside the cavities, inferred"),
+        Result("duan_detuning_1", "MHz", "detuning of cavity 1 there"),
+        Result("duan_detuning_2", "MHz", "detuning of cavity 2 there"),
         *MAP_RESULTS,
     )
+
+    def score(self, inside: np.ndarray) -> float:
+        return -float(duan(inside)) if self.seek == "duan" else super().score(inside)
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
         places = np.linspace(self.lowest, self.highest, self.steps)
@@ -65,8 +75,17 @@ class DetuningMap(MagnonMap, LabProcedure):
     def analyse(self, data: RunData) -> dict[str, Any]:
         results = super().analyse(data)
         table = results["measured"]
-        least = table[int(np.argmin(table[:, 6]))]
-        return {**results, "duan_minimum": (least[6], least[7])}
+        duans = table[:, [0, 1, 6, 7]] * [1.0, 1.0, -1.0, 1.0]
+        step = float(np.diff(self.grid()[0])[0])
+        if data.parameters["seek"] == "duan":
+            x, y, top, x_error, y_error, error = quadratic_peak(duans, (step, step)).tolist()
+        else:
+            x, y, top, error = duans[int(np.argmax(duans[:, 2]))].tolist()
+            x_error = y_error = step / 2
+        return {
+            **results, "duan_minimum": (-top, error), "duan_detuning_1": (x, x_error),
+            "duan_detuning_2": (y, y_error),
+        }  # fmt: skip
 
     def figures(self, data: RunData) -> dict[str, Figure]:
         from procedures import magnon_figures

@@ -7,6 +7,7 @@ before, so a resumed run finds the same places.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -23,10 +24,10 @@ from procedures.magnon_bench import (
 from procedures.magnon_setup import require_stable
 from procedures.magnon_states import device_like, states, total
 
-#: Each round's spacing is this part of the one before.
-SHRINK = 0.4
+#: A round's spacing is this part of the one before: if the best place has stayed, or has moved.
+CLOSER, ALONG = 0.4, 0.7
 AROUND = tuple((float(i), float(j)) for j in (-1, 0, 1) for i in (-1, 0, 1))
-SWEPT = "E_N inside"
+SWEPT, SCORE = "E_N inside", "sought"
 GROUP = ("coarse", "cross", "axes", "pump")
 FINE = 101  # points of a theory map along each axis
 
@@ -51,7 +52,7 @@ class MagnonMap(MagnonMeasurement):
         meaning="heterodyne records at each point, pump off and on each",
     )  # fmt: skip
     rounds: int = integer(
-        "Rounds", 3, minimum=0, maximum=8, meaning="of nine points that close in on the maximum"
+        "Rounds", 5, minimum=0, maximum=20, meaning="of nine points that close in on the maximum"
     )
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
@@ -85,8 +86,11 @@ class MagnonMap(MagnonMeasurement):
             yield {"kind": "state", "place": place, "step": 0}
 
     def reference_device(self) -> Device:
-        """Where the drive is calibrated."""
-        return self.wanted(10.0, -10.0)
+        """Where the drive is calibrated: at the sidebands, or where it is most stable."""
+        aim = self.wanted(10.0, -10.0)
+        if growth(aim) < 0:
+            return aim
+        return min((self.place_device(*place) for place in self.places()), key=growth)
 
     def startup(self) -> None:
         self._places = self.places()
@@ -107,7 +111,11 @@ class MagnonMap(MagnonMeasurement):
 
     def _remember(self, row: Mapping[str, Any]) -> None:
         if row["kind"] == "state":
-            self._found[int(row["place"])] = (row[self.X], row[self.Y], row[SWEPT])
+            self._found[int(row["place"])] = (row[self.X], row[self.Y], row[SCORE])
+
+    def score(self, inside: np.ndarray) -> float:
+        """What the rounds seek the largest of: E_N of the fields inside the cavities."""
+        return float(signed_negativity(inside))
 
     def shutdown(self) -> None:
         self.close_bench()
@@ -117,17 +125,26 @@ class MagnonMap(MagnonMeasurement):
         if place < len(self._places):
             return self._places[place]
         number, step = divmod(place - len(self._places), len(AROUND))
-        before = {n: f for n, f in self._found.items() if n < place - step and np.isfinite(f[2])}
-        if not before:
-            raise RequestError(f"{self.name()}: no point of the grid was measured to refine around")
-        x, y, _ = max(before.values(), key=lambda found: found[2])
+        x, y = self._best(len(self._places))
+        scale = CLOSER
+        for done in range(1, number + 1):
+            here = self._best(len(self._places) + done * len(AROUND))
+            scale *= CLOSER if here == (x, y) else ALONG
+            x, y = here
         xs, ys = self.grid()
-        scale = SHRINK ** (number + 1)
         i, j = AROUND[step]
         return (
             float(np.clip(x + i * scale * _step(xs), xs[0], xs[-1])),
             float(np.clip(y + j * scale * _step(ys), ys[0], ys[-1])),
         )
+
+    def _best(self, count: int) -> tuple[float, float]:
+        """Place of the best among the first `count` points."""
+        known = [f for n, f in self._found.items() if n < count and math.isfinite(f[2])]
+        if not known:
+            raise RequestError(f"{self.name()}: no point of the grid was measured to refine around")
+        x, y, _ = max(known, key=lambda found: found[2])
+        return x, y
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         if point["kind"] in GROUP:
@@ -136,7 +153,7 @@ class MagnonMap(MagnonMeasurement):
             return self.measure_loads(4 * self.buffers(self.records, 0))
         x, y = self.aim(int(point["place"]))
         aim = self.place_device(x, y)
-        row: dict[str, Any] = {self.X: x, self.Y: y, SWEPT: float("nan")}
+        row: dict[str, Any] = {self.X: x, self.Y: y, SWEPT: math.nan, SCORE: math.nan}
         try:
             self.go_to(aim)
         except RequestError as refusal:
@@ -148,9 +165,17 @@ class MagnonMap(MagnonMeasurement):
         )
         state = self.measure_state(self.buffers(self.records, 0))
         device = fit.device.with_(temperature=state["stage (mK)"])
-        inside = float(signed_negativity(covariance(device)[:4, :4]))
+        cavities = covariance(device)[:4, :4]
+        inside, sought = float(signed_negativity(cavities)), self.score(cavities)
         filled = {name: value for name, value in swept.items() if np.size(value)}
-        row = {**state, **filled, **row, SWEPT: inside, "stage (mK)": state["stage (mK)"]}
+        row = {
+            **state,
+            **filled,
+            **row,
+            SWEPT: inside,
+            SCORE: sought,
+            "stage (mK)": state["stage (mK)"],
+        }
         self._remember({**point, **row})
         self.show("E_N inside", inside)
         return self.complete(row)
@@ -216,24 +241,28 @@ def _step(places: np.ndarray) -> float:
 def quadratic_peak(table: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
     """Place and height of a maximum from rows (x, y, value, error): x, y, height, then errors.
 
-    A quadratic surface through the places nearest to the best one: the smallest square around it
-    that holds nine, counted in grid spacings. Errors of x and y come from how well the surface
-    fits, that of the height is the best place's own.
+    A quadratic surface through the places nearest to the best one, nine at least, counted in grid
+    spacings. Errors of x and y come from how well the surface fits; that of the height is the best
+    place's own and by how far the surface misses there. Where the surface has no maximum nearby, or
+    a lower one than the best place, the best place stands for it.
     """
     best = table[int(np.argmax(table[:, 2]))]
-    apart = np.max(np.abs(table[:, :2] - best[:2]) / np.array(spacing), axis=1)
+    apart = np.hypot(*((table[:, :2] - best[:2]) / np.array(spacing)).T)
+    reach = float(np.sort(apart)[min(8, len(table) - 1)])
+    plain = np.array([*best[:3], spacing[0] * reach, spacing[1] * reach, best[3]])
     if len(table) < 9:
-        return np.array([*best[:3], spacing[0] / 2, spacing[1] / 2, best[3]])
-    reach = float(np.sort(apart)[8])
+        return plain
     near = table[apart <= 1.001 * reach]
     u, v = ((near[:, :2] - best[:2]) / (np.array(spacing) * max(reach, 1e-9))).T
     design = np.column_stack([np.ones_like(u), u, v, u**2, u * v, v**2])
     value, *_ = np.linalg.lstsq(design, near[:, 2], rcond=None)
     curved = np.array([[2 * value[3], value[4]], [value[4], 2 * value[5]]])
     if np.linalg.eigvalsh(curved)[-1] >= 0:  # no maximum inside: the best place stands for it
-        return np.array([*best[:3], spacing[0] * reach, spacing[1] * reach, best[3]])
-    top = np.clip(np.linalg.solve(curved, -value[1:3]), -1.5, 1.5)
-    height = value[0] + value[1:3] @ top / 2
+        return plain
+    top = np.linalg.solve(curved, -value[1:3])
+    height = float(value[0] + value[1:3] @ top / 2)
+    if np.hypot(*top) > 1.0 or height < best[2] - best[3]:
+        return plain
     missed = near[:, 2] - design @ value
     freedom = max(1, len(near) - 6)
     noise = float(missed @ missed) / freedom
@@ -241,4 +270,5 @@ def quadratic_peak(table: np.ndarray, spacing: tuple[float, float]) -> np.ndarra
     slope = np.linalg.inv(curved)
     errors = np.sqrt(np.diag(slope @ spread[1:3, 1:3] @ slope.T))
     scale = np.array(spacing) * reach
-    return np.array([*(best[:2] + scale * top), height, *(scale * errors), best[3]])
+    whole = float(np.hypot(best[3], np.sqrt(noise)))
+    return np.array([*(best[:2] + scale * top), height, *(scale * errors), whole])
