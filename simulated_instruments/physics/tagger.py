@@ -118,7 +118,8 @@ def _bins(times: Sequence[Ints]) -> Ints:
     last = max(int(t[-1]) for t in times) // BUCKET
     if last - first < sum(len(t) for t in times):
         return np.arange(first, last + 1)
-    return np.unique(np.concatenate([t // BUCKET for t in times]))
+    found = np.sort(np.concatenate([t // BUCKET for t in times]), kind="stable")  # sorted runs
+    return found[np.diff(found, prepend=-1) > 0]
 
 
 class DarkCounts:
