@@ -25,6 +25,7 @@ CAVITIES = ("detuning_1", "detuning_2", "kappa_1", "kappa_2")
 POSITIVE = ("kappa_1", "kappa_2", "kappa_m", "g_1", "g_2", "coupling")
 #: Factors of gain and phase may differ from 1 by this (rms); holds a factor of no signal at 1.
 FACTOR_SPREAD = 0.05
+TYPICAL_NOISE = 1e-3  # rms of an S parameter's point
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def residuals(device: Device, probe: Array, s: NDArray[np.complex128]) -> Array:
     """Data minus model, real and imaginary parts, with the best factor for each S parameter."""
     model = scattering(device, probe)
     # Ridge regression towards a factor of 1: an S parameter without signal keeps its factor.
-    weight = 1e-3 / FACTOR_SPREAD**2
+    weight = (TYPICAL_NOISE / FACTOR_SPREAD) ** 2
     top = (model.conj() * s).sum(axis=0) + weight
     bottom = (np.abs(model) ** 2).sum(axis=0) + weight
     missed = (s - top / bottom * model).ravel()
