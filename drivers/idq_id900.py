@@ -217,6 +217,16 @@ class Id900(LabInstrument):
             zip(CHANNELS, self._counts([f"INPU{n}" for n in CHANNELS], seconds), strict=True)
         )
 
+    def count_triggers(self) -> None:
+        """Start to count pulses at the start input; `triggers` tells how many there were."""
+        self.write("STAR:COUN:MODE ACCU;RESE")
+
+    def triggers(self) -> int:
+        """Return the number of pulses at the start input since `count_triggers`, and stop."""
+        count = int(self.values("STAR:COUN?")[0])
+        self.write("STAR:COUN:MODE CYCL")
+        return count
+
     def coincidences(self, window: int, seconds: float) -> dict[tuple[int, int], int]:
         """Count pairs of events at two inputs within a window of `window` ps around delay 0.
 

@@ -21,7 +21,7 @@ from simulated_instruments.physics.dead_time import alive
 Ints = NDArray[np.int64]
 
 PS = 10**12
-GRID = 1.0  # s, grain on which rare latching is decided
+GRID, SLOW = 1.0, 256.0  # s, grains on which rare latching is decided
 RECOVERY = 0.010  # s without bias after which a latched wire is superconducting again
 OFF = 2.0  # uA below which the bias counts as absent
 MOST_STEPS = 4096  # of the grid that are looked at one by one
@@ -199,15 +199,22 @@ class SnspdModel:
 
     def advance(self, now: float) -> None:
         """Let time pass up to `now` (s); a wire may latch on the way."""
-        first, last = math.floor(self._now / GRID) + 1, math.floor(now / GRID)
-        stride = max(1, (last - first + 1) // MOST_STEPS)
-        for number in range(first, last + 1, stride):
-            steps = min(stride, last + 1 - number)
-            for i in range(self.channels):
-                self._age(i, number * GRID, steps * GRID)
+        for i in range(self.channels):
+            grain = GRID if self._lively(i) else SLOW
+            first, last = math.floor(self._now / grain) + 1, math.floor(now / grain)
+            stride = max(1, (last - first + 1) // MOST_STEPS)
+            for number in range(first, last + 1, stride):
+                steps = min(stride, last + 1 - number)
+                self._age(i, number * grain, steps * grain)
         self._now = now
         for i in range(self.channels):
             self._end_recovery(i)
+
+    def _lively(self, i: int) -> bool:
+        """Whether a wire may latch within `SLOW` with a probability worth a closer look."""
+        bias, dead = self.flowing(i), self.dead_time_ps / PS
+        most = 1.0 / dead  # clicks per second
+        return SLOW * most * self.wires[i].latching(bias, most, dead) > 0.1
 
     def _age(self, i: int, t: float, span: float) -> None:
         channel, bias = self._channels[i], self.flowing(i)
