@@ -9,7 +9,7 @@ of amplitudes; time is in us. Fields rotate with the drive.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,10 @@ MAGNETIC = 1.25663706212e-6  # T m/A
 GYROMAGNETIC = 28e9  # Hz/T
 SPIN_DENSITY = 4.22e27  # 1/m^3
 
-#: Growth (1/us) that an unstable device is held at: self-oscillation is no steady linear state,
-#: and what the detectors then see is very loud noise.
-LEAST_DAMPING = 2e-3
+#: Damping (1/us) at which an unstable device is held, or half the phonon's if that is less: its
+#: oscillation grows until the coupling is saturated to threshold, which is no linear state; what is
+#: seen is the loud noise close to it.
+LEAST_DAMPING = 1e-4
 
 
 def quanta(hertz: float, kelvin: float) -> float:
@@ -78,7 +79,7 @@ def driven(point: Point, milliwatts: float, single_hz: float, radius_m: float) -
     real = roots[np.abs(roots.imag) < 1e-9 * max(1.0, float(np.abs(roots).max()))].real
     y = float(np.min(real))
     coupling = math.sqrt(2.0 * y / shift) * single_hz * 1e-6
-    return Point(**{**vars(point), "coupling": coupling, "detuning_m": point.detuning_m - y / TURN})
+    return replace(point, coupling=coupling, detuning_m=point.detuning_m - y / TURN)
 
 
 def langevin(point: Point) -> Complex:
@@ -130,6 +131,7 @@ def outputs(point: Point, bandwidth: float, sideband: float, added: tuple[float,
     `added` is the amplifiers' noise in quanta referred to the input. The amplifier's noise passes
     the filter like the field, so that successive records of both are alike correlated.
     """
+    point = saturated(point)
     size = 12
     m = np.zeros((size, size), dtype=complex)
     m[:8, :8] = langevin(point)
@@ -173,10 +175,24 @@ def outputs(point: Point, bandwidth: float, sideband: float, added: tuple[float,
     if point.coupling == 0.0:  # the phonon does nothing then, but it would be slow to follow
         keep = [0, 1, 2, 3, 4, 5, 8, 9, 10, 11]
         drift, diffusion = drift[np.ix_(keep, keep)], diffusion[np.ix_(keep, keep)]
-    excess = float(np.linalg.eigvals(drift).real.max()) + LEAST_DAMPING
-    if excess > 0.0:
-        drift = drift - excess * np.eye(len(drift))
     return Outputs(drift, diffusion)
+
+
+def saturated(point: Point) -> Point:
+    """The point itself if it is stable, else with the coupling at threshold."""
+    least = min(LEAST_DAMPING, math.pi * point.damping)
+
+    def grows(coupling: float) -> bool:
+        here = replace(point, coupling=coupling)
+        return float(np.linalg.eigvals(langevin(here)).real.max()) > -least
+
+    if point.coupling == 0.0 or not grows(point.coupling):
+        return point
+    low, high = 0.0, point.coupling
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (low, middle) if grows(middle) else (middle, high)
+    return replace(point, coupling=low)
 
 
 def load_outputs(
