@@ -160,6 +160,9 @@ class StopCard(Card):
         theme = self.theme
         said = {str(one["instrument"]): one for one in found}
         words = []
+        ended = status not in ("running", "paused")
+        if ended and not found:
+            expected = ()  # it made the bench safe itself, and says so in its journal
         for name in dict.fromkeys([*expected, *said]):
             one = said.get(name)
             if one is None:
@@ -171,7 +174,6 @@ class StopCard(Card):
             words.append(
                 f"<span style='color:{colour}'>{sign} {name}: {one['state']}{detail}</span>"
             )
-        ended = status not in ("running", "paused")
         missing = [name for name in expected if name not in said]
         if not found and ended:
             words.append("the run has ended and made the bench safe itself")

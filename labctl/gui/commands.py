@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog
 
+from labctl.bench import find_bench
 from labctl.errors import LabError
 from labctl.gui.bigview import BigView
 from labctl.gui.exporting import export_run
@@ -89,9 +90,17 @@ class Commands:
             return
         bench = start.get("bench") or {}
         shipped = Path(str(bench.get("path", ""))).parent.name == "benches"
+        name = str(bench.get("name" if shipped else "path", ""))
+        procedure = start["procedure"]
+        try:
+            packages = find_bench(name).procedures
+        except LabError:
+            packages = ()
+        if str(start["class"]).partition(".")[0] not in packages:
+            procedure = start["class"]  # somebody's own, named as it was asked for
         request = {
-            "procedure": start["procedure"], "parameters": start["parameters"],
-            "bench": bench.get("name" if shipped else "path", ""), "mode": start.get("mode"),
+            "procedure": procedure, "parameters": start["parameters"],
+            "bench": name, "mode": start.get("mode"),
             "world": start.get("world") or {}, "seed": start.get("seed") or 0,
             "title": start.get("title") or "",
         }  # fmt: skip

@@ -35,7 +35,9 @@ class Conductor(QObject):
         self.active: Feed | None = None
         self.view: Feed | None = None
         self.pinned = False  # the user looks at another run than the active one
-        self._seen_running: set[Path] = set()
+        self._known: set[Path] = set()  # runs that were seen
+        self._expected: set[Path] = set()  # those whose end is news
+        self._began = False
         self._dry: Path | None = None  # where a dry run will appear
         self._dry_place: Path | None = None
         self._disk = (0.0, 0)
@@ -73,13 +75,25 @@ class Conductor(QObject):
         """Look for another run, and at the queue."""
         self.session.reap()
         self._look_for_dry_run()
+        newest = self.session.newest()
+        fresh = [path for path in newest if path not in self._known]
+        if self._known or self._began:
+            self._expected.update(fresh)
+        self._known.update(fresh)
+        self._began = True
         running = self.session.running()
+        active = self.active
         if running is not None:
-            self._seen_running.add(running)
-            if self.active is None or self.active.path != running or self.active.complete:
+            self._expected.add(running)
+            if active is None or active.path != running or active.complete:
                 self._activate(running)
-        elif self.active is None and (newest := self.session.newest()) is not None:
-            self._activate(newest)
+        elif newest and (active is None or (active.complete and newest[0] in fresh)):
+            self._activate(newest[0])
+        for path in fresh:  # over before anybody looked
+            if path in self._expected and path != running:
+                feed = Feed(path)
+                feed.poll(1.0)
+                self._over(feed)
         self.slow.emit()
 
     def show_run(self, path: Path) -> None:
@@ -118,10 +132,10 @@ class Conductor(QObject):
         self.active = Feed(path)
         self.active.poll(0.2)
         self.active_changed.emit()
-        if self.active.complete:
-            self._over(self.active)
         if not self.pinned:
             self._view(self.active)
+        elif self.active.complete:
+            self._over(self.active)
 
     def _view(self, feed: Feed) -> None:
         self.view = feed
@@ -130,7 +144,7 @@ class Conductor(QObject):
         self.view_changed.emit()
         self.helper.ask("panels", self._declared, lambda _: None, key="panels", run=str(feed.path))
         if feed.complete:
-            self._results(feed)
+            self._over(feed)
 
     def _declared(self, found: list[dict[str, Any]]) -> None:
         self.panels.emit(found)
@@ -139,9 +153,10 @@ class Conductor(QObject):
         if feed is self.view:
             self._results(feed)
         if feed.path.parent == self._dry_place:
+            self._dry_place = None
             self.dry_ended.emit(feed)
-        if feed is self.active and feed.path in self._seen_running:
-            self._seen_running.discard(feed.path)
+        if feed.path in self._expected and feed.complete:
+            self._expected.discard(feed.path)
             self.ended.emit(feed)
 
     def _results(self, feed: Feed) -> None:

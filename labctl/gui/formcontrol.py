@@ -36,6 +36,7 @@ class FormControl(QObject):
         self.view, self.session, self.helper = view, session, helper
         self.wish: Wish | None = None  # the last one that could be queued as it is
         self.editing: int | None = None
+        self._asked = ""  # name of the procedure that is shown, or will be
         self._fill: Item | None = None  # whose values the fields get once they are there
         self._dry_pace: tuple[str, Pace] | None = None
         self._timer = QTimer(self)
@@ -65,9 +66,11 @@ class FormControl(QObject):
 
     def choose_procedure(self, name: str) -> None:
         """Show the parameters of a procedure."""
-        place = self.view.procedure.findData(name)
-        if place >= 0:
-            self.view.procedure.setCurrentIndex(place)
+        box = self.view.procedure
+        if box.findData(name) < 0:  # one that the bench's packages do not hold
+            box.addItem(name, name)
+        box.setCurrentIndex(box.findData(name))
+        self._asked = name
         self.view.allow(False)
         self.view.show_plan("")
         self.helper.ask(
@@ -163,7 +166,7 @@ class FormControl(QObject):
     def _show_procedure(self, found: dict[str, Any]) -> None:
         self.view.meaning.setText(found["meaning"][:400])
         self.view.set_fields(found["parameters"])
-        if self._fill is not None and self._fill.request["procedure"] == found["name"]:
+        if self._fill is not None and self._fill.request["procedure"] == self._asked:
             item, self._fill = self._fill, None
             self._fill_in(item)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from labctl.run.locate import numbered
 
 #: Output of processes that the window started and that outlive it.
 LOG = "queue.log"
+#: Runs among which the one that goes on now is looked for.
+LATEST = 50
 COMMAND = (sys.executable, "-c", "from labctl.cli import script; script()")
 
 
@@ -29,6 +32,8 @@ class Session:
         self.bench = bench
         self.manager = Manager(self.runs_dir)
         self._children: list[subprocess.Popen[bytes]] = []
+        self._newest: list[Path] = []
+        self._changed = -1
 
     # Looking
 
@@ -38,15 +43,22 @@ class Session:
         except (LabError, OSError, ValueError, KeyError, TypeError):
             return []  # a queue nobody can read must not take the window down
 
-    def running(self) -> Path | None:
-        """The run that goes on now, whoever started it: the newest folder that is being written."""
-        newest = sorted(numbered(self.runs_dir), reverse=True)[:20]
-        return next((path for _, path in newest if is_locked(path / "writer.lock")), None)
+    def newest(self) -> list[Path]:
+        """The runs with the highest numbers, the newest first; read again only if any came."""
+        try:
+            changed = self.runs_dir.stat().st_mtime_ns
+        except OSError:
+            return []
+        if changed != self._changed:
+            found = heapq.nlargest(LATEST, numbered(self.runs_dir))
+            self._newest = [path for _, path in found if (path / "run.jsonl").is_file()]
+            # A folder may have been made that has no journal yet: then look again next time.
+            self._changed = changed if len(self._newest) == len(found) else -1
+        return self._newest
 
-    def newest(self) -> Path | None:
-        """The run with the highest number."""
-        found = [(n, p) for n, p in numbered(self.runs_dir) if (p / "run.jsonl").is_file()]
-        return max(found)[1] if found else None
+    def running(self) -> Path | None:
+        """The run that goes on now, whoever started it."""
+        return next((p for p in self.newest() if is_locked(p / "writer.lock")), None)
 
     def disk_left(self) -> int:
         """Bytes free where the runs go."""

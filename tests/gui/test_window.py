@@ -66,7 +66,7 @@ def test_pause_resume_and_abort_from_the_bar(gui):
 
 def test_the_run_survives_the_window_and_a_killed_one_is_offered_again(gui):
     window = gui.open()
-    queue(gui, steps="2000", wait="10", title="")
+    queue(gui, steps="2000", wait="10")
     gui.until(lambda: window.conductor.active and window.conductor.active.table.seen > 3)
     gui.close()
     (path,) = gui.runs.glob("0001-*")
