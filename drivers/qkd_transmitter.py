@@ -17,7 +17,7 @@ from drivers._qkd_board import ON_OFF, QkdBoard
 from labctl.adapter import Framing
 from labctl.errors import RequestError
 
-MOST_INDICES = 4096
+MOST_INDICES = 1_000_000  # of one question
 
 
 class QkdTransmitter(QkdBoard):
@@ -88,9 +88,11 @@ class QkdTransmitter(QkdBoard):
         """
         found = []
         for begin in range(0, len(indices), MOST_INDICES):
-            part = ",".join(map(str, indices[begin : begin + MOST_INDICES].tolist()))
+            block = indices[begin : begin + MOST_INDICES].astype("<u4").tobytes()
+            digits = str(len(block))
+            head = f"TX:SETT? {frame:d},#{len(digits)}{digits}"
             with self.transaction():
-                self.write(f"TX:SETT? {frame:d},{part}")
+                self.write_bytes(head.encode() + block + b"\n")
                 found.append(np.frombuffer(self.adapter.read_block(), np.uint8))
         words = np.concatenate(found) if found else np.zeros(0, np.uint8)
         return np.stack([words & 3, words >> 2 & 1, words >> 4 & 1])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from labctl.live import PALETTE
 from labctl.procedure import RunData
+from procedures import decoy_rates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from procedures.decoy_rates import LinkSettings
 
 STAGES = ("to the red", "past chaos", "back", "to the working point")
 
@@ -49,4 +53,41 @@ def generation(data: RunData) -> Figure:
         right.set_axis_off()
     solitons = int(data["solitons"][last])
     left.set_title(f"attempt {len(np.flatnonzero(kinds == 'attempt'))}: {solitons} soliton(s) left")
+    return figure
+
+
+def keys(data: RunData, links: tuple[str, ...], settings: Callable[[str], LinkSettings]) -> Figure:
+    """Error rates of each intensity and rates of bits in time, after the publication's Fig. 4."""
+    from matplotlib.figure import Figure
+
+    time = (data["time (s)"] - data["time (s)"][0] + data["seconds"][0]) / 60.0
+    figure = Figure(figsize=(4.6 * len(links) + 0.6, 6.4), layout="constrained")
+    axes = figure.subplots(2, len(links), squeeze=False, sharex=True)
+    names = ("signal", "decoy", "weak decoy")
+    for column, n in enumerate(links):
+        link, blocks = settings(n), decoy_rates.rows_of(data, n)
+        sifted, wrong = blocks[:, decoy_rates.SIFTED], blocks[:, decoy_rates.WRONG]
+        upper, lower = axes[0][column], axes[1][column]
+        for level, name in enumerate(names):
+            share = wrong[:, level] / np.maximum(sifted[:, level], 1)
+            error = np.sqrt(share * (1 - share) / np.maximum(sifted[:, level], 1))
+            upper.errorbar(
+                time, 100 * share, 100 * error, fmt="os^"[level], ms=3, lw=0.8,
+                color=PALETTE[level], label=f"{name}, {link.intensities[level]:g} photons",
+            )  # fmt: skip
+        upper.set(ylabel="QBER (%)", yscale="log", title=f"TR{n}")
+        upper.set_ylim(1.0, 100.0)
+        upper.legend(fontsize=8, loc="upper right")
+        seconds = data["seconds"]
+        raw = blocks[:, decoy_rates.CLICKS].sum(axis=1) / seconds
+        secret = [decoy_rates.secret_rate(block, link) for block in blocks]
+        rates = {"raw": raw, "sifted": sifted[:, 0] / seconds, "secret": np.array(secret)}
+        for number, (name, rate) in enumerate(rates.items()):
+            mean = f"{np.mean(rate) / 1e3:.1f} kbit/s"
+            lower.plot(time, rate / 1e3, "os^"[number], ms=3, color=PALETTE[number + 3],
+                       label=f"{name}, mean {mean}")  # fmt: skip
+        lower.set(xlabel="time (min)", ylabel="rate (kbit/s)", yscale="log")
+        top = max(float(raw.max()) / 1e3, 1e-3)
+        lower.set_ylim(max(min(secret) / 1e3, top / 1e4) / 3, 6 * top)
+        lower.legend(fontsize=8, loc="upper right")
     return figure

@@ -23,7 +23,7 @@ from simulated_instruments.world import World
 
 __all__ = ["SimQkdTransmitter", "TransmitterModel"]
 
-MOST_INDICES = 4096
+MOST_INDICES = 1_000_000
 
 
 class SimQkdTransmitter(QkdBoard):
@@ -89,16 +89,15 @@ class SimQkdTransmitter(QkdBoard):
     def _attenuation(self) -> str:
         return f"{self.model.attenuation_db:.1f}"
 
-    @scpi("TX:SETTings?")
-    def _settings(self, frame: str, *indices: str) -> bytes:
-        if not 1 <= len(indices) <= MOST_INDICES:
-            raise ScpiError(-222, f"1 to {MOST_INDICES} indices")
+    @scpi("TX:SETTings?", block=True)
+    def _settings(self, frame: str, indices: bytes) -> bytes:
+        if not isinstance(indices, bytes) or len(indices) % 4 or not indices:
+            raise ScpiError(-104, "block of u32")
+        if len(indices) > 4 * MOST_INDICES:
+            raise ScpiError(-222, f"at most {MOST_INDICES} indices")
         model = self.model
-        try:
-            numbers = np.array(indices, dtype=np.int64)
-        except ValueError:
-            raise ScpiError(-104) from None
-        if numbers.min() < 0 or numbers.max() >= model.frame_pulses:
+        numbers = np.frombuffer(indices, "<u4").astype(np.int64)
+        if numbers.max() >= model.frame_pulses:
             raise ScpiError(-222, "index outside the frame")
         link = Link(model.levels, model.weights, model.basis)
         found = model.settings(round(self.number(frame, 0, 2**32 - 1)), numbers, link)

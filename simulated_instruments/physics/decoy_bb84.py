@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,9 @@ Words = NDArray[np.uint64]
 
 CLOCK = 1_000_000_000  # pulses per second
 AFTERPULSE_GATES = 2000.0  # mean delay of an afterpulse behind the dead time
+MOST_PENDING = (
+    64  # afterpulses to come that are remembered; on average there are much fewer than one
+)
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,9 @@ class PulseTrain:
     def __init__(self, seed: int, draw: Callable[[int], np.random.Generator]) -> None:
         self._seed, self._draw = seed, draw
         self._stretch = 0
-        self._busy: list[float] = []  # first pulse at which each detector is ready again
-        self._late: list[tuple[int, int]] = []  # heap of afterpulses to come: pulse, detector
+        self._busy = np.zeros(0)  # first pulse at which each detector is ready again
+        self._late_pulse = np.zeros(0, np.int64)  # afterpulses to come
+        self._late_detector = np.zeros(0, np.uint8)
 
     def next(self, link: Link, first: int, pulses: int) -> Clicks:
         """Detections among `pulses` pulses, the first of which has number `first`."""
@@ -202,53 +205,39 @@ class PulseTrain:
         self, link: Link, arriving: Clicks, pulses: int, rng: np.random.Generator
     ) -> Clicks:
         """Dead times and afterpulses: the only part that goes click by click."""
+        from simulated_instruments.physics.decoy_kernel import FREE, detect  # compiled on demand
+
         dead = link.dead_time * CLOCK
-        if len(self._busy) != link.detectors:
-            self._busy = [0.0] * link.detectors
-        busy, late = self._busy, self._late
-        false = iter((rng.random(2 * arriving.pulse.size + 64) < link.afterpulse).tolist())
+        if self._busy.size != link.detectors:
+            self._busy = np.zeros(link.detectors)
+            self._late_pulse = np.full(MOST_PENDING, FREE)
+            self._late_detector = np.zeros(MOST_PENDING, np.uint8)
+        chances = 2 * arriving.pulse.size + 64
+        false = rng.random(chances) < link.afterpulse
+        delay = np.rint(dead + 1.0 + rng.exponential(AFTERPULSE_GATES, chances)).astype(np.int64)
         # One detector sees one output of the interferometer at a time, two see both.
         side = arriving.bit if link.detectors == 2 else np.zeros_like(arriving.bit)
-        kept: list[int] = []
-        extra: list[tuple[int, int]] = []
-
-        def clicks(pulse: int, detector: int) -> bool:
-            """Whether the detector is ready; a click may have an afterpulse."""
-            if pulse < busy[detector]:
-                return False
-            busy[detector] = pulse + dead
-            if next(false, False):
-                delay = dead + 1.0 + rng.exponential(AFTERPULSE_GATES)
-                heappush(late, (pulse + round(delay), detector))
-            return True
-
-        for number, (pulse, detector) in enumerate(
-            zip([*arriving.pulse.tolist(), pulses], [*side.tolist(), 0], strict=True)
-        ):
-            while late and late[0][0] < pulse:
-                afterpulse = heappop(late)
-                if clicks(*afterpulse):
-                    extra.append(afterpulse)
-            if pulse < pulses and clicks(pulse, detector):
-                kept.append(number)
-        self._busy = [max(b - pulses, 0.0) for b in busy]
-        self._late = [(pulse - pulses, detector) for pulse, detector in late]
-        return _merged(arriving, np.array(kept, int), extra, link, rng)
+        kept, pulse, detector = detect(
+            arriving.pulse, side, false, delay, pulses, dead, self._busy,
+            self._late_pulse, self._late_detector,
+        )  # fmt: skip
+        self._busy = np.maximum(self._busy - pulses, 0.0)
+        self._late_pulse[self._late_pulse != FREE] -= pulses
+        return _merged(arriving, kept, pulse, detector, link, rng)
 
 
 def _merged(
     arriving: Clicks,
-    kept: NDArray[np.int64],
-    extra: list[tuple[int, int]],
+    kept: NDArray[np.bool_],
+    extra: NDArray[np.int64],
+    detector: NDArray[np.uint8],
     link: Link,
     rng: np.random.Generator,
 ) -> Clicks:
     """Clicks that were kept, with the afterpulses, whose basis is that of the receiver then."""
-    pulse = np.array([p for p, _ in extra], np.int64)
-    detector = np.array([d for _, d in extra], np.uint8)
-    basis = (rng.random(pulse.size) >= link.receiver_basis).astype(np.uint8)
-    bit = detector if link.detectors == 2 else rng.integers(0, 2, pulse.size, dtype=np.uint8)
-    pulse = np.concatenate([arriving.pulse[kept], pulse])
+    basis = (rng.random(extra.size) >= link.receiver_basis).astype(np.uint8)
+    bit = detector if link.detectors == 2 else rng.integers(0, 2, extra.size, dtype=np.uint8)
+    pulse = np.concatenate([arriving.pulse[kept], extra])
     order = np.argsort(pulse, kind="stable")
     return Clicks(
         pulse[order],

@@ -60,6 +60,13 @@ class ItlaModel:
         return self.enabled and self.now >= self.lit_from
 
     @property
+    def settings(self) -> tuple[Any, ...]:
+        """What the module was told: frequency and power are functions of time while it is equal."""
+        return (
+            self.enabled, self.lit_from, self.channel_hz, self.whisper, self._fine, self._level,
+        )  # fmt: skip
+
+    @property
     def target_hz(self) -> float:
         """Where the module goes, within what it can do (Hz)."""
         return min(max(self.channel_hz, LOWEST_HZ), HIGHEST_HZ) + self._fine.target

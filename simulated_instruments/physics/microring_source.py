@@ -24,6 +24,8 @@ Source = Callable[[Any], Any]
 TICK = 0.125  # s; a power of two, at which noise is quick to find
 CHUNK = 2048  # ticks that are worked on together
 FEW = 12  # ticks
+RESTLESS = 2.0  # s after something was told, in which each tick is followed
+QUIET_TICKS = 8  # from one look to the next later
 KEPT = 4096  # ticks of the past that can be looked at
 
 DETUNING_STEP = 0.5  # of the effective detuning for which a soliton is relaxed
@@ -53,6 +55,8 @@ class MicroringSource:
         linewidth_hz: full width of a loaded resonance, kappa / 2 pi.
         threshold_mw: pump power at which f^2 = 1.
         coupling: extinction of the auxiliary laser on resonance, 0 to 1.
+        told: what lasers, boosters and temperature control were told; two seconds after it has
+            changed, the ring is looked at once per second only. By default at every tick.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class MicroringSource:
         linewidth_hz: float = 113.33e6,
         threshold_mw: float = 175.0,
         coupling: float = 0.8,
+        told: Callable[[], object] | None = None,
     ) -> None:
         self._seed_of = seed_of
         self._lasers = lasers
@@ -79,6 +84,10 @@ class MicroringSource:
         self._comb: list[float] = []
         self._through: list[float] = []
         self._drive = Drive(0.0, 0.0)
+        self._told = told or (lambda: None)
+        self._told_before, self._told_at = self._told(), 0.0 if told else math.inf
+        self._now = 0.0
+        self.settled = 0  # how often the state was looked for; it is the same while this is
         self._single: dict[float, NDArray[np.complex128]] = {}
         self._chaos: dict[int, Real] = {}
 
@@ -87,17 +96,34 @@ class MicroringSource:
     def advance(self, now: float) -> None:
         """Follow the lasers up to `now` (s)."""
         last = math.floor(now / TICK)
+        told = self._told()
+        if told != self._told_before:  # right after the time until which it was followed before
+            self._told_before, self._told_at = told, self._now
+        self._now = now
+        restless = self._told_at + RESTLESS
+        quiet = math.ceil(restless / TICK) if restless < math.inf else last + 1
         while self._next <= last:
-            stop = min(self._next + CHUNK, last + 1)
-            self._follow(np.arange(self._next, stop) * TICK)
-            self._next = stop
+            if self._next >= quiet and self._next % QUIET_TICKS:
+                self._comb.append(self._comb[-1])
+                self._through.append(self._through[-1])
+                self._next += 1
+                continue
+            step = QUIET_TICKS if self._next >= quiet else 1
+            until = last + 1 if step > 1 else min(last + 1, quiet)
+            ticks = np.arange(self._next, until, step)[:CHUNK]
+            self._follow(ticks * TICK, step)
+            self._next = int(ticks[-1]) + step
+            surplus = self._next - 1 - last
+            if surplus > 0:  # ticks that have not come yet
+                del self._comb[-surplus:], self._through[-surplus:]
+                self._next -= surplus
         surplus = len(self._comb) - KEPT
         if surplus > 0:
             del self._comb[:surplus], self._through[:surplus]
             self._first += surplus
 
-    def _follow(self, times: Real) -> None:
-        """Settle the ring at each of these ticks, in order."""
+    def _follow(self, times: Real, repeat: int) -> None:
+        """Settle the ring at each of these times, in order; each stands for some ticks."""
         if times.size <= FEW:  # processes are quicker one time after the other then
             columns = [self._drive_at(t) for t in times.tolist()]
         else:
@@ -107,10 +133,11 @@ class MicroringSource:
             drive = Drive(*values)
             self.ring.settle(drive)
             self._drive = drive
-            self._comb.append(self.ring.comb_power(drive))
+            self.settled += 1
+            self._comb += [self.ring.comb_power(drive)] * repeat
             offset = drive.auxiliary_detuning - self.ring.state.theta
             passing = 1.0 - self._coupling / (1.0 + offset * offset)
-            self._through.append(drive.auxiliary * self._threshold * passing)
+            self._through += [drive.auxiliary * self._threshold * passing] * repeat
 
     def _drive_at(self, t: Any) -> tuple[Any, Any, Any, Any]:
         """Members of `Drive` at times (s)."""

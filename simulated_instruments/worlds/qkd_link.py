@@ -27,7 +27,7 @@ from simulated_instruments.physics.decoy_bb84 import Link
 from simulated_instruments.physics.edfa import EdfaModel
 from simulated_instruments.physics.itla_laser import ItlaModel
 from simulated_instruments.physics.laser import CtlLaserModel
-from simulated_instruments.physics.microring_source import TICK, Lasers, MicroringSource
+from simulated_instruments.physics.microring_source import Lasers, MicroringSource
 from simulated_instruments.physics.noise import OrnsteinUhlenbeck, Wiener
 from simulated_instruments.physics.power_meter import PowerMeterModel
 from simulated_instruments.physics.qkd_boards import ReceiverModel, TransmitterModel
@@ -86,7 +86,7 @@ class QkdLinkWorld(World):
           "paper: scatter of the error rate of TR1", 0.0, 0.1),
         P("misalignment_drift_2", 0.0033, "", "its rms drift, link 2",
           "paper: scatter of the error rate of TR2", 0.0, 0.1),
-        P("gate_share", 0.2, "", "part of the time in which a gate is open", "assumed", 0.0, 1.0),
+        P("gate_share", 0.1, "", "part of the time in which a gate is open", "assumed", 0.0, 1.0),
         P("phase_drift", 0.02, "rad/sqrt(s)", "of an interferometer that nobody follows",
           "assumed", 0.0, 10.0),
     )  # fmt: skip
@@ -119,6 +119,7 @@ class QkdLinkWorld(World):
             ),
             linewidth_hz=v["linewidth"],
             threshold_mw=v["threshold"],
+            told=self._told,
         )
         self.switch = SwitchModel(seed_of, "switch")
         self.attenuators = [AttenuatorModel(seed_of, f"channel.{n}", 45.0) for n in (1, 2, 3, 4)]
@@ -137,7 +138,8 @@ class QkdLinkWorld(World):
             )
             for i, n in enumerate(LINKS)
         ]  # fmt: skip
-        self._lines: tuple[float, tuple[Real, Real]] | None = None
+        self._lines: tuple[int, tuple[Real, Real]] | None = None
+        self._channels: dict[int, float] = {}
         self.parts.update(
             chip=self.tec, pump=self.pump, auxiliary=self.auxiliary,
             pump_amplifier=self.pump_amplifier, auxiliary_amplifier=self.auxiliary_amplifier,
@@ -156,6 +158,19 @@ class QkdLinkWorld(World):
         """Of all resonances (Hz) by temperature and drift, at times (s)."""
         return self.tec.shift_hz(t) + self.values["resonance_drift"] / 3600.0 * t
 
+    def _told(self) -> object:
+        """What everything that moves the ring was told."""
+        boosters = (self.pump_amplifier, self.auxiliary_amplifier)
+        return (
+            self.pump.settings,
+            self.auxiliary.settings,
+            self.tec.control,
+            [
+                (b.channel, b.active, b.tripped, b.constant_power, b.current, b.power)
+                for b in boosters
+            ],
+        )
+
     # ---------------------------------------------------------------- light
 
     def comb_tap_w(self, times_s: Any) -> Any:
@@ -168,18 +183,20 @@ class QkdLinkWorld(World):
 
     def comb_lines(self) -> tuple[Real, Real]:
         """Frequencies (Hz) and powers (W) of the comb's lines, without the pump, now."""
-        tick = math.floor(self.now / TICK)
-        if self._lines is None or self._lines[0] != tick:
+        if self._lines is None or self._lines[0] != self.ring.settled:
             orders, power = self.ring.lines()
             frequency = float(self.pump.frequency_hz(self.now)) + orders * self.values["spacing"]
             power = 1e-3 * self.values["comb_output"] * np.where(orders == 0, 0.0, power)
-            self._lines = tick, (frequency, power)
+            self._lines = self.ring.settled, (frequency, power)
+            self._channels.clear()
         return self._lines[1]
 
     def channel_w(self, channel: int) -> float:
         """Power (W) that leaves the demultiplexer through a channel, 1 to 5, now."""
         frequency, power = self.comb_lines()
-        return float(power @ filter_transmission(frequency, channel))
+        if channel not in self._channels:
+            self._channels[channel] = float(power @ filter_transmission(frequency, channel))
+        return self._channels[channel]
 
     def light(self, t: float) -> tuple[Real, Real]:
         """Frequencies (Hz) and powers (W) of the lines behind the switch at time `t` (s).

@@ -105,7 +105,8 @@ def test_frames_byte_by_byte():
         assert detector == 0
         assert flags < 8
     assert stream == b""
-    block = answers(sender, b"TX:SETT? 1,0,5,999999\n", now=0.0032)
+    indices = struct.pack("<III", 0, 5, 999_999)
+    block = answers(sender, b"TX:SETT? 1,#212" + indices + b"\n", now=0.0032)
     assert block[:3] == b"#13"
     assert len(block) == 7
     for word in block[3:6]:
