@@ -2,8 +2,9 @@
 
 Two loads: four taggers with 7 million tags in 10 s, read every second; and 1.4e8 triggers of which
 4 % have a click, with the index of the trigger, read in ten pieces. The clicks are made before, so
-that what is timed is the simulated tagger, its ZeroMQ, the driver and the transcript. One JSON
-document goes to standard output, a table to standard error.
+that what is timed is the simulated tagger, its ZeroMQ, the driver and the transcript. Seconds are
+those of the processor, because the machine has other things to do. One JSON document goes to
+standard output, a table to standard error.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ class _Channel:
         self._socket = socket
         self._indexed = indexed
         self._parts: list[Ints] = []
+        self._latest = 0
 
     def read_to(self, count: int) -> None:
         """Read until `count` tags have come since the begin."""
@@ -53,6 +54,13 @@ class _Channel:
                 f"of tags ({size} bytes); check that nobody else uses this stream port"
             )
         values = np.frombuffer(frame, dtype="<i8").reshape(-1, size // 8)
+        order = values[:, -1]  # times, or indices of the reference
+        if order[0] < self._latest or np.any(np.diff(order) < 0):
+            raise InstrumentError(
+                f"{self._socket.adapter.name}: tags came out of order, so they were damaged on the "
+                "way, or belong to another recording; check that nobody else uses this stream port"
+            )
+        self._latest = int(order[-1])
         self._parts.append(values)
         self.received += len(values)
 
@@ -249,7 +257,8 @@ class TagStream:
             self._tagger.write("REC:STOP")
             for n, channel in self._channels.items():
                 self._tagger.write(f"RAW{n}:SEND OFF")
-                self._tagger.service(f"stop --id {channel.identity}")
+                with contextlib.suppress(InstrumentError):  # it may have been stopped already
+                    self._tagger.service(f"stop --id {channel.identity}")
         finally:
             self._close()
 

@@ -23,7 +23,7 @@ from drivers._id900_stream import TagStream
 from drivers._properties import within
 from drivers._tags import Ints, TagBlock
 from labctl.adapter import ByteAdapter, Framing
-from labctl.errors import ConnectionLost, InstrumentError, RequestError
+from labctl.errors import ConnectionLost, InstrumentError, LabError, RequestError
 from labctl.instrument import LabChannel, LabInstrument
 from labctl.transport.opening import host_and_port
 from labctl.zmtp import REQUESTS, RequestSocket
@@ -370,6 +370,6 @@ class Id900(LabInstrument):
     def make_safe(self) -> None:
         """End recording and sending; a tagger harms nothing, but its memory would fill."""
         if self._stream is not None:
-            with contextlib.suppress(InstrumentError):  # of the service, which may be gone
+            with contextlib.suppress(LabError):  # the service may be gone
                 self._stream.abandon()
         self.write("REC:STOP")

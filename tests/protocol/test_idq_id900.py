@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -510,3 +512,49 @@ def test_doubled_and_scattered_replies_do_no_harm(kind, reply):
         assert kind == "double"  # a frame of tags that came twice cannot pass as new tags
     else:
         assert [len(tags) for tags in block.tags.values()] == [100, 100]
+
+
+@pytest.mark.parametrize("kind", sorted(faults.KINDS))
+@pytest.mark.parametrize("reply", [1, 2, 3])
+def test_a_bad_stream_never_passes_damaged_tags(kind, reply):
+    """Greeting, READY and the first frame of tags, on the stream alone."""
+    setup = Setup(zero_ps=0)
+    plan, plain = faults.plan({kind: [reply]}), setup.opener
+
+    def opener(port, usual=""):
+        if port != "stream1":
+            return plain(port, usual)
+        return lambda: Link(faults.wrap(setup.simulator.connect(port), plan), setup.clock)
+
+    setup.opener = opener
+    tagger, tags, told = setup.driver(), None, ""
+    try:
+        tags = tagger.record(0.1, (1, 2)).tags
+    except LabError as error:
+        told = str(error)
+    assert told.startswith("tagger") or tags is not None
+    assert "\n" not in told
+    for n, found in tags.items() if tags else ():
+        assert len(found) == 100
+        assert set((found % 10**9).tolist()) == {n * NS}
+    assert len(tagger.record(0.1, (1, 2))) == 200  # and the next recording is a good one
+
+
+# ------------------------------------------------------------------ the page about time taggers
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "time-taggers.md").read_text("utf-8")
+
+
+def test_the_page_s_code_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    names = {"tagger": Setup().driver()}
+    exec(code, names)
+    assert sorted(names["block"].tags) == sorted(names["rest"].tags) == [1, 2]
+
+
+def test_the_page_s_bench_is_one(tmp_path):
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+    file = benchfile.parse("[bench]\n" + text, tmp_path / "bench.toml")
+    Bench.rehearse(file, "real")
+    with Bench.open(file, "sim") as bench:
+        assert bench["tagger_b"].stream_address(1) == "tcp://localhost:4246"
