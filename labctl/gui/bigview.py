@@ -6,7 +6,7 @@ import math
 import time
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from labctl.gui import words
@@ -31,16 +31,13 @@ class BigView(QWidget):
         self.progress = QProgressBar()
         self.left = QLabel("")
         self.values = [(QLabel(""), QLabel("")) for _ in range(MOST_VALUES)]
-        for label, points in ((self.mode, 30), (self.title, 34), (self.state, 60), (self.left, 40)):
+        self._colours = ("#808080", theme.text)  # of the mode and of the state
+        for label in (self.mode, self.title, self.state, self.left):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            label.setStyleSheet(f"font-size: {points}pt; font-weight: bold;")
             label.setWordWrap(True)
-        self.progress.setStyleSheet("font-size: 30pt; min-height: 70px;")
         grid = QGridLayout()
         grid.setHorizontalSpacing(60)
         for number, (name, value) in enumerate(self.values):
-            name.setStyleSheet(f"font-size: 18pt; color: {theme.dim};")
-            value.setStyleSheet("font-size: 34pt; font-weight: bold;")
             row, column = divmod(number, 3)
             grid.addWidget(name, 2 * row, column, Qt.AlignmentFlag.AlignHCenter)
             grid.addWidget(value, 2 * row + 1, column, Qt.AlignmentFlag.AlignHCenter)
@@ -70,7 +67,7 @@ class BigView(QWidget):
         colours = {"running": theme.good, "paused": theme.warn, "finished": theme.text}
         self.state.setText("STALLED" if stalled else feed.status.upper())
         shown = theme.warn if stalled else colours.get(feed.status, theme.bad)
-        self.state.setStyleSheet(f"font-size: 60pt; font-weight: bold; color: {shown};")
+        self._paint(colour, shown)
         total = max(feed.points, 1)
         self.progress.setRange(0, total)
         self.progress.setValue(min(feed.table.seen, total))
@@ -95,6 +92,29 @@ class BigView(QWidget):
             texts = table.texts(names[number])
             name.setText(names[number])
             value.setText(texts[int(found)] if texts else f"{found:.5g}")
+
+    def _paint(self, mode: str, state: str, again: bool = False) -> None:
+        """Letters as large as the window allows."""
+        if (mode, state) == self._colours and not again:
+            return
+        self._colours = (mode, state)
+        scale = min(self.width() / 1480, self.height() / 920)
+
+        def bold(points: float) -> str:
+            return f"font-size: {max(6.0, points * scale):.0f}pt; font-weight: bold;"
+
+        self.mode.setStyleSheet(f"background: {mode}; color: white; padding: 10px; {bold(30)}")
+        self.title.setStyleSheet(bold(34))
+        self.state.setStyleSheet(f"color: {state}; {bold(60)}")
+        self.left.setStyleSheet(bold(40))
+        self.progress.setStyleSheet(f"min-height: {60 * scale:.0f}px; {bold(30)}")
+        for name, value in self.values:
+            name.setStyleSheet(f"color: {self.theme.dim}; {bold(17)}")
+            value.setStyleSheet(bold(34))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._paint(*self._colours, again=True)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Escape, Qt.Key.Key_F11):

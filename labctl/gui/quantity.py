@@ -42,10 +42,11 @@ def evaluate(text: str, unit: str | None = None) -> float:
     text = text.strip().replace("−", "-").replace("×", "*")
     if len(text) > LONGEST:
         raise ValueError(f"longer than {LONGEST} characters")
-    if _PLAIN.fullmatch(text):
-        return to_unit(text, unit)  # keeps all digits, and knows units like "nm/s"
     try:
-        value = _Parser(text, unit or "").whole()
+        if _PLAIN.fullmatch(text):
+            value = to_unit(text, unit)  # keeps all digits, and knows units like "nm/s"
+        else:
+            value = _Parser(text, unit or "").whole()
     except ZeroDivisionError:
         raise ValueError(f"{text!r} divides by zero") from None
     except (OverflowError, RecursionError):

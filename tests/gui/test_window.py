@@ -364,8 +364,9 @@ def test_dark_becomes_light_and_the_page_for_afar_opens(gui):
     gui.until(lambda: "steps" in again.form.rows and again.form.rows["steps"].text == "9")
     big = again.commands.read_from_afar()
     assert big.mode.text() == "SIMULATED"
+    gui.until(big.isActiveWindow)
     QTest.keyClick(big, Qt.Key.Key_F11)
-    assert not big.isVisible()
+    gui.until(lambda: not big.isVisible())
 
 
 def _windows():
