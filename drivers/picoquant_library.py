@@ -6,6 +6,7 @@ HydraHarp, TimeHarp 260 and PicoHarp 330, and plays PTU files as if they were de
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,17 @@ from labctl.errors import ConnectionLost
 
 SYNC = 0  # channel of the sync input
 MOST_CHANNELS = 64  # above are markers and overflows
+
+
+def _check(file: Path) -> None:
+    """Raise ConnectionLost unless this begins as a PTU file does."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(8)
+    except OSError as error:
+        raise ConnectionLost(f"{file} cannot be read ({error.strerror})") from error
+    if not start.startswith(b"PQTTTR"):
+        raise ConnectionLost(f"{file} is no PTU file: it begins with {start!r}")
 
 
 class SnApi:
@@ -34,6 +46,8 @@ class SnApi:
                 "PicoQuant's library is not installed; run: pip install snAPI"
             ) from error
         self._buffer = int(buffer)
+        if file:
+            _check(Path(file))  # the library itself would end the program
         self._api = snAPI()
         found = self._api.getFileDevice(file) if file else self._api.getDevice(serial)
         if not found or not (file or self._api.initDevice(MeasMode.T2)):

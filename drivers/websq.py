@@ -253,6 +253,11 @@ class WebSq(LabInstrument):
         volts = self.bias_voltages
         return tuple(n for n, v in enumerate(volts, 1) if abs(v) > self.latch_voltage)
 
+    @property
+    def latched_count(self) -> int:
+        """Get how many detectors have latched; an interlock can watch it (int)."""
+        return len(self.latched)
+
     def check_latched(self) -> None:
         """Raise InstrumentError if a detector has latched."""
         if latched := self.latched:

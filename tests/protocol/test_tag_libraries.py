@@ -354,6 +354,24 @@ def test_the_fake_has_no_name_that_the_vendor_has_not(monkeypatch):
     assert {n for n in dir(type(stream.getData())) if n[0] != "_"} <= set(buffer_names)
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "cannot be read .No such file"), (b"hello", "is no PTU file: it beg")],
+)
+def test_what_is_no_recording_does_not_reach_picoquants_library(
+    tmp_path, monkeypatch, content, why
+):
+    for name in ("snAPI", "snAPI.Main", "snAPI.Constants"):
+        fake = types.ModuleType(name)
+        fake.snAPI = fake.MeasMode = None
+        monkeypatch.setitem(sys.modules, name, fake)
+    path = tmp_path / "x.ptu"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConnectionLost, match=f"^tagger: .*x.ptu {why}"):
+        over_library(PicoQuantTagger, f"lib://drivers.picoquant_library:SnApi?file={path}")
+
+
 @pytest.mark.skipif(importlib.util.find_spec("snAPI") is None, reason="not installed")
 def test_a_recording_played_by_picoquants_own_library(tmp_path):
     """Through the real library: a file that we wrote is a device that our driver records from."""

@@ -243,6 +243,7 @@ def test_a_latched_detector_is_told_and_brought_back():
     detectors = setup.driver()
     detectors.bias_currents = (16, 16, 20.4, 16)
     assert detectors.latched == (3,)
+    assert detectors.latched_count == 1
     assert detectors.count_rates(0.5)[2] == 0.0
     with pytest.raises(InstrumentError, match="detectors: detector 3 has latched and gives no"):
         detectors.check_latched()
