@@ -52,8 +52,11 @@ class Cavity:
 
     def rate_per_photon(self, detuning_hz: float = 0.0) -> float:
         """Scattering rate (1/s) per photon; `detuning_hz` is that of the scattered light."""
-        lorentzian = 1 + (4 * math.pi * detuning_hz / self.kappa) ** 2
-        return 4 * self.g0**2 / self.kappa / lorentzian
+        return 4 * self.g0**2 / self.kappa / self.lorentzian(detuning_hz)
+
+    def lorentzian(self, detuning_hz: float) -> float:
+        """By how much weaker light is that is scattered this far off resonance."""
+        return 1 + (4 * math.pi * detuning_hz / self.kappa) ** 2
 
 
 @dataclass(frozen=True)
@@ -200,15 +203,11 @@ def pattern_probabilities(cov: Floats, efficiencies: Floats, background: Floats)
         efficiencies: of the four.
         background: mean background clicks of the four.
     """
-    silent = np.empty(16)
-    for chosen in range(16):
-        members = [k for k in range(4) if chosen >> k & 1]
-        first = sum(efficiencies[k] for k in members if k < 2)
-        second = sum(efficiencies[k] for k in members if k >= 2)
-        weights = np.array([first, first, second, second])
-        dark = math.exp(-sum(background[k] for k in members))
-        determinant = np.linalg.det(np.eye(4) + weights[:, None] * (cov - np.eye(4)) / 2)
-        silent[chosen] = dark / math.sqrt(determinant)
+    chosen = (np.arange(16)[:, None] >> np.arange(4) & 1).astype(float)
+    pulses = np.stack((efficiencies * [1, 1, 0, 0], efficiencies * [0, 0, 1, 1]), axis=1)
+    weights = np.repeat(chosen @ pulses, 2, axis=1)
+    determinants = np.linalg.det(np.eye(4) + weights[:, :, None] * (cov - np.eye(4)) / 2)
+    silent = np.exp(-chosen @ background) / np.sqrt(determinants)
     out = np.zeros(16)
     for pattern in range(16):  # those in the pattern click, all others do not
         clicking = [k for k in range(4) if pattern >> k & 1]

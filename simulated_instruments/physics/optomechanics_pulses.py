@@ -19,6 +19,10 @@ Floats = NDArray[np.float64]
 GRID = 0.25  # ns
 RISE_PER_SIGMA = 2.5631  # 10-90 % rise over the standard deviation of the edge
 
+#: Full width at half maximum over the standard deviation of a Gaussian that is cut off one such
+#: width either side: 2.3548 / sqrt(1 - 2 z phi(z) / (2 Phi(z) - 1)) with z = 2.3548.
+CUT_GAUSSIAN = 2.5097
+
 
 class Envelope:
     """Transmission of a modulator against time, on an even grid of times (ns)."""
@@ -54,6 +58,13 @@ class Envelope:
         if right + 1 < y.size:
             end += GRID * (y[right] - half) / (y[right] - y[right + 1])
         return float(end - begin)
+
+    @cached_property
+    def gaussian_fwhm(self) -> float:
+        """Width (ns) of the Gaussian, cut off one width before and after its middle, of the same
+        standard deviation: where a smoothed pulse begins and ends."""
+        variance = (self.times - self.centre) ** 2 @ self.transmission * GRID / self.area
+        return math.sqrt(float(variance)) * CUT_GAUSSIAN
 
     @cached_property
     def cumulative(self) -> Floats:
