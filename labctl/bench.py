@@ -419,6 +419,7 @@ class Bench:
                     entry.period,
                     entry.unit,
                     partial(self._interlock_speaking, driver.adapter),
+                    entry.meaning,
                 )
             )
         return bound

@@ -24,6 +24,7 @@ class Interlock:
     period: float = 1.0  # s
     unit: str = ""
     speaking: Callable[[], AbstractContextManager[Any]] = nullcontext
+    meaning: str = ""  # why it must not leave these limits
 
     def check(self, watch: Callable[[float], None] | None = None) -> float:
         """Read the quantity once, and tell `watch` what was read.
@@ -32,6 +33,7 @@ class Interlock:
             InterlockTripped: one line that says what was read and what is allowed.
         """
         allowed = f"allowed {self.minimum:g} to {self.maximum:g} {self.unit}".rstrip()
+        why = f" ({self.meaning})" if self.meaning else ""
         try:
             with self.speaking():
                 value = float(self.read())
@@ -43,7 +45,7 @@ class Interlock:
         if not self.minimum <= value <= self.maximum:  # also true for NaN
             raise InterlockTripped(
                 f"interlock {self.name}: {value:g} {self.unit}".rstrip()
-                + f", {allowed}; run stopped"
+                + f", {allowed}{why}; run stopped"
             )
         return value
 

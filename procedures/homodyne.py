@@ -352,8 +352,9 @@ def noise_relative_to_shot(data: RunData) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_db(variance: Any) -> Any:
-    """Decibel above shot noise."""
-    return 10.0 * np.log10(variance)
+    """Decibel above shot noise; NaN where less than the dark noise was measured."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 10.0 * np.log10(variance)
 
 
 def db_error(variance: Any, error: Any) -> Any:

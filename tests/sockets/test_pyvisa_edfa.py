@@ -45,7 +45,9 @@ def insist(edfa, command, query, wanted):
     while edfa.query(query) != wanted:
         assert time.monotonic() < deadline, f"{command} has no effect"
         edfa.write(command)
-        time.sleep(0.6 / PACE)
+        again = time.monotonic() + 0.6 / PACE
+        while edfa.query(query) != wanted and time.monotonic() < again:
+            pass
 
 
 def test_resource_string_is_a_serial_port(resource):

@@ -10,7 +10,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,13 +57,13 @@ class Campaign:
 
 
 def kill_campaign(folder: Path, kills: int, seed: int) -> Campaign:
-    """Kill `kills` writers of one run after seeded random times, checking after each."""
+    """Kill `kills` writers of one run after seeded numbers of points, checking after each."""
     rng = random.Random(seed)
     with RunFolder.create(folder, "kill-test", {"columns": ["index", "x (nm)", "s (V)"]}) as run:
         path = run.path
     result = Campaign(0, 0, 0, 0, 0, [])
     for _ in range(kills):
-        said = _write_until_killed(path, rng.uniform(0.0, 0.04))
+        said = _write_until_killed(path, rng.randrange(80))
         result.kills += 1
         result.acknowledged = max(result.acknowledged, said)
         after = RunFolder.open(path)
@@ -90,8 +89,8 @@ def kill_campaign(folder: Path, kills: int, seed: int) -> Campaign:
     return result
 
 
-def _write_until_killed(path: Path, seconds: float) -> int:
-    """Start a writer, kill it so long after it began; returns how many points it acknowledged."""
+def _write_until_killed(path: Path, points: int) -> int:
+    """Start a writer, kill it while it goes on after so many points; how many it acknowledged."""
     said = 0
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE
@@ -99,9 +98,9 @@ def _write_until_killed(path: Path, seconds: float) -> int:
         assert writer.stdout is not None
         if writer.stdout.readline() != b"ready\n":
             raise RuntimeError("the writer did not start")
-        time.sleep(seconds)
+        heard = [writer.stdout.readline() for _ in range(points)]
         writer.kill()
-        for line in writer.stdout:
+        for line in (*heard, *writer.stdout):
             if line.endswith(b"\n"):
                 said = int(line) + 1
     return said
