@@ -37,7 +37,7 @@ class PairRates(NetworkMeasurement, LabProcedure):
     """
 
     powers: list[float] = numbers(
-        "Powers", [0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0], unit="mW", minimum=1e-3, maximum=20,
+        "Powers", [0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0], unit="mW", minimum=1e-3, maximum=5,
         meaning="of both pumps, in front of the ring",
     )  # fmt: skip
     pairs: str = text(

@@ -35,7 +35,7 @@ class PumpOptimum(NetworkMeasurement, LabProcedure):
 
     powers: list[float] = numbers(
         "Powers", [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.6, 0.8, 1.0, 1.2], unit="mW",
-        minimum=1e-3, maximum=20, meaning="of both pumps, in front of the ring",
+        minimum=1e-3, maximum=5, meaning="of both pumps, in front of the ring",
     )  # fmt: skip
     dwell: float = number(
         "Dwell", 5.0, unit="s", minimum=0.1, maximum=1000, meaning="of counting at each power"

@@ -76,6 +76,7 @@ class CtlLaserModel:
         self._hop_sums: list[float] = np.concatenate(
             ([0.0], np.cumsum(rng.choice((-HOP, HOP), count)))
         ).tolist()
+        self._hop_totals = np.array(self._hop_sums)
         self.target_nm = wavelength_nm
         self._coarse: list[Approach | Sweep] = [
             Approach(0.0, wavelength_nm, wavelength_nm, COARSE_LAG, COARSE_SLEW)
@@ -220,7 +221,7 @@ class CtlLaserModel:
         total: Any
         if isinstance(t, np.ndarray):
             index = np.searchsorted(self._hop_times, t, side="right")
-            total = np.asarray(self._hop_sums)[index] - self._random_before
+            total = self._hop_totals[index] - self._random_before
             for when, jump in self._piezo_hops:
                 total = total + np.where(t >= when, jump, 0.0)
         else:

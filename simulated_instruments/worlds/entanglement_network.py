@@ -122,6 +122,9 @@ class EntanglementNetworkWorld(World):
           "silicon nitride", -1e11, 1e11),
         P("ring_temperature", 30.0, "degC", "where the resonances are on the ITU grid", "assumed",
           10.0, 60.0),
+        P("readout_rate", 8.5e6, "1/s", "tags that a tagger can send to a computer", "assumed",
+          1.0, 1e12),
+        P("readout_buffer", 1.6e7, "", "tags that wait in a tagger for that", "assumed", 1.0, 1e12),
         P("tap", 0.1, "", "part of the pump light that goes to the power meter", "paper", 0.0, 0.9),
     )  # fmt: skip
 
@@ -179,7 +182,13 @@ class EntanglementNetworkWorld(World):
             for number, user in enumerate(USERS)
         ]
         self.taggers = [
-            TaggerModel(self.seed_of, f"tagger_{user}", clicks=partial(self.clicks, number))
+            TaggerModel(
+                self.seed_of,
+                f"tagger_{user}",
+                clicks=partial(self.clicks, number),
+                max_rate=v["readout_rate"],
+                buffer=v["readout_buffer"],
+            )
             for number, user in enumerate(USERS)
         ]
         self._latest: list[dict[int, list[NDArray[np.int64]]]] = [{} for _ in USERS]
