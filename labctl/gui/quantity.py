@@ -43,10 +43,9 @@ def evaluate(text: str, unit: str | None = None) -> float:
     if len(text) > LONGEST:
         raise ValueError(f"longer than {LONGEST} characters")
     try:
-        if _PLAIN.fullmatch(text):
-            value = to_unit(text, unit)  # keeps all digits, and knows units like "nm/s"
-        else:
-            value = _Parser(text, unit or "").whole()
+        # The former keeps all digits, and knows units like "nm/s".
+        plain = _PLAIN.fullmatch(text)
+        value = to_unit(text, unit) if plain else _Parser(text, unit or "").whole()
     except ZeroDivisionError:
         raise ValueError(f"{text!r} divides by zero") from None
     except (OverflowError, RecursionError):

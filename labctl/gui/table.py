@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 MOST_ROWS = 1 << 21
 #: Columns whose extremes the thinning keeps.
 MOST_WATCHED = 8
+#: How much coarser everything becomes at a time.
+STEP = 4
 
 
 class Table:
@@ -23,6 +25,8 @@ class Table:
         self.seen = 0  #: appended since the beginning
         self.generation = 0  #: changes when rows were thinned, so what was derived is void
         self._room = 1024
+        self._thinned = 0  # rows at the beginning that were thinned
+        self._factor = STEP  # how much
         self._columns: dict[str, NDArray[np.float64]] = {}
         self._codes: dict[str, dict[str, int]] = {}
 
@@ -112,26 +116,42 @@ class Table:
             self._columns[name] = larger
 
     def _thin(self) -> None:
-        """Keep, of each block of rows, the first and those with an extreme of a column.
+        """Make room: thin what came since the last time as much as all before it.
 
-        A block is so long that at most a quarter of the rows stays.
+        Where that is not enough, thin everything once more; so the whole run stays equally fine.
         """
-        watched = [self._columns[name] for name in list(self._columns)[:MOST_WATCHED]]
-        block = 4 * (2 * len(watched) + 1)
-        whole = self.rows // block * block
         keep = np.ones(self.rows, dtype=bool)
-        keep[:whole] = False
+        tail = self._extremes(self._thinned, self.rows, self._factor)
+        keep[self._thinned : self._thinned + len(tail)] = tail
+        self._keep(keep)
+        self._thinned += int(tail.sum())
+        if self._thinned > self.most_rows // 2:
+            keep = np.ones(self.rows, dtype=bool)
+            head = self._extremes(0, self._thinned, STEP)
+            keep[: len(head)] = head
+            self._keep(keep)
+            self._thinned -= len(head) - int(head.sum())
+            self._factor *= STEP
+        self.generation += 1
+
+    def _extremes(self, first: int, last: int, factor: int) -> NDArray[np.bool_]:
+        """Which of these rows (of whole blocks) stay: of each block the extremes of each column."""
+        watched = list(self._columns.values())[:MOST_WATCHED]
+        block = min(factor * (2 * len(watched) + 1), max(1, last - first))
+        whole = (last - first) // block * block
+        keep = np.zeros(whole, dtype=bool)
         starts = np.arange(0, whole, block)
         keep[starts] = True
         for column in watched:
-            body = column[:whole].reshape(-1, block)
+            body = column[first : first + whole].reshape(-1, block)
             keep[starts + np.where(np.isnan(body), np.inf, body).argmin(axis=1)] = True
             keep[starts + np.where(np.isnan(body), -np.inf, body).argmax(axis=1)] = True
-        kept = int(keep.sum())
-        self._room = max(self.most_rows, kept)
+        return keep
+
+    def _keep(self, rows: NDArray[np.bool_]) -> None:
+        kept = int(rows.sum())
         for name, column in self._columns.items():
             fresh = np.full(self._room, np.nan)
-            fresh[:kept] = column[: self.rows][keep]
+            fresh[:kept] = column[: self.rows][rows]
             self._columns[name] = fresh
         self.rows = kept
-        self.generation += 1
