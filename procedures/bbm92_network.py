@@ -55,7 +55,7 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
         0.4,
         unit="mW",
         minimum=1e-3,
-        maximum=20,
+        maximum=5,
         meaning="both pumps, in front of the ring",
     )
     duration: float = number(

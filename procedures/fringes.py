@@ -25,7 +25,7 @@ class FringeMeasurement(NetworkMeasurement):
         0.4,
         unit="mW",
         minimum=1e-3,
-        maximum=20,
+        maximum=5,
         meaning="both pumps, in front of the ring",
     )
     beta: float = number(
