@@ -130,8 +130,8 @@ def test_pymeasure_ami430(served):
     assert magnet.field == pytest.approx(1.5, rel=1e-5)
     # The fault that our class mends: any answer is true.
     magnet.disable_persistent_switch()
-    assert served[1]["magnet"].model.switch_heater is False
     assert magnet.has_persistent_switch_enabled() is True
+    assert served[1]["magnet"].model.switch_heater is False
     # ... and six digits are all that is sent.
     magnet.target_field = 3.5714286
     assert magnet.target_field == 3.57143
