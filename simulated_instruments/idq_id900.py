@@ -23,15 +23,14 @@ from simulated_instruments.idq_id900_blocks import (
     COMBINERS,
     DELAYS,
     INPUTS,
-    MOST_BINS,
     OPERATIONS,
-    Acquisition,
     Blocks,
-    Counter,
 )
 from simulated_instruments.idq_id900_link import DataLink
+from simulated_instruments.idq_id900_parts import MOST_BINS, Acquisition, Counter
 from simulated_instruments.instrument import Port, SimulatedInstrument
 from simulated_instruments.physics.tagger import PS, TaggerModel
+from simulated_instruments.protocol.command_tree import CommandTree, Refused, matches
 from simulated_instruments.protocol.zmtp import PairEndpoint, RepEndpoint
 from simulated_instruments.world import World
 
@@ -44,67 +43,6 @@ LONGEST_DELAY = PS  # ps
 _TIME = re.compile(r"([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*([kMGT]?)(?:TB)?", re.ASCII)
 _VOLTS = re.compile(r"([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*(m?)V?", re.ASCII)
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "m": 1e-3}
-
-#: handler(parameter) -> answer; a query gets "".
-Handler = Callable[[str], Any]
-
-
-class Refused(ValueError):
-    """A command that the instrument does not execute."""
-
-
-class CommandTree:
-    """Commands by header, as the manual prints them: `DELAy:VALUe` is also `DELA:VALU`.
-
-    Anything between the short and the long form of a word is understood.
-    """
-
-    def __init__(self) -> None:
-        self._handlers: dict[tuple[str, ...], Handler] = {}
-        self._found: dict[tuple[str, ...], Handler] = {}
-
-    def add(self, header: str, handler: Handler) -> None:
-        self._handlers[tuple(header.split(":"))] = handler
-
-    def execute(self, message: str) -> list[str]:
-        """Execute the commands of one message; returns a line for each query."""
-        lines: list[str] = []
-        path: list[str] = []
-        for unit in message.split(";"):
-            header, _, parameter = unit.strip().partition(" ")
-            if not header:
-                continue
-            rooted = header.startswith((":", "*"))
-            words = ([] if rooted else path) + header.lstrip(":").split(":")
-            if not header.startswith("*"):
-                path = words[:-1]
-            answer = self._find(tuple(words))(parameter.strip())
-            if words[-1].endswith("?"):
-                lines.append(str(answer))
-        return lines
-
-    def _find(self, words: tuple[str, ...]) -> Handler:
-        if words not in self._found:
-            for pattern, handler in self._handlers.items():
-                if len(pattern) == len(words) and all(map(_matches, pattern, words)):
-                    self._found[words] = handler
-                    break
-            else:
-                raise Refused(f"unknown command {':'.join(words)[:60]}")
-        return self._found[words]
-
-
-def _matches(pattern: str, word: str) -> bool:
-    """Whether a word is a form of a pattern; numbers and question marks must agree."""
-    if pattern.endswith("?") != word.endswith("?"):
-        return False
-    name, word = pattern.removesuffix("?"), word.removesuffix("?")
-    stem = name.rstrip("0123456789")
-    number, given = name[len(stem) :], word.rstrip("0123456789")
-    if word[len(given) :] not in ({number, ""} if number == "1" else {number}):
-        return False
-    short = "".join(c for c in stem if not c.islower())
-    return given.upper().startswith(short) and stem.upper().startswith(given.upper())
 
 
 def time_of(text: str) -> int:
@@ -269,7 +207,7 @@ class SimIdqId900(SimulatedInstrument):
     @staticmethod
     def _word(text: str, *words: str) -> str:
         for word in words:
-            if text and _matches(word, text):
+            if text and matches(word, text):
                 return word.upper()
         raise Refused(f"{text[:20]!r} is none of {', '.join(words)}")
 
@@ -281,7 +219,7 @@ class SimIdqId900(SimulatedInstrument):
         names += [f"DELAy{n}" for n in range(1, DELAYS + 1)]
         names += [f"TSCOmbiner{n}" for n in range(1, COMBINERS + 1)]
         for name in [*names, "STARt", "RECord"]:
-            if text and _matches(name, text):
+            if text and matches(name, text):
                 return "".join(c for c in name if not c.islower())
         raise Refused(f"there is no block {text[:20]!r}")
 

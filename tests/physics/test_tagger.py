@@ -11,13 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulated_instruments.physics.dead_time import alive
-from simulated_instruments.physics.tagger import (
-    BUCKET,
-    HELD,
-    PS,
-    Buffer,
-    TaggerModel,
-)
+from simulated_instruments.physics.tag_buffer import BUCKET, Buffer
+from simulated_instruments.physics.tagger import HELD, PS, TaggerModel
 from simulated_instruments.world import World
 
 
