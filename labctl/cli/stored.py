@@ -59,10 +59,16 @@ def _folder(arguments: Any) -> Any:
     return RunFolder.open(find_run(arguments.run, runs_dir(arguments)))
 
 
+#: Arrays of so many bytes are read and compared with their checksums by `show`; more takes long.
+READ_WHOLE = 256 * 2**20
+
+
 def show(arguments: Any) -> int:
     folder = _folder(arguments)
     start, stop = folder.start, folder.stop_entry or {}
     opened = [event for event in folder.events if event["entry"] == "opened"]
+    size = sum(path.stat().st_size for path in folder.path.glob("arrays/*"))
+    checked = size <= READ_WHOLE and folder.status not in ("running", "paused")
     document = {
         "run": str(folder.path),
         "id": folder.number,
@@ -89,7 +95,8 @@ def show(arguments: Any) -> int:
         "results": folder.result,
         "meanings": start.get("meanings", {}),
         "notes": folder.notes,
-        "damage": folder.damage,
+        "damage": folder.verify() if checked else folder.damage,
+        "arrays_checked": checked,
     }
     if arguments.json:
         print_json(document)
@@ -132,6 +139,8 @@ def _print(document: dict[str, Any]) -> None:
     )  # fmt: skip
     for note in document["notes"]:
         print(f"note: {note}")
+    if not document["arrays_checked"]:
+        print("arrays: not compared with their checksums, too large or still being written")
     for damage in document["damage"]:
         print(f"DAMAGE: {damage}")
 

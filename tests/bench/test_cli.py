@@ -48,6 +48,21 @@ def test_show_document_and_text(capsys):
     assert "TOY,THERMOMETER" in out
 
 
+def test_show_names_damage_of_journal_and_arrays(capsys):
+    watch(capsys, "--set", "steps=3")
+    assert json.loads(call(capsys, "show", "last", "--json")[1])["damage"] == []
+    (run,) = (path for path in Path("runs").iterdir() if path.is_dir())
+    (arrays,) = (run / "arrays").iterdir()
+    cited = RunFolder.open(run).source().citations(1)
+    data = bytearray(arrays.read_bytes())
+    (place,) = (citation["end"] for citation in cited.values())
+    data[place - 9] ^= 1  # inside the second trace
+    arrays.write_bytes(data)
+    _, out, _ = call(capsys, "show", "last")
+    assert "DAMAGE: " in out
+    assert arrays.name in out
+
+
 def test_runs_catalogue(capsys):
     watch(capsys, "--title", "first")
     watch(capsys, "--title", "second", "--set", "steps=3")
