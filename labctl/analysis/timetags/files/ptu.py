@@ -28,7 +28,8 @@ from labctl.analysis.timetags.files.ptu_records import (
     worth_compiling,
 )
 
-_PER_PIECE = 1 << 19  # records; what one decodes stays in the cache of the processor
+_PER_PIECE = 1 << 19  # records; compiled code leaves them in the cache of the processor
+_PER_PIECE_NUMPY = 1 << 15  # and so does numpy with all its temporary arrays
 _PS = 10**12
 
 
@@ -110,7 +111,8 @@ class PtuSource:
         """Decode into `room`: one piece behind the other, or each from its start."""
         layout, clock = self._layout, Clock(self._unit, self.about.resolution)
         decoder = Decoder(layout, clock, worth_compiling(self.most))
-        buffer = np.empty(min(self.most, _PER_PIECE), "<u4")
+        at_once = _PER_PIECE if decoder.compiled else _PER_PIECE_NUMPY
+        buffer = np.empty(min(self.most, at_once), "<u4")
         done = tags = 0
         with self.path.open("rb", buffering=0) as file:
             file.seek(self._offset)
@@ -163,7 +165,7 @@ class PtuSource:
                 f"{self.path}: {name} is {value!r} and must be a time of 1e-15 to {most:g} s"
             )
         exact = Fraction(value) * _PS
-        nearest = Fraction(exact).limit_denominator(1000)  # 1e-12 s is no number in binary
+        nearest = Fraction(round(exact * 1000), 1000)  # 1e-12 s is no number in binary
         return nearest if abs(nearest - exact) <= exact * Fraction(1, 10**14) else exact
 
     def _count(self, header: dict[str, Any], size: int) -> int:

@@ -201,8 +201,8 @@ class Decoder:
         every = base + total * layout.wrap + ticks
         self.overflows += overflows
         self.ticks = self.clock.limit + 1 if too_late else base + overflows * layout.wrap
-        photon, other = ~special, special & ~overflow
-        tags = int(np.count_nonzero(photon))
+        photon, other = np.flatnonzero(~special), np.flatnonzero(special & ~overflow)
+        tags = len(photon)
         chosen = slice(at, at + tags)
         found = every[photon]
         dtimes = dtime[photon].astype(np.uint16) if t3 else room.dtimes

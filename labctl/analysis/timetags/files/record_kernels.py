@@ -8,7 +8,9 @@ tags and special records, the overflow afterwards, the overflows and those that 
 index of the first record that means nothing or is too late, or -1.
 
 Where rates are high, hundreds of tags follow one another without an overflow. Such runs are found
-block by block and turned into tags by loops without branches, which the compiler vectorises.
+block by block and turned into tags by loops that the compiler vectorises. Between them come blocks
+with overflows, at places that no processor can foresee: a loop without branches tries them as tags
+and overflows, and if there was anything else, a third loop does the block again, record by record.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import numpy as np
 
 from labctl.analysis.timetags.kernels import compiled
 
-#: Records looked at together; and how many are read one by one where runs are short.
-_BLOCK, _SINGLY = 16, 16
+#: Records looked at together.
+_BLOCK = 16
 
 
 @compiled
@@ -51,7 +53,23 @@ def t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-
         for k in range(ahead):
             run_channels[k] = np.uint8(run[k] >> np.uint32(25))
         n += ahead
-        for i in range(end, min(end + _SINGLY, words.size)):
+        stop = min(end + _BLOCK, words.size)
+        at, late, laps, odd = n, base, np.int64(0), np.int64(0)
+        for i in range(end, stop):
+            word = np.int64(words[i])
+            time = word & 0x1FFFFFF
+            special, overflow = word >> 31, np.int64(word >= 0xFE000000)
+            times[at] = (late + time) * ps
+            channels[at] = word >> 25
+            at += 1 - special
+            count = overflow * (time if counted else np.int64(1))
+            laps += count
+            late += count * wrap
+            odd |= special - (count > 0)
+        if odd == 0 and late <= limit:
+            n, base, overflows, i = at, late, overflows + laps, stop
+            continue
+        for i in range(end, stop):
             word = np.int64(words[i])
             time = word & 0x1FFFFFF
             channel = (word >> 25) & 63
@@ -74,12 +92,12 @@ def t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-
                 specials += 1
             else:
                 return n - first, specials, base, overflows, zeros, i
-        i = min(end + _SINGLY, words.size)
+        i = stop
     return n - first, specials, base, overflows, zeros, -1
 
 
 @compiled
-def t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]
+def t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     """HydraHarp and later, T3."""
     times, channels, ticks, dtimes, special_ticks, codes = out
     anchor, whole, rest, period, resolution = ps
@@ -100,7 +118,27 @@ def t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-
             run_ticks[k] = tick
             run_times[k] = whole + np.int64(math.floor(later + 0.5))
         n += ahead
-        for i in range(end, min(end + _SINGLY, words.size)):
+        stop = min(end + _BLOCK, words.size)
+        at, late, laps, odd = n, base, np.int64(0), np.int64(0)
+        for i in range(end, stop):
+            word = np.int64(words[i])
+            pulse = word & 0x3FF
+            dtime = (word >> 10) & 0x7FFF
+            special, overflow = word >> 31, np.int64(word >= 0xFE000000)
+            later = (late + pulse - anchor) * period + rest + dtime * resolution
+            times[at] = whole + np.int64(math.floor(later + 0.5))
+            channels[at] = word >> 25
+            ticks[at] = late + pulse
+            dtimes[at] = dtime
+            at += 1 - special
+            count = overflow * (pulse if counted else np.int64(1))
+            laps += count
+            late += count * wrap
+            odd |= special - (count > 0)
+        if odd == 0 and late <= limit:
+            n, base, overflows, i = at, late, overflows + laps, stop
+            continue
+        for i in range(end, stop):
             word = np.int64(words[i])
             pulse = word & 0x3FF
             channel = (word >> 25) & 63
@@ -127,7 +165,7 @@ def t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-
                 specials += 1
             else:
                 return n - first, specials, base, overflows, zeros, i
-        i = min(end + _SINGLY, words.size)
+        i = stop
     return n - first, specials, base, overflows, zeros, -1
 
 
