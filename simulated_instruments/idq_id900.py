@@ -223,8 +223,15 @@ class SimIdqId900(SimulatedInstrument):
                 return "".join(c for c in name if not c.islower())
         raise Refused(f"there is no block {text[:20]!r}")
 
+    def _upstream(self, block: str, text: str) -> str:
+        """The name of a block that `block` may be linked to: it must not get what it gives."""
+        linked = self._linked(text)
+        if linked and self.blocks.feeds(block, linked):
+            raise Refused(f"{block} would feed itself")
+        return linked
+
     def _link(self, tree: CommandTree, header: str, owner: Any, attribute: str) -> None:
-        self._attribute(tree, header, owner, attribute, self._linked, lambda name: name or "NONE")
+        self._attribute(tree, header, owner, attribute, self._linked, _name)
 
     def _delay(self, tree: CommandTree, n: int) -> None:
         delay, head = self.blocks.delays[n], f"DELAy{n}"
@@ -232,7 +239,9 @@ class SimIdqId900(SimulatedInstrument):
             tree, f"{head}:VALUe", delay, "value",
             lambda text: _between(time_of(text), -LONGEST_DELAY, LONGEST_DELAY), _tb,
         )  # fmt: skip
-        self._link(tree, f"{head}:LINK", delay, "link")
+        self._attribute(
+            tree, f"{head}:LINK", delay, "link", partial(self._upstream, f"DELA{n}"), _name
+        )
 
     def _combiner(self, tree: CommandTree, n: int) -> None:
         head = f"TSCOmbiner{n}"
@@ -247,14 +256,12 @@ class SimIdqId900(SimulatedInstrument):
             tree.add(f"{head}:{header}", put)
             tree.add(f"{head}:{header}?", get)
 
-        def name(linked: str) -> str:
-            return linked or "NONE"
-
-        part("FIRst:LINK", "first", self._linked, name)
-        part("SECond:LINK", "second", self._linked, name)
+        upstream = partial(self._upstream, f"TSCO{n}")
+        part("FIRst:LINK", "first", upstream, _name)
+        part("SECond:LINK", "second", upstream, _name)
         part("WINDow:ENABle", "window", _switch, _on)
         for end in ("BEGIn", "END"):
-            part(f"WINDow:{end}:LINK", end.lower(), self._linked, name)
+            part(f"WINDow:{end}:LINK", end.lower(), upstream, _name)
             part(f"WINDow:{end}:DELAy", f"{end.lower()}_delay", time_of, _tb)
             self._value(tree, f"{head}:WINDow:{end}:EDGE", "RISING", str)
         part("OPIN", "inside", lambda text: self._word(text, *OPERATIONS), str)

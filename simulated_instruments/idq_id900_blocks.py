@@ -159,6 +159,24 @@ class Blocks:
 
     # ------------------------------------------------- outputs of blocks
 
+    def feeds(self, name: str, block: str) -> bool:
+        """Whether the output of `name` is in what `block` gets, however far back."""
+        waiting, seen = [block], set()
+        while waiting:
+            one = waiting.pop()
+            if one == name:
+                return True
+            if one in seen:
+                continue
+            seen.add(one)
+            number = int(one[4:] or 0)
+            if one.startswith("DELA"):
+                waiting.append(self.delays[number].link)
+            elif one.startswith("TSCO"):
+                part = self.combiners[number]
+                waiting += [part.first, part.second, part.begin, part.end]
+        return False
+
     def events(self, name: str, start: int, end: int) -> Ints:
         """Sorted events of a block's output in [start, end) ps."""
         kind, number = name[:4], int(name[4:] or 0)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drivers.idq_id900 import Id900
 from labctl import benchfile
@@ -131,7 +133,7 @@ def test_messages_of_the_makers_programs(message, reply):
         "FOO?", "INPU5:ENAB ON", "INPU1:THRE 9", "INPU1:THRE x", "DELA1:VALU 1e30", "HIST1:BCOU 0",
         "HIST1:BWID 99999999999999", "DELA9:VALU?", "INPU1:EDGE UP", "TSCO6:OPIN AND",
         "HIST1:STOP:LINK NOWHERE", "RAW1:REF:LINK INPU1", "DEVI:CONF:LOAD NONE", "REC:DUR 0",
-        "REC:ENAB OFF;PLAY", "INPU1", "é", ":", "INPU1:COUN:INTE inf",
+        "REC:ENAB OFF;PLAY", "INPU1", "TSCO3:FIR:LINK TSCO3", "DELA1:LINK TSCO5", "é", ":", "INPU1:COUN:INTE inf",
     ],
 )  # fmt: skip
 def test_what_it_does_not_understand_is_said_in_the_reply(message):
@@ -558,3 +560,45 @@ def test_the_page_s_bench_is_one(tmp_path):
     Bench.rehearse(file, "real")
     with Bench.open(file, "sim") as bench:
         assert bench["tagger_b"].stream_address(1) == "tcp://localhost:4246"
+
+
+# ------------------------------------------------------------------ nonsense
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text(max_size=60) | st.binary(max_size=60))
+def test_no_message_breaks_the_instrument(message):
+    setup = Setup()
+    data = message.encode("utf-8", "surrogatepass") if isinstance(message, str) else message
+    _, reply = setup.simulator._command(data, 0.0)
+    assert isinstance(reply, bytes)
+    _, answer = setup.simulator._request(data, 0.0)
+    json.loads(answer)
+
+
+WORDS = st.sampled_from(
+    ["INPU1", "INPU9", "DELA3", "TSCO24", "HIST1", "RAW2", "REC", "STAR", "COUN", "MODE", "INTE",
+     "VALU", "LINK", "WIND", "BEGI", "END", "DELA", "BWID", "MIN", "PLAY", "STOP", "STAG", "NUM",
+     "DUR", "SEND", "ERRORS", "CLEAR", "ENAB", "THRE", "FLUS", "DATA", "DEVI", "CONF", "LOAD"]
+)  # fmt: skip
+VALUES = st.sampled_from(
+    ["", "ON", "OFF", "1", "-1", "0", "1e18", "99999999999999999999", "nan", "inf", "1e400", "TB",
+     "3 GTB", "NONE", "INPU1", "TSCO24", "TSCO0", "ACCU", "CYCL", "REC", "HISTO", "COUNT", "1V"]
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.lists(WORDS, min_size=1, max_size=4), st.booleans(), VALUES), max_size=25)
+)
+def test_no_setting_breaks_what_follows(commands):
+    """Whatever was set, time goes on and the instrument answers."""
+    setup = Setup()
+    scpi = setup.scpi()
+    for words, asks, value in commands:
+        reply = scpi(f"{':'.join(words)}{'?' * asks} {value}".strip())
+        assert isinstance(reply, str)
+        setup.clock.sleep(0.01)
+    scpi("REC:PLAY")
+    setup.clock.sleep(0.05)
+    assert scpi("*IDN?").startswith("IDQ,ID900,")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -239,3 +241,61 @@ def test_a_pair_hands_out_message_after_message():
         socket.receive(0.1)
     with pytest.raises(ConnectionLost, match="tags"):  # what was missed is lost
         socket.receive(1.0)
+
+
+class Canned:
+    """An endpoint that says fixed bytes, whatever it hears."""
+
+    def __init__(self, *said):
+        self.said = list(said)
+
+    def feed(self, data, now):
+        return [(now, self.said.pop(0))] if self.said else []
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ([b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\nX: 123456\r\n\r\n"],
+         "greeting"),
+        ([HELLO[:10] + b"\x01" + HELLO[11:]], "greeting"),
+        ([HELLO[:12] + b"PLAIN" + HELLO[17:]], "mechanism 'PLAIN' is not NULL"),
+        ([HELLO, READY_REQ[:-3] + b"PUB"], "a socket 'PUB' cannot answer REQ"),
+        ([HELLO, encode_frame(b"\x05ERROR\x04busy", COMMAND)], "it refuses: 'busy'"),
+        ([HELLO, encode_frame(b"\x05READY\x0bSocket", COMMAND)], "READY is cut off"),
+        ([HELLO, encode_frame(b"hello")], "a socket '' cannot answer REQ"),
+        ([HELLO, READY_REP, b"", b"\xffxx"], "a frame begins with 0xff"),
+        ([HELLO, READY_REP, b"", b"\x02" + b"\x7f" + bytes(7)], "a frame of 9151314442816847872 by"),
+        ([HELLO, READY_REP, b"", encode_frame(b"one")], "1 frames instead of an empty one and"),
+        ([HELLO, READY_REP, b"", b"\x01\x00" + encode_frame(b"\xff\xfe")], "no UTF-8 text"),
+    ],
+)  # fmt: skip
+def test_peers_that_speak_something_else_are_told_in_one_line(said, why):
+    clock = VirtualClock()
+    endpoint = Canned(*said)
+    adapter = ByteAdapter(
+        lambda: Link(endpoint, clock), clock, name="far", framing=REQUESTS, address="tcp://h:5555"
+    )
+    with pytest.raises(InstrumentError) as caught:
+        RequestSocket(adapter).request("abc?", repeatable=True)
+    assert str(caught.value).startswith("far: 'abc?' got a malformed reply (")
+    assert why in str(caught.value)
+    assert str(caught.value).endswith("; check that tcp://h:5555 speaks ZeroMQ")
+
+
+def test_silence_is_told_with_what_was_asked():
+    clock = VirtualClock()
+    adapter = ByteAdapter(lambda: Link(Canned(HELLO), clock), clock, name="far", framing=REQUESTS)
+    with pytest.raises(TransportTimeout, match=r"^far: 'abc' got no complete answer in 2 s"):
+        RequestSocket(adapter).request("abc", timeout=2.0)
+
+
+@given(st.binary(max_size=200), st.integers(0, 2))
+def test_whatever_a_peer_says_is_an_answer_or_one_of_our_errors(noise, good):
+    clock = VirtualClock()
+    said = [HELLO, READY_REP][:good]
+    adapter = ByteAdapter(
+        lambda: Link(Canned(*said, noise), clock), clock, name="far", framing=REQUESTS
+    )
+    with contextlib.suppress(InstrumentError, TransportTimeout):
+        assert isinstance(RequestSocket(adapter).request("abc"), str)
