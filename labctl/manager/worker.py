@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class Manager(Queue):
         with self._working():
             halts = self._halts()
             while self._halts() == halts:
+                began = time.time()
                 ran = self._run_next()
                 if ran is None:
                     if not self.waiting():
@@ -68,8 +70,8 @@ class Manager(Queue):
                     break
                 if outcome.status == "failed" and item.policy.on_failure == "stop":
                     break
-                if isinstance(outcome.error, Interrupted):
-                    break  # Ctrl-C means the person wants the queue to stop, not one run
+                if isinstance(outcome.error, Interrupted) or _stopped(outcome.path, began):
+                    break  # the person wants everything to stop, not one run
         return outcomes
 
     def abort(self, reason: str) -> None:
@@ -167,6 +169,22 @@ class Manager(Queue):
                     item = left_behind(item)
                     self._status(item, item.status, item.run, item.reason)
             yield
+
+
+def _stopped(run: Path, since: float) -> bool:
+    """Whether STOP was asked of a run: then no other may begin by itself."""
+    from labctl.run.control import FILE
+
+    try:
+        lines = (run / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError):
+            asked = json.loads(line)
+            if asked["do"] == "stop" and float(asked["at"]) >= since:
+                return True
+    return False
 
 
 def _can_resume(run: str) -> bool:

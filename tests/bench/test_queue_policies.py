@@ -11,6 +11,7 @@ from commandline import call
 from labctl.errors import RequestError
 from labctl.manager import Manager, Policy, worker
 from labctl.manager.delays import moment
+from labctl.run.control import send
 from labctl.run.folder import RunFolder
 from labctl.run.request import Request
 
@@ -110,6 +111,21 @@ def test_halt_lets_the_run_finish_and_begins_no_other(manager):
     assert [o.status for o in manager.work_off()] == ["finished"]
     assert titles(manager) == [("a", "finished"), ("b", "waiting")]
     assert [o.status for o in manager.work_off()] == ["finished"]
+
+
+def test_after_stop_no_other_run_begins_by_itself(manager):
+    manager.submit(watch("a", steps=100_000, pause=0))
+    manager.submit(watch("b"))
+    stopped = []
+
+    def stop(event):
+        if event.kind == "point" and not stopped:
+            stopped.append(send(manager._current, "stop", "something smells"))
+
+    manager.subscribe(stop)
+    assert [o.status for o in manager.work_off()] == ["aborted"]
+    assert titles(manager) == [("a", "aborted"), ("b", "waiting")]
+    assert [o.status for o in manager.work_off()] == ["finished"]  # when somebody starts it
 
 
 def test_waiting_items_are_edited_and_duplicated(manager):

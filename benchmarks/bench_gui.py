@@ -1,0 +1,357 @@
+"""Speed and memory of the window, beside pymeasure's own: `python benchmarks/bench_gui.py`.
+
+Everything on the offscreen platform. A frame is refreshing and painting. Times are medians and, in
+brackets, the slowest of a hundred frames. One JSON document goes to standard output, a table to
+standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import numpy as np
+
+ROWS = 1_000_000
+FRAMES = 100
+SIDE = 200
+RUNS = 100_000
+DAY = 86_400
+
+UP = {
+    "labctl": """
+import time; begin = time.perf_counter()
+import sys; from pathlib import Path
+from labctl.gui.app import application, open_window
+window = open_window(Path(sys.argv[1]), "cluster-microcomb")
+app = application()
+while not window.isVisible() or window.statebar.facts["disk left"].value.text() == "–":
+    app.processEvents()
+print(time.perf_counter() - begin)
+window.close()
+""",
+    "pymeasure": """
+import time; begin = time.perf_counter()
+from pymeasure.display.Qt import QtWidgets
+from pymeasure.display.windows import ManagedWindow
+from pymeasure.experiment import FloatParameter, Procedure
+class P(Procedure):
+    a = FloatParameter("a", default=1.0)
+    DATA_COLUMNS = ["x", "y"]
+app = QtWidgets.QApplication([])
+window = ManagedWindow(procedure_class=P, inputs=["a"], displays=["a"], x_axis="x", y_axis="y")
+window.show()
+app.processEvents()
+print(time.perf_counter() - begin)
+""",
+}
+
+WRITER = """
+import sys, time; from pathlib import Path
+from labctl.run.folder import RunFolder
+start = {"columns": ["index", "x", "y"], "points": 0, "mode": "sim"}
+with RunFolder.create(Path(sys.argv[1]), "bench", start) as run:
+    run.opened({})
+    print(run.path, flush=True)
+    sys.stdin.readline()
+    begin, count = time.perf_counter(), 0
+    while time.perf_counter() - begin < 4.0:
+        for _ in range(1000):
+            run.emit({"index": count, "x": count * 1e-3, "y": (count % 777) * 0.1}, count * 1e-3)
+            count += 1
+    print(count / (time.perf_counter() - begin), flush=True)
+    run.stop("finished")
+"""
+
+
+def frames(draw: Callable[[int], object], count: int = FRAMES) -> dict[str, float]:
+    """Milliseconds of each frame: median and slowest."""
+    from labctl.gui.app import application
+
+    app = application()
+    times = []
+    for number in range(count):
+        begin = time.perf_counter()
+        draw(number)
+        app.processEvents()
+        times.append(1e3 * (time.perf_counter() - begin))
+    times = times[3:]  # the first ones set the axes up
+    return {"median, ms": statistics.median(times), "slowest, ms": max(times)}
+
+
+def window_up(name: str, place: Path) -> float:
+    """Seconds from the first line of Python to the window on the screen, best of three."""
+    found = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", UP[name], str(place)], capture_output=True, text=True, check=True
+        )
+        found.append(float(done.stdout.split()[-1]))
+    return min(found)
+
+
+def our_curve() -> dict[str, float]:
+    """A curve of a million points to which a thousand come with each frame."""
+    from labctl.gui.curvepanel import CurvePanel
+    from labctl.gui.table import Table
+    from labctl.gui.theme import DARK
+    from labctl.live import Curve
+
+    table = Table()
+    rng = np.random.default_rng(0)
+    x = np.arange(float(ROWS))
+    table.extend({"x": x, "y": np.cumsum(rng.normal(size=ROWS))})
+    panel = CurvePanel(Curve("c", "x", "y"), DARK)
+    panel.resize(1000, 700)
+    panel.show()
+
+    def draw(number: int) -> None:
+        for i in range(1000):
+            table.append({"x": float(ROWS + 1000 * number + i), "y": float(i % 7)})
+        panel.refresh(table)
+
+    return frames(draw)
+
+
+def our_map() -> dict[str, float]:
+    """A map of 200 x 200 to which a line comes with each frame."""
+    from labctl.gui.mappanel import MapPanel
+    from labctl.gui.table import Table
+    from labctl.gui.theme import DARK
+    from labctl.live import HeatMap
+
+    table = Table()
+    for y in range(SIDE):
+        for x in range(SIDE):
+            table.append({"x": x * 0.1, "y": y * 0.2, "v": float(x * y)})
+    panel = MapPanel(HeatMap("m", "x", "y", "v"), DARK)
+    panel.resize(900, 700)
+    panel.show()
+
+    def draw(number: int) -> None:
+        for x in range(SIDE):
+            table.append({"x": x * 0.1, "y": (number % SIDE) * 0.2, "v": float(number + x)})
+        panel.refresh(table)
+
+    return frames(draw)
+
+
+def their_results(place: Path, columns: list[str], data: np.ndarray) -> Any:
+    """Results of pymeasure with this data in their file."""
+    from pymeasure.experiment import Procedure, Results
+
+    procedure = type("P", (Procedure,), {"DATA_COLUMNS": columns})
+    results = Results(procedure(), str(place))
+    with place.open("ab") as file:
+        np.savetxt(file, data, delimiter=",", fmt="%.6g")
+    return results
+
+
+def their_curve(place: Path) -> dict[str, float]:
+    """The same with pymeasure's plot."""
+    import pyqtgraph as pg
+    from pymeasure.display.curves import ResultsCurve
+    from pymeasure.display.widgets import PlotWidget
+
+    rng = np.random.default_rng(0)
+    data = np.stack([np.arange(float(ROWS)), np.cumsum(rng.normal(size=ROWS))], axis=1)
+    results = their_results(place / "curve.csv", ["x", "y"], data)
+    widget = PlotWidget("plot", ["x", "y"], "x", "y")
+    widget.resize(1000, 700)
+    widget.show()
+    curve = ResultsCurve(results, x="x", y="y", pen=pg.mkPen("r"))
+    widget.plot.addItem(curve)
+    curve.update_data()
+
+    def draw(number: int) -> None:
+        rows = [f"{ROWS + 1000 * number + i},{i % 7}\n" for i in range(1000)]
+        with (place / "curve.csv").open("a") as file:
+            file.writelines(rows)
+        curve.update_data()
+
+    return frames(draw, 20)
+
+
+def their_map(place: Path) -> dict[str, float]:
+    """The same with pymeasure's image."""
+    from pymeasure.display.curves import ResultsImage
+    from pymeasure.display.widgets import ImageWidget
+    from pymeasure.experiment import FloatParameter, Procedure, Results
+
+    members: dict[str, Any] = {"DATA_COLUMNS": ["x", "y", "v"]}
+    for axis, step in (("x", 0.1), ("y", 0.2)):
+        for end, value in (("start", 0.0), ("end", step * (SIDE - 1)), ("step", step)):
+            members[f"{axis}_{end}"] = FloatParameter(f"{axis} {end}", default=value)
+    path = place / "map.csv"
+    results = Results(type("P", (Procedure,), members)(), str(path))
+    lines = [f"{x * 0.1:.6g},{y * 0.2:.6g},{x * y}\n" for y in range(SIDE) for x in range(SIDE)]
+    with path.open("a") as file:
+        file.writelines(lines)
+    widget = ImageWidget("image", ["x", "y", "v"], "x", "y", "v")
+    widget.resize(900, 700)
+    widget.show()
+    image = ResultsImage(results, x="x", y="y", z="v")
+    widget.plot.addItem(image)
+    image.update_data()
+
+    def draw(number: int) -> None:
+        with path.open("a") as file:
+            file.writelines(f"{x * 0.1:.6g},{(number % SIDE) * 0.2:.6g},{x}\n" for x in range(SIDE))
+        image.update_data()
+
+    return frames(draw, 20)
+
+
+def acquisition(place: Path, watched: bool) -> float:
+    """Rows per second that a run writes as fast as it can, with and without a window on it."""
+    from labctl.gui.app import application, open_window
+
+    runs = place / ("watched" if watched else "alone")
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(runs)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as writer:  # fmt: skip
+        assert writer.stdin
+        assert writer.stdout
+        writer.stdout.readline()
+        window = open_window(runs, "cluster-microcomb") if watched else None
+        app = application()
+        end = time.monotonic() + 2.0
+        while watched and time.monotonic() < end:  # until the helper has loaded its procedures
+            app.processEvents()
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+        while watched and writer.poll() is None and time.monotonic() < end + 4.5:
+            app.processEvents()
+            time.sleep(0.002)
+        rate = float(writer.stdout.readline())
+        if window is not None:
+            window.close()
+    return rate
+
+
+def search(place: Path) -> dict[str, float]:
+    """Seconds to search a catalogue of 1e5 runs in several ways, best of five each."""
+    import sqlite3
+
+    from labctl.jsonline import to_json
+    from labctl.run import catalogue
+
+    place.mkdir()
+    rng = np.random.default_rng(0)
+    names = ("covariance-sweep", "squeezing-spectrum", "epr-pairs", "ring-transmission")
+    with sqlite3.connect(place / catalogue.INDEX) as db:
+        db.execute(catalogue._TABLE)
+        db.execute(f"PRAGMA user_version = {catalogue._VERSION}")
+        rows = []
+        for number in range(1, RUNS + 1):
+            parameters = {f"parameter_{k}": float(v) for k, v in enumerate(rng.random(15))}
+            parameters["pair"] = int(rng.integers(5, 36))
+            results = {f"r{k}": {"value": float(rng.random()), "uncertainty": 0.1, "unit": "dB"}
+                       for k in range(6)}  # fmt: skip
+            title = ("night", "after alignment", "third try")[number % 3]
+            about = {"title": title, "bench": "cluster-microcomb", "mode": "sim", "seed": 0,
+                     "parameters": parameters, "units": {}, "results": results, "tags": {},
+                     "reason": "", "remarks": [], "labels": []}  # fmt: skip
+            text = [names[number % 4], title, *(f"{n}={v:.6g}" for n, v in parameters.items())]
+            folder = f"{number:04d}-{names[number % 4]}"
+            rows.append((folder, 1, 1, number, names[number % 4], 1.7e9 + number, "stop",
+                         "finished", 100, int(number % 50 == 0), "", "\n".join(text),
+                         to_json(about).decode()))  # fmt: skip
+        db.executemany(f"INSERT INTO runs VALUES ({','.join('?' * 13)})", rows)
+    found = {}
+    for text in ("", "alignment", "nowhere to be found", "pair=16", "r2>0.9 night", "is:starred"):
+        times = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            catalogue.newest_runs(place, text)
+            times.append(time.perf_counter() - begin)
+        found[text or "(everything)"] = min(times)
+    return found
+
+
+def memory(place: Path) -> dict[str, float]:
+    """Megabytes of this process while a window follows a monitor through a virtual day."""
+    from labctl.gui.app import application, open_window
+    from labctl.journal import Journal
+    from labctl.run.folder import RunFolder
+
+    columns = ["index", "time (s)", "temperature (K)", "power (mW)"]
+    start = {"columns": columns, "points": DAY, "mode": "sim", "parameters": {}}
+    run = RunFolder.create(place, "monitor", start)
+    run.opened({})
+    health = Journal(run.path / "health.jsonl")
+    window = open_window(place, "cluster-microcomb")
+    app = application()
+    rng = np.random.default_rng(0)
+    used = {}
+    for second in range(DAY):
+        run.emit({"index": second, "time (s)": float(second), "power (mW)": float(second % 60),
+                  "temperature (K)": 300 + float(rng.normal())}, float(second))  # fmt: skip
+        if second % 5 == 0:
+            health.append({"entry": "reading", "name": "t", "t": float(second), "value": 1.0})
+        if second % 50 == 0:
+            app.processEvents()
+            window.conductor.tick()
+        if second in (3600, DAY // 2, DAY - 1):
+            used[f"after {round(second / 3600)} h"] = rss()
+    if window.conductor.active is None or window.conductor.active.table.seen < DAY - 100:
+        raise SystemExit("the window did not follow the run")
+    window.close()
+    health.close()
+    run.stop("finished")
+    run.close()
+    return used
+
+
+def rss() -> float:
+    """Resident megabytes now; where the system does not say, the most there ever were."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def main() -> int:
+    from labctl.gui.app import application
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        up = {f"{name}, s": window_up(name, place / "up") for name in UP}
+        (place / "theirs").mkdir()
+        application()
+        found: dict[str, dict[str, float]] = {
+            "window up": up,
+            f"curve of {ROWS} points, labctl": our_curve(),
+            f"curve of {ROWS} points, pymeasure": their_curve(place / "theirs"),
+            f"map of {SIDE} x {SIDE}, labctl": our_map(),
+            f"map of {SIDE} x {SIDE}, pymeasure": their_map(place / "theirs"),
+            "acquisition, rows/s": {
+                "alone": acquisition(place, watched=False),
+                "with the window": acquisition(place, watched=True),
+            },
+            f"search of {RUNS} runs, s": search(place / "catalogue"),
+            "memory over a day, MB": memory(place / "day"),
+        }
+    for title, values in found.items():
+        text = "   ".join(f"{name} {value:.4g}" for name, value in values.items())
+        print(f"{title:<36} {text}", file=sys.stderr)
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
