@@ -19,8 +19,8 @@ from procedures.magnon_setup import FITTED
 #: Standard errors (MHz) that are added to those of a fit: between sweep and records the field
 #: drifts by 3e-7 and the source's level by 0.005 dB; a sweep's points are not quite independent.
 DRIFT = {
-    "detuning_1": 5e-4, "detuning_2": 5e-4, "detuning_m": 3e-3, "kappa_1": 4e-4, "kappa_2": 4e-4,
-    "kappa_m": 4e-4, "g_1": 4e-4, "g_2": 4e-4, "coupling": 2e-3,
+    "detuning_1": 3e-4, "detuning_2": 3e-4, "detuning_m": 2e-3, "kappa_1": 2e-4, "kappa_2": 2e-4,
+    "kappa_m": 2e-4, "g_1": 2e-4, "g_2": 2e-4, "coupling": 1e-3,
 }  # fmt: skip
 #: Relative standard error of the phonon's damping, which is taken from elsewhere.
 DAMPING_ERROR = 0.05
