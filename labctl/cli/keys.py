@@ -64,7 +64,8 @@ def status(arguments: Any) -> int:
 
 
 def serve(arguments: Any) -> int:
-    from labctl.keyserver import KeyManager, KeyServer, Limits, tls_context
+    from labctl.keymanager import KeyManager, Limits
+    from labctl.keyserver import KeyServer, tls_context
 
     store = _store(arguments)
     applications = assignments(arguments.sae, "--sae")

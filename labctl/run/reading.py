@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.arrays import joined
 from labctl.errors import RequestError, StorageError
 from labctl.filelock import is_locked
 from labctl.journal import Follower
 from labctl.run import cache, traces
 from labctl.run.locate import folder_number
 from labctl.run.rows import ROW_START, JournalRows, Rows, RowSource
-from labctl.run.tags import TagReader, Tags
+from labctl.run.runtags import RunTags
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,14 +26,13 @@ _LARGE = 1 << 22
 _STATE = ("start", "opened", "paused", "resumed", "stop")
 
 
-class RunReader:
+class RunReader(RunTags):
     """What a run folder holds; nothing is read before it is asked for."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._file = path / "run.jsonl"
         self._traces = traces.TraceReader(path)
-        self._tag_reader = TagReader(path)
         self._from_journal = JournalRows(self._file)
         self._cache: cache.Cache | None = None
         self._begin_events()
@@ -179,85 +176,6 @@ class RunReader:
             {name: e[name] for name in ("link", "label", "block", "bits", "store")}
             for e in self.events if e["entry"] == "key"
         ]  # fmt: skip
-
-    @property
-    def tag_names(self) -> list[str]:
-        """Names of the streams of time tags."""
-        return self._tags().names
-
-    def tag_fields(self, name: str) -> dict[str, str]:
-        """Return name and dtype name of each column of the tags `name`.
-
-        Raises:
-            RequestError: there are no such tags.
-        """
-        return self._tags().fields(name)
-
-    def tag_counts(self) -> dict[str, int]:
-        """Return how many tags there are by name, of finished points and the one under way."""
-        counts: dict[str, int] = {}
-        of_point: dict[str, int] = {}
-        row = 0
-        for entry, before in zip(*self._read_events(), strict=True):
-            if before != row:
-                row, of_point = before, {}
-            if entry["entry"] == "opened":  # what was recorded for a point that is measured again
-                for name, length in of_point.items():
-                    counts[name] -= length
-                of_point = {}
-            elif entry["entry"] == "tags":
-                name, length = str(entry["name"]), int(entry["cited"]["length"])
-                counts[name] = counts.get(name, 0) + length
-                of_point[name] = of_point.get(name, 0) + length
-        return counts
-
-    def tag_batches(self, name: str, row: int | None = None) -> Iterator[Tags]:
-        """Yield the columns of each commit: of one row, or of all and the point under way.
-
-        Raises:
-            RequestError: there are no such tags.
-            StorageError: a batch is damaged.
-        """
-        for entry in self.tag_entries(name, row):
-            yield self.tag_batch(entry)
-
-    def tag_entries(self, name: str, row: int | None = None) -> list[Mapping[str, Any]]:
-        """Return what the journal says of each commit that `tag_batches` yields."""
-        source = self.source()  # before the events: a row comes after what it cites
-        return list(self._tags().entries(name, source, row))
-
-    def intact_tags(self, name: str) -> Iterator[tuple[int, Tags]]:
-        """Yield every batch that can be read, with its row (-1: the point under way).
-
-        Raises:
-            RequestError: there are no such tags.
-        """
-        source = self.source()
-        reader = self._tags()
-        for key, row in reader.rows(name, source).items():
-            with contextlib.suppress(StorageError):  # `verify` says so
-                yield row, reader.read(reader.entry(name, key))
-
-    def tag_batch(self, entry: Mapping[str, Any]) -> Tags:
-        """Return the columns of one commit, as read-only views of the file.
-
-        Raises:
-            StorageError: it is damaged.
-        """
-        return self._tag_reader.read(entry)
-
-    def tags(self, name: str, row: int | None = None) -> Tags:
-        """Return columns by name: of one row (empty if it has none), or of everything.
-
-        Raises:
-            RequestError: there are no such tags.
-            StorageError: a batch is damaged.
-        """
-        return joined(self.tag_batches(name, row), self.tag_fields(name))
-
-    def _tags(self) -> TagReader:
-        self._tag_reader.look(self.events)
-        return self._tag_reader
 
     def derived(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the analysis by name.

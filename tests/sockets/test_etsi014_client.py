@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from etsi_qkd_014_client import QKD014Client
 
-from labctl.keyserver import KeyManager, KeyServer, tls_context
+from labctl.keymanager import KeyManager
+from labctl.keyserver import KeyServer, tls_context
 from labctl.keystore import KeyStore
 
 A = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
