@@ -91,3 +91,79 @@ def keys(data: RunData, links: tuple[str, ...], settings: Callable[[str], LinkSe
         lower.set_ylim(max(min(secret) / 1e3, top / 1e4) / 3, 6 * top)
         lower.legend(fontsize=8, loc="upper right")
     return figure
+
+
+def spectrum(data: RunData, spacing: float) -> Figure:
+    """Levels of the comb against wavelength, with the envelope that was fitted."""
+    from matplotlib.figure import Figure
+
+    from procedures.soliton_spectrum import SPEED_OF_LIGHT, find_lines
+
+    row = len(data) - 1
+    wavelength, level = data.trace("wavelength (nm)", row), data.trace("level (dBm)", row)
+    comb = find_lines(wavelength, level, float(data["pump (nm)"][row]), spacing)
+    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
+    axes = figure.subplots()
+    shown = level > -150.0
+    axes.plot(wavelength[shown], level[shown], lw=0.4, color="#777777", label="spectrum")
+    at = SPEED_OF_LIGHT / comb.frequency * 1e-3
+    axes.plot(at, comb.level, ".", ms=3, color=PALETTE[0], label="lines")
+    if "fwhm" in data.results:
+        fwhm = data.results["fwhm"][0]
+        centre = np.average(comb.frequency, weights=10 ** (comb.level / 10.0))
+        width = fwhm / (2.0 * np.arccosh(np.sqrt(2.0)))
+        peak = np.median(comb.level + 20 * np.log10(np.cosh((comb.frequency - centre) / width)))
+        curve = peak - 20.0 * np.log10(np.cosh((comb.frequency - centre) / width))
+        axes.plot(at, curve, lw=1.2, color=PALETTE[3], label=f"sech², {fwhm:.2f} THz wide")
+    axes.set(xlabel="wavelength (nm)", ylabel="level at the analyser (dBm)")
+    axes.set_ylim(-85.0, level.max() + 12.0)
+    axes.legend(fontsize=8, loc="upper right")
+    return figure
+
+
+def crosstalk(data: RunData) -> Figure:
+    """Spectra behind the channels, and how much of each band comes out of each channel."""
+    from matplotlib.figure import Figure
+
+    from procedures.soliton_source import SPEED_OF_LIGHT
+
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
+    for row, port in enumerate(np.asarray(data["port"]).tolist()):
+        frequency = SPEED_OF_LIGHT / data.trace("wavelength (nm)", row) * 1e-3
+        level = np.maximum(data.trace("level (dBm)", row), -90.0)
+        if row:
+            color = PALETTE[(row - 1) % len(PALETTE)]
+            left.plot(frequency, level, lw=0.9, color=color, label=str(port))
+    left.set(xlabel="frequency (THz)", ylabel="level (dBm)")
+    left.set_ylim(-90.0, None)
+    left.legend(fontsize=8, ncols=5, loc="upper center")
+    low, high = left.get_ylim()
+    left.set_ylim(low, high + 12.0)
+    if "crosstalk_db" in data.derived:
+        table = data.derived["crosstalk_db"]
+        image = right.imshow(table, cmap="cividis", vmin=-60.0, vmax=0.0)
+        names = [f"CH{n + 1}" for n in range(len(table))]
+        right.set_xticks(range(len(table)), names)
+        right.set_yticks(range(len(table)), names)
+        right.set(xlabel="band", ylabel="comes out of")
+        for (i, j), decibel in np.ndenumerate(table):
+            dark = decibel < -30.0
+            right.text(j, i, f"{decibel:.0f}", ha="center", va="center", fontsize=8,
+                       color="white" if dark else "black")  # fmt: skip
+        figure.colorbar(image, ax=right, label="crosstalk (dB)")
+    return figure
+
+
+def stability(data: RunData) -> Figure:
+    """Comb power and pump offset in time."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 4.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(data["held (h)"], 1e6 * data["comb (W)"], ".", ms=3, color=PALETTE[0])
+    upper.set(ylabel="comb power (µW)")
+    upper.set_ylim(0.0, 1.15e6 * float(np.max(data["comb (W)"])))
+    lower.plot(data["held (h)"], data["pump offset (MHz)"], ".", ms=3, color=PALETTE[1])
+    lower.set(xlabel="time held (h)", ylabel="pump offset, to the red (MHz)")
+    return figure

@@ -119,7 +119,7 @@ class TransmitterModel:
             ValueError: the frame has not ended yet, or is forgotten.
         """
         age = self.frame_now() - frame
-        if self.started is None or age < 1.0:
+        if self.started is None or age < 1.0 - 1e-6:  # the clock is a float
             raise ValueError(f"frame {frame} has not been sent")
         if age * self.frame_pulses > KEPT_SECONDS * CLOCK + self.frame_pulses:
             raise ValueError(f"frame {frame} is forgotten")

@@ -29,6 +29,7 @@ from simulated_instruments.physics.itla_laser import ItlaModel
 from simulated_instruments.physics.laser import CtlLaserModel
 from simulated_instruments.physics.microring_source import Lasers, MicroringSource
 from simulated_instruments.physics.noise import OrnsteinUhlenbeck, Wiener
+from simulated_instruments.physics.osa import OsaModel
 from simulated_instruments.physics.power_meter import PowerMeterModel
 from simulated_instruments.physics.qkd_boards import ReceiverModel, TransmitterModel
 from simulated_instruments.physics.soliton import SOLITONS, SolitonRing
@@ -67,8 +68,8 @@ class QkdLinkWorld(World):
           "inferred: mode crossings", 0.0, 0.2),
         P("tuning", -1.9e9, "Hz/K", "shift of the resonances with temperature",
           "inferred: 15 pm/K", -1e10, 1e10),
-        P("resonance_drift", -85e6, "Hz/h", "drift of the resonances against the lasers",
-          "inferred: 1 to 2 half linewidths per hour", -1e9, 1e9),
+        P("pump_drift", -85e6, "Hz/h", "drift of the pump's resonance against the auxiliary one's",
+          "inferred: 1 to 2 half linewidths per hour", -1e11, 1e11),
         P("spacing", 49e9, "Hz", "spacing of the comb lines", "paper", 20e9, 200e9),
         P("laser_drift", 1e6, "Hz/sqrt(s)", "random walk of the pump laser", "assumed", 0.0, 1e9),
         P("comb_output", 50.0, "mW", "comb behind the ring per unit of energy in it", "assumed",
@@ -110,8 +111,8 @@ class QkdLinkWorld(World):
         self.ring = MicroringSource(
             lambda what: seed_of(f"ring.{what}"),
             lasers,
-            lambda t: v["pump_resonance"] + self._shift(t),
-            lambda t: v["auxiliary_resonance"] + self._shift(t),
+            lambda t: v["pump_resonance"] + self.tec.shift_hz(t) + v["pump_drift"] / 3600.0 * t,
+            lambda t: v["auxiliary_resonance"] + self.tec.shift_hz(t),
             SolitonRing(
                 lambda n: self.rng(f"ring.birth.{n}"),
                 heating=v["heating"],
@@ -149,14 +150,11 @@ class QkdLinkWorld(World):
                 seed_of, "auxiliary_meter", self.auxiliary_tap_w, 1550.0
             ),
             switch=self.switch,
+            osa=OsaModel(seed_of, "osa", light=self.light),
             **{f"channel.{n + 1}": a for n, a in enumerate(self.attenuators)},
             **{f"transmitter_{n}": t for n, t in zip(LINKS, self.transmitters, strict=True)},
             **{f"receiver_{n}": r for n, r in zip(LINKS, self.receivers, strict=True)},
         )  # fmt: skip
-
-    def _shift(self, t: Any) -> Any:
-        """Of all resonances (Hz) by temperature and drift, at times (s)."""
-        return self.tec.shift_hz(t) + self.values["resonance_drift"] / 3600.0 * t
 
     def _told(self) -> object:
         """What everything that moves the ring was told."""

@@ -1,0 +1,109 @@
+"""Spectrum of a single-soliton comb: its envelope, and how many lines it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labctl.errors import InstrumentError
+from labctl.parameters import integer, number
+from labctl.procedure import LabProcedure, Result, RunData
+from procedures.soliton_source import INSTRUMENTS, SPEED_OF_LIGHT, SolitonSource
+from procedures.soliton_spectrum import find_lines, fit_envelope, sweep
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class CombSpectrum(LabProcedure):
+    """One soliton is made, then the analyser looks at the comb behind the pump's notch filter.
+
+    A single soliton has a smooth sech^2 envelope; several interfere.
+    """
+
+    INSTRUMENTS = (*INSTRUMENTS, "switch", "osa")
+
+    centre: float = number("Centre", 1556.0, unit="nm", minimum=1400, maximum=1650)
+    span: float = number("Span", 130.0, unit="nm", minimum=10, maximum=400)
+    sweeps: int = integer("Sweeps", 2, minimum=1, maximum=100, meaning="that are compared")
+    spacing: float = number(
+        "Line spacing", 49.0, unit="GHz", minimum=1, maximum=1000,
+        meaning="of the ring, to find the lines",
+    )  # fmt: skip
+    target: int = integer("Target", 1, minimum=1, maximum=8, meaning="solitons")
+    attempts: int = integer("Attempts", 5, minimum=1, maximum=50, meaning="to get there")
+
+    DATA_COLUMNS = ["index", "sweep", "pump (nm)", "comb (W)", "time (s)"]
+    TRACES = ("wavelength (nm)", "level (dBm)")
+    RESULTS = (
+        Result("fwhm", "THz", "full width at half maximum of the sech^2 envelope"),
+        Result("lines_20db", "", "lines within 20 dB of the strongest, the pump left out"),
+        Result(
+            "residual", "dB", "rms deviation of the lines from the envelope; one soliton: < 1.5"
+        ),
+        Result("centre_line", "dBm", "level of the strongest line at the analyser"),
+    )
+
+    def startup(self) -> None:
+        self.source = SolitonSource(self.bench, self.show)
+        self.source.power_up(auxiliary=True)
+        why = ""
+        for _ in range(self.attempts):
+            attempt = self.source.generate(target=self.target)
+            if attempt.solitons == self.target:
+                return
+            why = attempt.why
+        raise InstrumentError(
+            f"comb-spectrum: {self.target} soliton(s) not reached in {self.attempts} attempts; the "
+            f"last one: {why}; try soliton-generation"
+        )
+
+    def shutdown(self) -> None:
+        self.source.power_down()
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        for number_ in range(self.sweeps):
+            yield {"sweep": number_ + 1}
+
+    def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        wavelength, level = sweep(
+            self.bench["osa"], self.bench["switch"], "comb", self.centre, self.span
+        )
+        comb = self.source.hold()
+        moved = self.source.offset * 1e-6  # THz to the red
+        pump = SPEED_OF_LIGHT / (SPEED_OF_LIGHT / self.source.pump.wavelength * 1e-3 - moved) * 1e-3
+        return {
+            "pump (nm)": pump,
+            "comb (W)": comb,
+            "time (s)": self.bench.clock.now(),
+            "wavelength (nm)": wavelength,
+            "level (dBm)": level,
+        }
+
+    def analyse(self, data: RunData) -> dict[str, Any]:
+        found = []
+        for row in range(len(data)):
+            comb = find_lines(
+                data.trace("wavelength (nm)", row), data.trace("level (dBm)", row),
+                float(data["pump (nm)"][row]), self.spacing,
+            )  # fmt: skip
+            envelope = fit_envelope(comb)
+            found.append(
+                (envelope.fwhm, envelope.fwhm_error, comb.within(20.0), envelope.residual,
+                 comb.level.max())
+            )  # fmt: skip
+        table = np.array(found)
+        mean = table.mean(axis=0)
+        return {
+            "fwhm": (float(mean[0]), float(mean[1])),
+            "lines_20db": round(float(mean[2])),
+            "residual": float(mean[3]),
+            "centre_line": float(mean[4]),
+        }
+
+    def figures(self, data: RunData) -> dict[str, Figure]:
+        from procedures import soliton_figures
+
+        return {"spectrum": soliton_figures.spectrum(data, self.spacing)}
