@@ -60,10 +60,12 @@ A, B = 1, 2  # inputs of the tagger
 TONES = {
     "both": "both tones", "blue": "the blue tone", "red": "the red tone", "none": "no tone",
     "blue only": "the blue tone without read-out", "red only": "the red tone without read-out",
+    "blue aside": "the blue tone aside of the cavity",
+    "red aside": "the red tone aside of the cavity",
 }  # fmt: skip
 OPEN = {
     "both": (1, 2, 3), "blue": (1, 3), "red": (2, 3), "none": (3,), "blue only": (1,),
-    "red only": (2,),
+    "red only": (2,), "blue aside": (1,), "red aside": (2,),
 }  # fmt: skip
 #: Columns that `measure` fills.
 ROW = (
@@ -127,6 +129,9 @@ class PhononMeasurement:
     INSTRUMENTS: ClassVar[tuple[str, ...]] = (
         "laser", "voas", "radio", "pulser", "delays", "detectors", "tagger", "thermometer", "power",
     )  # fmt: skip
+
+    #: Of the attenuator, that a measurement uses.
+    CHANNELS: ClassVar[tuple[int, ...]] = (BLUE_CHANNEL, RED_CHANNEL, READOUT_CHANNEL)
 
     wavelength: float = number(
         "Wavelength", 1550.589, unit="nm", minimum=1510, maximum=1630,
@@ -193,11 +198,12 @@ class PhononMeasurement:
 
     def peaks_uw(self) -> dict[int, float]:
         """Peak power (uW) of each tone, by channel of the attenuator."""
-        return {
+        peaks = {
             BLUE_CHANNEL: self.peak_uw(self.blue_area, self.first_fwhm),
             RED_CHANNEL: self.peak_uw(self.red_area, self.first_fwhm),
             READOUT_CHANNEL: self.peak_uw(self.readout_area, self.second_fwhm),
         }
+        return {n: peak if n in self.CHANNELS else 0.0 for n, peak in peaks.items()}
 
     def check(self, delays: Sequence[float], gate: float | None = None) -> None:
         """Refuse what cannot be done or harms the sample; nothing was switched on."""

@@ -42,15 +42,13 @@ def correlations(data: RunData) -> Figure:
             bound, label, top = 3.0, "thermal light 3 (bound not measured)", max(top, 3.0)
         place.text(lags[0] - 0.4, bound + 0.02 * top, label, va="bottom", fontsize=9)
         centre = len(lags) // 2
-        place.annotate(
-            f"{g2[centre]:.2f} ± {sigma[centre]:.2f}", (0, g2[centre] + sigma[centre]),
-            xytext=(8, 2), textcoords="offset points", fontsize=10,
-        )  # fmt: skip
         place.set(
             xlabel="difference of trials $\\Delta N$", ylabel="$g^{(2)}(\\Delta N)$",
-            xlim=(lags[0] - 0.6, lags[-1] + 0.6), ylim=(0, 1.18 * top),
+            xlim=(lags[0] - 0.6, lags[-1] + 0.6), ylim=(0, 1.12 * top),
         )  # fmt: skip
-        place.set_title(title, fontsize=11, loc="left")
+        place.set_xticks(lags[::2], [f"{lag:d}" for lag in lags[::2].astype(int)])
+        value = f"$g^{{(2)}}(0)$ = {g2[centre]:.2f} ± {sigma[centre]:.2f}"
+        place.set_title(f"{title}: {value}", fontsize=11, loc="left")
     return figure
 
 
@@ -120,9 +118,8 @@ def decay(
     axes.plot(dense, 2 + amplitude * np.exp(-(dense - origin) / time), color=RED, linewidth=1.4)
     axes.axhline(3, color="black", linestyle="--", linewidth=1)
     axes.axhline(2, color="black", linestyle=":", linewidth=1)
-    right = axes.get_xlim()[1]
-    axes.text(right, 3.03, "thermal sidebands ", ha="right", va="bottom", fontsize=8)
-    axes.text(right, 2.03, "thermal state ", ha="right", va="bottom", fontsize=8)
+    for height, name in ((3, "thermal\nsidebands"), (2, "thermal\nstate")):
+        axes.text(1.01, height, name, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 
 def gates(data: RunData) -> Figure:
@@ -197,9 +194,9 @@ def thermometry(data: RunData) -> Figure:
         axes.bar(place, signal, color=colour, width=0.55, yerr=sigma, capsize=4, label=label)
         axes.bar(place, background, color=ORANGE, width=0.55, hatch="//",
                  label="background" if place == 0 else None)  # fmt: skip
-        axes.text(place, 1.2 * signal, f"{signal:.0f}", ha="center", fontsize=9)
+        axes.text(place, 1.3 * signal, f"{signal:.0f}", ha="center", fontsize=9)
     axes.set_yscale("log")
-    axes.set_ylim(top=4 * max(data.results["counts_blue"][0], 1.0))
+    axes.set_ylim(bottom=1, top=4 * max(data.results["counts_blue"][0], 1.0))
     axes.set_xticks([0, 1], ["red", "blue"])
     axes.set_ylabel("clicks of both detectors")
     axes.legend(fontsize=9, loc="upper left")

@@ -271,8 +271,9 @@ class Thermometry:
 
 
 def sideband_thermometry(
-    red: float, blue: float, area: float, red_background: float = 0.0, blue_background: float = 0.0
-) -> Thermometry:
+    red: float, blue: float, area: float, red_background: float = 0.0, blue_background: float = 0.0,
+    background_trials: float = math.inf,
+) -> Thermometry:  # fmt: skip
     """Thermal phonons from counts behind red and blue pulses of equal area.
 
     Args:
@@ -281,15 +282,22 @@ def sideband_thermometry(
         area: x = integral of the scattering rate over a pulse.
         red_background: mean of the counts among `red` that are no scattered photons.
         blue_background: the same for `blue`.
+        background_trials: trials in which the backgrounds were counted, over those of the pulses;
+            by default they are known exactly.
     """
     if area <= 0:
         raise ValueError(f"area: must be positive, got {area}")
     counts = red - red_background, blue - blue_background
-    naive = _asymmetry(*counts, red, blue)
+    variances = (
+        red + red_background / background_trials,
+        blue + blue_background / background_trials,
+    )
+    naive = _asymmetry(*counts, *variances)
     absorbed, amplified = -math.expm1(-area), math.expm1(area)
     unbiased = _asymmetry(
-        counts[0] / absorbed, counts[1] / amplified, red / absorbed**2, blue / amplified**2
-    )
+        counts[0] / absorbed, counts[1] / amplified,
+        variances[0] / absorbed**2, variances[1] / amplified**2,
+    )  # fmt: skip
     return Thermometry(naive, unbiased)
 
 

@@ -121,6 +121,8 @@ class Heating:
 
 #: Areas and temperature of the paper's state; the heating between the pulses is fixed by it.
 REFERENCE_BLUE, REFERENCE_RATIO, REFERENCE_N = 0.0517, 1.86, 0.014
+#: Area of a tone that a closed shutter leaves: as good as none.
+ABSENT = 1e-6
 #: Gate (ns) at which the law fixes the occupation.
 TIED_GATE = 48.0
 
@@ -153,9 +155,9 @@ class Readout:
     def added(self) -> float:
         """Quanta that heating adds before and during pulse 2."""
         law = self.heating
-        if self.blue <= 0:
+        if self.blue < ABSENT:
             return law.red_only
-        if self.red <= 0:
+        if self.red < ABSENT:
             bath = math.exp(-max(self.delay, 0.0) / law.bath_time)
             return law.pumped * self.blue * (self._left - bath)
         return reference_heating(law, self.delay)
