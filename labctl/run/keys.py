@@ -47,9 +47,9 @@ class KeySink:
         if "/" in link:
             raise RequestError(f"link {link!r}: must not contain a slash")
         block = str(uuid.uuid5(_NAMESPACE, f"{self._identity}/{link}/{label}"))
-        cited = {"link": link, "label": label, "block": block, "bits": len(bits) // 8 * 8}
+        cited = {"link": link, "label": label, "block": block}
         if not self._deliver:
-            self._run.record("key", {**cited, "store": None})
+            self._run.record("key", {**cited, "bits": len(bits) // 8 * 8, "store": None})
             return block
         store = KeyStore(default_store(self._run.path.parent))
         about = {"run": self._run.path.name, "label": label}
@@ -57,5 +57,8 @@ class KeySink:
         new = store.deliver(block, link, bits, simulated=simulated, about=about)
         known = {e["block"] for e in self._run.events if e["entry"] == "key"}
         if new or block not in known:
-            self._run.record("key", {**cited, "store": str(store.folder.resolve())})
+            # What is there may be of a first attempt, which did not live to see it cited.
+            held = next(8 * b.size for b in store.blocks() if b.id == block)
+            where = str(store.folder.resolve())
+            self._run.record("key", {**cited, "bits": held, "store": where})
         return block
