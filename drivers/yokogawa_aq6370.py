@@ -1,6 +1,6 @@
 """Yokogawa optical spectrum analysers AQ6370C, D, E, over LAN (TCP port 10001), GPIB or serial.
 
-Built on pymeasure's `AQ6370Series` (0.16.0), of which it mends what docs/pymeasure-aq6370.md lists:
+Built on pymeasure's `AQ6370Series` (0.16.0), of which it mends what docs/pymeasure-faults.md lists:
 it did not open on a LAN, sent wavelengths with six digits, had no upper limit of the start, could
 not choose a trace, left answers unread, and read binary data that it had not asked for. Properties
 that come from pymeasure keep its units (m); those without `wavelength_` in their name are in nm.

@@ -143,6 +143,11 @@ class CtlLaserModel:
         piece = self._piece(t)
         return isinstance(piece, Approach) and t < piece.reaches(ARRIVED)
 
+    def arrives(self) -> float:
+        """When the motor is at its set point or at a scan's beginning (s), or was."""
+        first = self._coarse[0]
+        return first.reaches(ARRIVED) if isinstance(first, Approach) else first.begun
+
     @property
     def wide_scan(self) -> Sweep | None:
         """The last wide scan, if the motor got no other order since; it begins after a move."""

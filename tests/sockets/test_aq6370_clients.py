@@ -1,6 +1,6 @@
 """pyvisa-py, and pymeasure's own AQ6370D, against the simulated spectrum analyser.
 
-pymeasure's class is the one whose faults docs/pymeasure-aq6370.md reports; what of it works, works
+pymeasure's class is the one whose faults docs/pymeasure-faults.md reports; what of it works, works
 here, and each fault shows as the page says (with pymeasure 0.16.0, which it is about).
 """
 
