@@ -23,7 +23,7 @@ from labctl.errors import InstrumentError
 from labctl.transport.opening import host_and_port
 
 MAGIC, VERSION = 0x444B5131, 1
-DETECTIONS, SYNC, OVERFLOW = 2, 3, 4
+DETECTIONS, SYNC = 2, 3  # overflow, 4, shows as a gap in the numbers as well
 HEADER = struct.Struct("<IHHIIII")
 DATA_PORT = 6001
 FRAMES = Framing(write=b"", read=b"", timeout=5.0)
@@ -71,6 +71,8 @@ class QkdReceiver(QkdBoard):
     def __init__(self, adapter: Any, name: str = "receiver", **kwargs: Any) -> None:
         super().__init__(adapter, name, **kwargs)
         self._data: ByteAdapter | None = None
+        self._expected: int | None = None  # number of the next frame
+        self.missing_frames = 0  #: that did not come, since `open_data`
 
     @property
     def count_rates(self) -> list[float]:
@@ -99,20 +101,24 @@ class QkdReceiver(QkdBoard):
         address = str(getattr(self.adapter, "address", "")) or "tcp://localhost"
         usual = f"tcp://{host_and_port(address, 5026)[0]}:{DATA_PORT}"
         self._data = self.adapter.port("data", usual, FRAMES)
+        self._expected, self.missing_frames = None, 0
 
     def frames(self, count: int) -> Iterator[Frame]:
-        """The next `count` frames, as they end.
+        """The next `count` frames that come, as they end.
+
+        Gaps in their numbers, and what the board itself says it lost, are counted in
+        `missing_frames`.
 
         Raises:
-            InstrumentError: frames were lost, or the stream is damaged.
+            InstrumentError: the stream is damaged, or of boards that disagree on the frames.
         """
         received = 0
         while received < count:
             kind, number, size, payload = self._message()
-            if kind == OVERFLOW:
+            if kind == SYNC and size != self.frame_pulses:
                 raise InstrumentError(
-                    f"{self.name}: {size} frames from {number} on were not read in time and are "
-                    "lost; read more often, or use longer frames"
+                    f"{self.name}: the stream has frames of {size} pulses, the board was told "
+                    f"{self.frame_pulses}; stop both boards and set the same on both"
                 )
             if kind == DETECTIONS:
                 records = np.frombuffer(payload, RECORD)
@@ -121,6 +127,14 @@ class QkdReceiver(QkdBoard):
                         f"{self.name}: frame {number} says {size} detections and has "
                         f"{len(records)}; restart the run"
                     )
+                if self._expected is not None and number > self._expected:
+                    self.missing_frames += number - self._expected
+                elif self._expected is not None and number < self._expected:
+                    raise InstrumentError(
+                        f"{self.name}: frame {number} came after {self._expected - 1}; "
+                        "restart the run"
+                    )
+                self._expected = number + 1
                 flags = records["flags"]
                 received += 1
                 yield Frame(number, records["index"], flags & 1, flags >> 2 & 1, flags >> 1 & 1)

@@ -10,7 +10,7 @@ import numpy as np
 from labctl.errors import InstrumentError
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.soliton_source import INSTRUMENTS, SPEED_OF_LIGHT, SolitonSource
+from procedures.soliton_source import INSTRUMENTS, SolitonSource
 from procedures.soliton_spectrum import find_lines, fit_envelope, sweep
 
 if TYPE_CHECKING:
@@ -72,10 +72,8 @@ class CombSpectrum(LabProcedure):
             self.bench["osa"], self.bench["switch"], "comb", self.centre, self.span
         )
         comb = self.source.hold()
-        moved = self.source.offset * 1e-6  # THz to the red
-        pump = SPEED_OF_LIGHT / (SPEED_OF_LIGHT / self.source.pump.wavelength * 1e-3 - moved) * 1e-3
         return {
-            "pump (nm)": pump,
+            "pump (nm)": self.source.wavelength,
             "comb (W)": comb,
             "time (s)": self.bench.clock.now(),
             "wavelength (nm)": wavelength,

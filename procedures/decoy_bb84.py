@@ -39,6 +39,7 @@ MEANINGS = {
     "y1": ("", "least yield of single photons"),
     "e1": ("%", "largest error rate of single photons"),
     "final_key_bits": ("bit", "distilled and delivered to the key store"),
+    "missing_frames": ("", "frames of detections that did not come; the board says, or a gap"),
     "block_needed": ("bit", "sifted bits that a finite block needs for any key; 0: it had enough"),
 }
 
@@ -107,7 +108,8 @@ class DecoyBb84(LabProcedure):
         "index", "block", "time (s)", "seconds", "comb (W)", "restored",
         *(f"{what} {level} TR{n}" for n in "12" for what in COUNTS for level in LEVELS),
         *(f"{what} TR{n}" for n in "12" for what in (
-            "error rate (%)", "key bits", "leaked bits", "sifted for key", "efficiency")),
+            "error rate (%)", "key bits", "leaked bits", "sifted for key", "efficiency",
+            "missing frames")),
         *(f"QBER (%) TR{n}" for n in "12"),
     ]  # fmt: skip
     RESULTS = (
@@ -309,6 +311,8 @@ class DecoyBb84(LabProcedure):
                 held[n].append(np.stack([*sent, frame.basis, frame.bit]))
         row: dict[str, Any] = {}
         for n in self.links:
+            if missing := self.rx[n].missing_frames:
+                self.note(f"TR{n}: {missing} frames of detections are missing so far")
             row |= self._key(n, np.concatenate(held[n], axis=1), frames)
         return row
 
@@ -342,6 +346,7 @@ class DecoyBb84(LabProcedure):
             f"leaked bits TR{n}": key.leaked_bits,
             f"sifted for key TR{n}": int(signal.sum()),
             f"efficiency TR{n}": key.efficiency,
+            f"missing frames TR{n}": self.rx[n].missing_frames,
         }
 
     # ---------------------------------------------------------------- results
@@ -362,6 +367,8 @@ class DecoyBb84(LabProcedure):
             if self.keys == "distil":
                 bits = int(np.nansum(data[f"key bits TR{n}"]))
                 results[f"final_key_bits{suffix}"] = bits
+                missing = int(np.nanmax(data[f"missing frames TR{n}"]))
+                results[f"missing_frames{suffix}"] = missing
                 if not self.finite_key:
                     results[f"secret_rate{suffix}"] = bits / seconds * link.postprocessing
         if self.keys == "distil":

@@ -69,6 +69,7 @@ CLIPPED = 1e-5
 LO_LEVEL = 10.0  # dBm of the sideband source
 VNA_BANDWIDTH, VNA_POWER = 10e3, -10.0  # Hz, dBm
 READINGS = 5  # of a thermometer
+DRIVEN_STEP = 0.2  # MHz, of sweeps with the pump on
 
 ROW_COLUMNS = [
     "index", "kind", "place", "step", *AXES, "field (T)", "drive (dBm)", *FITTED.values(),
@@ -459,7 +460,7 @@ class MagnonMeasurement:
         """Sweep with the pump on and fit everything; the pump is open again afterwards."""
         self.pump(True)
         self.bench.clock.sleep(SETTLE)
-        probe, s = self._sweep(-32.0, 32.0, 0.1)
+        probe, s = self._sweep(-32.0, 32.0, DRIVEN_STEP)
         self.pump(False)
         if wide:
             start = best_start(

@@ -12,6 +12,7 @@ from labctl.live import Curve
 from labctl.parameters import boolean, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.soliton_source import INSTRUMENTS, Attempt, SolitonSource
+from procedures.soliton_spectrum import find_lines, fit_envelope, sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +28,7 @@ class SolitonGeneration(LabProcedure):
     is decided from power readings; the true state of the ring is nowhere asked for.
     """
 
-    INSTRUMENTS = INSTRUMENTS
+    INSTRUMENTS = (*INSTRUMENTS, "switch", "osa")
 
     target: int = integer("Target", 1, minimum=1, maximum=8, meaning="solitons to end with")
     auxiliary: bool = boolean(
@@ -51,9 +52,14 @@ class SolitonGeneration(LabProcedure):
         meaning="where the cold resonance of the auxiliary laser is expected",
     )  # fmt: skip
 
+    verify: bool = boolean(
+        "Verify", True, meaning="look at the spectrum: the envelope of one soliton is smooth"
+    )
+    spacing: float = number("Line spacing", 49.0, unit="GHz", minimum=1, maximum=1000)
+
     DATA_COLUMNS = [
         "index", "kind", "number", "solitons", "born", "steps", "single (W)", "comb (W)",
-        "pump offset (MHz)", "time (s)", "why",
+        "pump offset (MHz)", "time (s)", "envelope (THz)", "residual (dB)", "why",
     ]  # fmt: skip
     TRACES = ("offset (MHz)", "comb power (W)", "stage")
     RESULTS = (
@@ -62,6 +68,8 @@ class SolitonGeneration(LabProcedure):
         Result("steps_seen", "", "steps of the comb's power on the way back"),
         Result("born", "", "solitons when chaos ended, as the smallest step tells"),
         Result("attempts_made", "", "until it succeeded"),
+        Result("fwhm", "THz", "of the sech^2 envelope of the spectrum"),
+        Result("residual", "dB", "rms deviation of the lines from it; one soliton: < 1.5"),
     )
     _done = False  # whether an attempt has succeeded
     _why = ""  # what went wrong in the last one
@@ -110,16 +118,36 @@ class SolitonGeneration(LabProcedure):
 
     def _attempt(self, number: int) -> dict[str, Any]:
         attempt = self.source.generate(self.auxiliary, self.target)
+        seen = {"envelope (THz)": float("nan"), "residual (dB)": float("nan")}
+        if attempt.solitons == self.target == 1 and self.verify:
+            seen = self._look(attempt)
         self._done = attempt.solitons == self.target
         self._why = attempt.why
         if not self._done:
             self.note(f"attempt {number}: {attempt.why}")
         row = self._row(self.source.comb(), attempt)
-        return row | {
-            "offset (MHz)": np.array(attempt.offset),
-            "comb power (W)": np.array(attempt.comb),
-            "stage": np.array(attempt.stage, np.uint8),
-        }
+        return (
+            row
+            | seen
+            | {
+                "offset (MHz)": np.array(attempt.offset),
+                "comb power (W)": np.array(attempt.comb),
+                "stage": np.array(attempt.stage, np.uint8),
+            }
+        )
+
+    def _look(self, attempt: Attempt) -> dict[str, float]:
+        """The envelope of the spectrum; one that is not smooth takes the success back."""
+        wavelength, level = sweep(self.bench["osa"], self.bench["switch"], "comb", 1556.0, 130.0)
+        envelope = fit_envelope(find_lines(wavelength, level, self.source.wavelength, self.spacing))
+        if not envelope.smooth:
+            attempt.solitons = 0
+            attempt.why = (
+                f"the spectrum deviates by {envelope.residual:.1f} dB from the envelope of one "
+                "soliton"
+            )
+        self.source.hold()
+        return {"envelope (THz)": envelope.fwhm, "residual (dB)": envelope.residual}
 
     def _row(self, comb: float, attempt: Attempt) -> dict[str, Any]:
         return {
@@ -130,6 +158,8 @@ class SolitonGeneration(LabProcedure):
             "comb (W)": comb,
             "pump offset (MHz)": self.source.offset,
             "time (s)": self.bench.clock.now(),
+            "envelope (THz)": float("nan"),
+            "residual (dB)": float("nan"),
             "why": attempt.why,
         }
 
@@ -139,13 +169,17 @@ class SolitonGeneration(LabProcedure):
         last = attempts[-1]
         comb = data["comb (W)"][held if held.size else attempts[-1:]] * 1e6
         scatter = float(np.std(comb, ddof=1)) if comb.size > 1 else None
-        return {
+        results: dict[str, Any] = {
             "solitons": int(data["solitons"][last]),
             "comb_power": (float(comb.mean()), scatter),
             "steps_seen": int(data["steps"][last]),
             "born": int(data["born"][last]),
             "attempts_made": len(attempts),
         }
+        if np.isfinite(data["envelope (THz)"][last]):
+            results["fwhm"] = float(data["envelope (THz)"][last])
+            results["residual"] = float(data["residual (dB)"][last])
+        return results
 
     def figures(self, data: RunData) -> dict[str, Figure]:
         from procedures import soliton_figures

@@ -172,6 +172,12 @@ class SolitonSource:
         """How far the piezo has moved the pump to the red, MHz."""
         return (PIEZO_CENTRE - self._volts) * self.pump.piezo_gain * 1e3
 
+    @property
+    def wavelength(self) -> float:
+        """Where the pump is, nm: the motor's reading and what the piezo adds."""
+        frequency = SPEED_OF_LIGHT / self.pump.wavelength * 1e-3 - self.offset * 1e-6
+        return SPEED_OF_LIGHT / frequency * 1e-3
+
     def _tune_auxiliary(self, megahertz: float) -> None:
         self._fine = megahertz
         self.auxiliary.fine_tuning = megahertz

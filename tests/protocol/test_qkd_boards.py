@@ -213,15 +213,25 @@ def test_frames_that_nobody_reads_are_reported():
     rx.events = True
     rx.open_data()
     rx.start()
-    rx.clock.sleep(0.0)
+    first = list(rx.frames(3))
+    rx.clock.sleep(0.5)
+    late = list(rx.frames(4))
+    assert rx.missing_frames == late[0].number - first[-1].number - 1
+    assert rx.missing_frames > 200  # the board keeps 256 frames of 1 ms
+    assert [frame.number for frame in late] == list(range(late[0].number, late[0].number + 4))
 
-    def read_too_seldom():
-        for _ in range(10):
-            rx.clock.sleep(0.5)
-            list(rx.frames(5))
 
-    with pytest.raises(InstrumentError, match="were not read in time"):
-        read_too_seldom()
+def test_boards_that_disagree_on_frames():
+    _, tx, rx = drivers()
+    tx.output = True
+    tx.start()
+    rx.events = True
+    rx.open_data()
+    rx.start()
+    message = struct.pack("<IHHIIII", 0x444B5131, 1, 3, 0, 5000, 0, 0)
+    rx._data.read_bytes = lambda n: message[:n]
+    with pytest.raises(InstrumentError, match="frames of 5000 pulses"):
+        list(rx.frames(1))
 
 
 @pytest.mark.parametrize(

@@ -37,18 +37,24 @@ def toeplitz_hash(bits: ArrayLike, seed_bits: ArrayLike, length: int) -> Bits:
 
 
 def _product(key: Bits, seed: Bits, m: int) -> Bits:
-    """Rows n-1 to n+m-2 of the convolution; a circular one of length n+m-1 leaves them intact."""
+    """Rows n-1 to n+m-2 of the convolution; a circular one of length n+m-1 leaves them intact.
+
+    Bits as -1/2 and 1/2 make sums of the order of sqrt(n), which single precision holds to 1e-3 at
+    a million bits; what that takes away is whole numbers that are added again exactly.
+    """
     from scipy.fft import irfft, next_fast_len, rfft
 
     n = len(key)
     size = next_fast_len(n + m - 1, real=True)
-    # Bits as -1/2 and +1/2 would round better still, but zeros and ones are exact to 1e7 bits.
-    sums = irfft(rfft(seed.astype(float), size) * rfft(key.astype(float), size), size)
-    counts = sums[n - 1 : n - 1 + m]
+    half = np.float32(0.5)
+    product = rfft(seed.astype(np.float32) - half, size) * rfft(key.astype(np.float32) - half, size)
+    sums = irfft(product, size)[n - 1 : n - 1 + m].astype(np.float64)
+    running = np.concatenate([[0], np.cumsum(seed, dtype=np.int64)])
+    counts = sums + 0.5 * (running[n : n + m] - running[:m]) + 0.5 * int(key.sum()) - n / 4
     whole = np.rint(counts)
     if n > 1 and np.abs(counts - whole).max() > SAFE_ROUNDING:
-        half = n // 2  # T = [T_left T_right]: two smaller products
-        left = _product(key[:half], seed[n - half :], m)
-        right = _product(key[half:], seed[: n - half + m - 1], m)
-        return np.bitwise_xor(left, right)
+        middle = n // 2  # T = [T_left T_right]: two smaller products
+        left = _product(key[:middle], seed[n - middle :], m)
+        right = _product(key[middle:], seed[: n - middle + m - 1], m)
+        return np.asarray(left ^ right, np.uint8)
     return (whole.astype(np.int64) & 1).astype(np.uint8)
