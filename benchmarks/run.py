@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ORDER = ("loop", "journal", "query", "ppt", "timetags", "tagger", "sweep", "kill")
+ORDER = ("loop", "journal", "query", "ppt", "timetags", "tagger", "network", "sweep", "kill")
 
 
 def main() -> int:
