@@ -251,9 +251,9 @@ def search(place: Path) -> dict[str, float]:
     rng = np.random.default_rng(0)
     names = ("covariance-sweep", "squeezing-spectrum", "epr-pairs", "ring-transmission")
     with sqlite3.connect(place / catalogue.INDEX) as db:
-        db.execute(catalogue._TABLE)
+        for statement in catalogue._TABLES:
+            db.execute(statement)
         db.execute(f"PRAGMA user_version = {catalogue._VERSION}")
-        rows = []
         for number in range(1, RUNS + 1):
             parameters = {f"parameter_{k}": float(v) for k, v in enumerate(rng.random(15))}
             parameters["pair"] = int(rng.integers(5, 36))
@@ -265,10 +265,10 @@ def search(place: Path) -> dict[str, float]:
                      "reason": "", "remarks": [], "labels": []}  # fmt: skip
             text = [names[number % 4], title, *(f"{n}={v:.6g}" for n, v in parameters.items())]
             folder = f"{number:04d}-{names[number % 4]}"
-            rows.append((folder, 1, 1, number, names[number % 4], 1.7e9 + number, "stop",
-                         "finished", 100, int(number % 50 == 0), "", "\n".join(text),
-                         to_json(about).decode()))  # fmt: skip
-        db.executemany(f"INSERT INTO runs VALUES ({','.join('?' * 13)})", rows)
+            line = [folder, 1, 1, number, names[number % 4], 1.7e9 + number, "stop", "finished",
+                    100, int(number % 50 == 0), "", to_json(about).decode()]  # fmt: skip
+            quantities = {**parameters, **{n: r["value"] for n, r in results.items()}}
+            catalogue.insert(db, line, "\n".join(text), quantities)
     found = {}
     for text in ("", "alignment", "nowhere to be found", "pair=16", "r2>0.9 night", "is:starred"):
         times = []

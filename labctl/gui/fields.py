@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from labctl.gui.quantity import evaluate
-from labctl.parameters import Boolean
+
+#: What counts as yes and no, as in `labctl.parameters`, which is slow to import.
+YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class Field:
         if not text.strip():
             raise ValueError("a value is needed" + (f", {self.limits}" if self.limits else ""))
         if self.kind == "boolean":
-            return Boolean(self.label).convert(text)
+            if text.strip().lower() not in YES + NO:
+                raise ValueError(f"{text!r} is neither true nor false")
+            return text.strip().lower() in YES
         if self.kind == "choice":
             for choice in self.choices:
                 if str(choice) == text.strip():

@@ -156,7 +156,8 @@ class FormControl(QObject):
                 f"{name} = {w['default']} {w['unit']}: {w['meaning']}" for name, w in world.items()
             )
         )
-        wanted = self._fill.request["procedure"] if self._fill else str(box.itemData(0) or "")
+        whole = [row["name"] for row in found["procedures"] if not row["broken"]]
+        wanted = self._fill.request["procedure"] if self._fill else (whole or [""])[0]
         if wanted:
             self.choose_procedure(wanted)
         else:

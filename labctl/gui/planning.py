@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from labctl.gui import words
 from labctl.gui.estimate import Pace, total
 from labctl.gui.sweeps import combinations
-from labctl.run.request import Request
 
 #: Runs of a sweep whose points are counted one by one; beyond, the mean stands for the rest.
 COUNTED = 300
@@ -40,18 +39,18 @@ class Wish:
         return [{**self.values, **one} for one in sweeps]
 
     def requests(self) -> list[dict[str, Any]]:
-        """One request for each run, as the queue takes them."""
+        """The members of a `labctl.run.request.Request` for each run."""
         found = []
         for parameters in self.sets():
             title = self.title
             if self.swept:
                 said = ", ".join(f"{name}={words.number(parameters[name])}" for name in self.swept)
                 title = f"{title}: {said}" if title else said
-            request = Request(
-                self.procedure, parameters, self.bench, self.mode or None, self.world, self.seed,
-                title,
+            found.append(
+                {"procedure": self.procedure, "parameters": parameters, "bench": self.bench,
+                 "mode": self.mode or None, "world": dict(self.world), "seed": self.seed,
+                 "title": title}
             )  # fmt: skip
-            found.append(asdict(request))
         return found
 
 

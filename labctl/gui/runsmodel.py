@@ -25,7 +25,7 @@ class RunsModel(QAbstractTableModel):
         super().__init__()
         self.session, self.theme = session, theme
         self.runs: list[RunSummary] = []
-        self.matching = 0
+        self.more = False
         self._icons: dict[str, QIcon | None] = {}
 
     def search(self, text: str) -> None:
@@ -34,11 +34,11 @@ class RunsModel(QAbstractTableModel):
         Raises:
             RequestError: what was typed cannot be understood.
         """
-        runs, matching = newest_runs(self.session.runs_dir, text, MOST)
-        if runs == self.runs and matching == self.matching:
+        runs, more = newest_runs(self.session.runs_dir, text, MOST)
+        if runs == self.runs and more == self.more:
             return
         self.beginResetModel()
-        self.runs, self.matching = runs, matching
+        self.runs, self.more = runs, more
         self._icons.clear()
         self.endResetModel()
 

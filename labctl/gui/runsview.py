@@ -116,8 +116,9 @@ class RunsView(QWidget):
             self.count.setText(str(error))
             return
         shown = len(self.model.runs)
-        more = f", the newest {shown} are listed" if self.model.matching > shown else ""
-        self.count.setText(f"{self.model.matching} runs{more}")
+        plural = "" if shown == 1 else "s"
+        more = f"the newest {shown}, there are more" if self.model.more else f"{shown} run{plural}"
+        self.count.setText(more)
         self.choose(before)
 
     def choose(self, paths: list[Any]) -> None:

@@ -22,11 +22,19 @@ from labctl.run.search import conditions as search_conditions
 from labctl.run.search import moment
 
 INDEX = "catalogue.sqlite"
-_VERSION = 3
-_TABLE = """CREATE TABLE runs (
-    folder TEXT PRIMARY KEY, size INTEGER, modified INTEGER, number INTEGER, procedure TEXT,
-    started REAL, state TEXT, status TEXT, rows INTEGER, starred INTEGER, labels TEXT,
-    search TEXT, about TEXT)"""
+_VERSION = 4
+_TABLES = (
+    """CREATE TABLE runs (
+    run INTEGER PRIMARY KEY, folder TEXT UNIQUE, size INTEGER, modified INTEGER, number INTEGER,
+    procedure TEXT, started REAL, state TEXT, status TEXT, rows INTEGER, starred INTEGER,
+    labels TEXT, about TEXT)""",
+    "CREATE INDEX by_number ON runs (number, folder)",
+    # What is searched by word, and what is compared with a number, apart: 1e5 runs in 0.1 s.
+    "CREATE TABLE texts (run INTEGER PRIMARY KEY, text TEXT)",
+    "CREATE TABLE quantities (name TEXT, value, run INTEGER)",
+    "CREATE INDEX by_value ON quantities (name, value, run)",
+    "CREATE INDEX by_run ON quantities (run)",
+)
 #: What is stored as one JSON text, because nobody selects by it.
 _ABOUT = ("title", "bench", "mode", "seed", "parameters", "units", "results", "tags", "reason",
           "remarks")  # fmt: skip
@@ -101,8 +109,10 @@ def list_runs(
     return _look(":memory:", base, query, values)
 
 
-def newest_runs(runs_dir: Path, search: str = "", limit: int = 500) -> tuple[list[RunSummary], int]:
-    """Return the newest runs that match, and how many match, as the index last was; quick.
+def newest_runs(
+    runs_dir: Path, search: str = "", limit: int = 500
+) -> tuple[list[RunSummary], bool]:
+    """Return the newest runs that match, and whether there are more; the index as it last was.
 
     Raises:
         RequestError: what was typed cannot be understood.
@@ -114,16 +124,12 @@ def newest_runs(runs_dir: Path, search: str = "", limit: int = 500) -> tuple[lis
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as db:
             db.row_factory = sqlite3.Row
             if not _is_current(db):
-                return [], 0
-            query = f"SELECT folder FROM runs WHERE {where} ORDER BY number DESC, folder"
-            names = [line["folder"] for line in db.execute(query, values)]
-            few = names[:limit]
-            marks = ",".join("?" * len(few))
-            query = f"SELECT * FROM runs WHERE folder IN ({marks})"
-            found = {line["folder"]: line for line in db.execute(query, few)}
-            return [_summary(runs_dir, found[name]) for name in few], len(names)
+                return [], False
+            query = f"SELECT * FROM runs WHERE {where} ORDER BY number DESC, folder DESC LIMIT ?"
+            found = [_summary(runs_dir, line) for line in db.execute(query, [*values, limit + 1])]
+            return found[:limit], len(found) > limit
     except sqlite3.Error:  # there is none yet, or it is being built anew
-        return [], 0
+        return [], False
 
 
 def _all(conditions: list[str]) -> str:
@@ -155,14 +161,30 @@ def _refresh(index: sqlite3.Connection, base: Path) -> None:
     read = [(name, *found[name], *_read(base / name)) for name in changed]
     index.execute("BEGIN IMMEDIATE")
     if not _is_current(index):
-        index.execute("DROP TABLE IF EXISTS runs")
-        index.execute(_TABLE)
+        for table in ("runs", "texts", "quantities"):
+            index.execute(f"DROP TABLE IF EXISTS {table}")
+        for statement in _TABLES:
+            index.execute(statement)
         index.execute(f"PRAGMA user_version = {_VERSION}")
-    index.executemany(
-        "DELETE FROM runs WHERE folder = ?", [(name,) for name in known.keys() - found.keys()]
-    )
-    index.executemany("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", read)
+    for name in {*changed, *(known.keys() - found.keys())}:
+        for table in ("texts", "quantities", "runs"):
+            index.execute(
+                f"DELETE FROM {table} WHERE run IN (SELECT run FROM runs WHERE folder = ?)", (name,)
+            )
+    for *line, text, quantities in read:
+        insert(index, line, text, quantities)
     index.execute("COMMIT")
+
+
+def insert(
+    index: sqlite3.Connection, line: list[Any], text: str, quantities: dict[str, Any]
+) -> int:
+    """Put one run into the tables; returns the number of its line."""
+    run = index.execute("INSERT INTO runs VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?)", line).lastrowid
+    index.execute("INSERT INTO texts VALUES (?,?)", (run, text))
+    lines = [(name, value, run) for name, value in quantities.items()]
+    index.executemany("INSERT INTO quantities VALUES (?,?,?)", lines)
+    return int(run or 0)
 
 
 def _is_wrong_table(exc: sqlite3.OperationalError) -> bool:
@@ -205,9 +227,17 @@ def _read(path: Path) -> tuple[Any, ...]:
     text += [f"{name}={_short(r.get('value'))}" for name, r in about["results"].items()]
     labels = "".join(f"\n{label.casefold()}\n" for label in given.labels)
     about["labels"] = list(given.labels)
+    quantities = {
+        name: value.casefold() if isinstance(value, str) else value
+        for name, value in [
+            *about["parameters"].items(),
+            *((name, result.get("value")) for name, result in about["results"].items()),
+        ]
+        if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63)
+    }
     return (
         run.number, procedure, started, state, status, rows, int(given.starred), labels,
-        "\n".join(text).casefold(), to_json(about).decode(),
+        to_json(about).decode(), "\n".join(text).casefold(), quantities,
     )  # fmt: skip
 
 

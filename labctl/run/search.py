@@ -33,7 +33,8 @@ def conditions(text: str) -> tuple[list[str], list[Any]]:
         elif match := _COMPARED.fullmatch(word):
             sql, value = _compared(match)
         else:
-            sql, value = "instr(search, ?) > 0", [word.casefold()]
+            text = "(SELECT text FROM texts WHERE texts.run = runs.run)"
+            sql, value = f"instr({text}, ?) > 0", [word.casefold()]
         found.append(sql)
         values += value
     return found, values
@@ -81,17 +82,15 @@ def _keyed(key: str, rest: str) -> tuple[str, list[Any]]:
 def _compared(match: re.Match[str]) -> tuple[str, list[Any]]:
     """A parameter, or the value of a result, compared with a number or a text."""
     name, sign, value = match["name"], match["sign"], match["value"]
-    places = [f'$.parameters."{name}"', f'$.results."{name}".value']
-    stored = "coalesce(json_extract(about, ?), json_extract(about, ?))"
     words = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+    there = "run IN (SELECT run FROM quantities WHERE name = ? AND "
     try:
         number = words[value.casefold()] if value.casefold() in words else float(value)
     except ValueError:
         if sign not in ("=", "!="):
             raise RequestError(f"{match[0]!r} compares with what is no number") from None
-        return f"lower(CAST({stored} AS TEXT)) {sign} ?", [*places, value.casefold()]
-    there = f"typeof({stored}) IN ('integer', 'real')"
+        return f"{there} value {sign} ? AND typeof(value) = 'text')", [name, value.casefold()]
     if sign == "=":  # as many digits as were typed
         near = 0.5 * 10.0 ** -len(value.partition(".")[2]) if "." in value else 0.0
-        return f"{there} AND abs({stored} - ?) <= ?", [*places, *places, number, near]
-    return f"{there} AND {stored} {sign} ?", [*places, *places, number]
+        return f"{there} value BETWEEN ? AND ?)", [name, number - near, number + near]
+    return f"{there} value {sign} ? AND typeof(value) != 'text')", [name, number]
