@@ -57,4 +57,5 @@ def _product(key: Bits, seed: Bits, m: int) -> Bits:
         left = _product(key[:middle], seed[n - middle :], m)
         right = _product(key[middle:], seed[: n - middle + m - 1], m)
         return np.asarray(left ^ right, np.uint8)
-    return (whole.astype(np.int64) & 1).astype(np.uint8)
+    bits: Bits = (whole.astype(np.int64) & 1).astype(np.uint8)
+    return bits
