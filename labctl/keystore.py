@@ -87,6 +87,7 @@ class KeyStore:
         self._follower = Follower(self._journal)
         self._blocks: dict[str, Block] = {}
         self._given: dict[str, _Given] = {}
+        self._to_erase: list[str] = []  # keys of the last fetch, if nobody knows they are erased
 
     def blocks(self) -> list[Block]:
         """Return every block, the oldest first; none of their bits."""
@@ -212,8 +213,7 @@ class KeyStore:
             entry = {"entry": "fetched", "keys": list(ids), "by": slave, "time": _now()}
             journal.append(entry, durable=True)
             self._refresh(final=True)
-            for name in ids:
-                self._erase(self._given[name].parts)
+            self._erase()
         return keys
 
     # -- state --------------------------------------------------------------------------------
@@ -247,6 +247,7 @@ class KeyStore:
                 for block, _, end in parts:
                     self._blocks[block].given = max(self._blocks[block].given, end)
         elif kind == "fetched":
+            self._to_erase = list(entry["keys"])
             for name in entry["keys"]:
                 self._given[name].fetched = True
                 for block, start, end in self._given[name].parts:
@@ -274,6 +275,7 @@ class KeyStore:
         try:
             with self._mutex, Journal(self._journal) as journal:  # cuts what a crash left
                 self._refresh(final=True)
+                self._erase()  # what a crash between the last fetch and this left
                 yield journal
         finally:
             lock.release()
@@ -320,8 +322,9 @@ class KeyStore:
             )
         return found
 
-    def _erase(self, parts: Sequence[tuple[str, int, int]]) -> None:
-        """Overwrite bytes with zeros, and delete a block that has been used up."""
+    def _erase(self) -> None:
+        """Overwrite fetched keys with zeros, and delete blocks that have been used up."""
+        parts = [part for name in self._to_erase for part in self._given[name].parts]
         for block, start, end in parts:
             path, known = self._path(block), self._blocks[block]
             with contextlib.suppress(OSError):  # the key is gone from the books in any case
@@ -332,6 +335,7 @@ class KeyStore:
                     os.fsync(file.fileno())
                 if known.fetched >= known.size:
                     path.unlink()
+        self._to_erase = []
 
 
 def nodes_of(link: str) -> tuple[str, str]:

@@ -96,6 +96,21 @@ def test_fetched_bits_are_erased_and_nothing_else_holds_them(tmp_path: Path) -> 
         assert (tmp_path / "blocks" / f"{B}.key").stat().st_mode & 0o077 == 0
 
 
+def test_what_a_crash_left_unerased_is_erased_later(tmp_path: Path, monkeypatch) -> None:
+    store = KeyStore(tmp_path)
+    store.deliver(A, "alice-bob", bits(1, 1024))
+    (key,) = store.give(("alice", "bob"), 1, 16, master="m", slave="s")
+    with monkeypatch.context() as crash:
+        crash.setattr(KeyStore, "_erase", lambda self: 1 / 0 if self._to_erase else None)
+        with pytest.raises(ZeroDivisionError):
+            store.fetch([key.id], master="m", slave="s")
+    block = tmp_path / "blocks" / f"{A}.key"
+    assert block.read_bytes().startswith(key.bits)
+    with pytest.raises(UnknownKey):
+        KeyStore(tmp_path).fetch([key.id], master="m", slave="s")
+    assert block.read_bytes()[:16] == bytes(16)
+
+
 def test_a_block_is_stored_once(tmp_path: Path) -> None:
     store = KeyStore(tmp_path)
     assert store.deliver(A, "alice-bob", bits(1, 64))
