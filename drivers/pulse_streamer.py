@@ -56,8 +56,11 @@ class PulsePattern:
 
     def __post_init__(self) -> None:
         self.length = _whole(self.length, "length of a pattern")
-        if self.length < 1:
-            raise RequestError(f"the length of a pattern must be positive, got {self.length} ns")
+        if not 1 <= self.length <= MOST_STEPS * LONGEST_STEP:
+            raise RequestError(
+                f"the length of a pattern must be positive and at most {MOST_STEPS * LONGEST_STEP} "
+                f"ns, got {self.length} ns"
+            )
 
     def pulse(self, channel: int, start: int, width: int) -> PulsePattern:
         """Set a digital output for `width` ns from `start` ns on."""

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import Script, in_front_of, scripted, simulated
 
+from drivers import pulse_streamer
 from drivers.pulse_streamer import PulsePattern, PulseStreamer
 from labctl.errors import IdentityMismatch, InstrumentError, RequestError
 from simulated_instruments.physics.pulse_streamer import (
@@ -199,6 +200,7 @@ def test_steps_say_the_same_as_the_pulses(wanted):
         (lambda p: p.level(0, 50, 10, 1.1), "must be from -1 to 1, got 1.1"),
         (lambda p: p.level(1, 20, 10, 0.1), "analogue output 1 from 20 to 30 ns overlaps"),
         (lambda p: PulsePattern(0), "must be positive"),
+        (lambda p: PulsePattern(10**20), "must be positive and at most"),
     ],
 )
 def test_pulses_that_cannot_be(act, complaint):
@@ -210,11 +212,14 @@ def test_pulses_that_cannot_be(act, complaint):
     assert pattern.steps().tobytes() == before
 
 
-def test_a_pattern_beyond_the_memory_is_refused_before_anything_is_sent():
-    pattern = PulsePattern(2_000_002)
-    pattern._digital[0] = [(2 * n, 2 * n + 1) for n in range(1_000_001)]
+def test_a_pattern_beyond_the_memory_is_refused_before_anything_is_sent(monkeypatch):
+    assert pulse_streamer.MOST_STEPS == 2_000_000
+    monkeypatch.setattr(pulse_streamer, "MOST_STEPS", 2000)
+    pattern = PulsePattern(2002)
+    for n in range(1001):
+        pattern.pulse(0, 2 * n, 1)
     pulses, script = scripted(PulseStreamer)
-    with pytest.raises(RequestError, match="has 2000002 steps, but the memory takes 2000000"):
+    with pytest.raises(RequestError, match="has 2002 steps, but the memory takes 2000;"):
         pulses.play(pattern)
     assert not script.waiting
 
