@@ -20,7 +20,7 @@ def steady_state(drift: Array, noise: Array) -> Array:
     shape = np.broadcast_shapes(drift.shape, noise.shape)
     a = np.broadcast_to(drift, shape).reshape(-1, size, size)
     d = np.broadcast_to(noise, shape).reshape(-1, size, size)
-    scale = np.max(np.abs(a), axis=(1, 2), keepdims=True)
+    scale = np.maximum(np.max(np.abs(a), axis=(1, 2), keepdims=True), 1e-300)
     rows, columns = np.triu_indices(size)
     place = np.zeros((size, size), dtype=int)
     place[rows, columns] = place[columns, rows] = np.arange(len(rows))
@@ -65,7 +65,7 @@ def is_positive(matrix: Array) -> NDArray[np.bool_]:
     for n in range(size):  # pivots of the elimination without exchange
         pivot = left[..., n, n]
         positive &= pivot > 0
-        safe = np.where(pivot > 0, pivot, 1.0)
+        safe = np.where(positive, pivot, np.inf)  # nothing more is done to what has failed
         factor = left[..., n + 1 :, n] / safe[..., None]
         left[..., n + 1 :, n + 1 :] -= factor[..., :, None] * left[..., None, n, n + 1 :]
     return np.asarray(positive)

@@ -128,9 +128,10 @@ def signed_negativity(cov: ArrayLike) -> Array:
     v = np.asarray(cov, dtype=float)
     one, two, both = v[..., :2, :2], v[..., 2:4, 2:4], v[..., :2, 2:4]
     s = _det2(one) + _det2(two) - 2.0 * _det2(both)
-    root = np.sqrt(np.maximum(s**2 - 4.0 * np.linalg.det(v[..., :4, :4]), 0.0))
-    smaller = 2.0 * np.linalg.det(v[..., :4, :4]) / (s + root)  # no cancellation
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN stands for an unstable device
+        whole = np.linalg.det(v[..., :4, :4])
+        root = np.sqrt(np.maximum(s**2 - 4.0 * whole, 0.0))
+        smaller = 2.0 * whole / (s + root)  # no cancellation
         return np.asarray(-0.5 * np.log(4.0 * smaller))
 
 
