@@ -21,6 +21,8 @@ from labctl.analysis.timetags.files.model import MARKER, About, Piece, TagFileEr
 _PER_PIECE = 1 << 18  # records
 _LATEST = (1 << 63) - (1 << 60)  #: ps, 93 days
 _SETUP_BYTES = 1 << 22  #: of a setup file; the text stands at its beginning
+_CLOCKS = range(1, 1_000_000)  #: 0.1 ns to 100 us, in units of 0.1 ns
+_WIDE_MODULES = ("SPC-600", "SPC-630")
 _RECORD_6 = np.dtype([("low", "<u2"), ("high", "u1"), ("route", "u1"), ("macro", "<u2")])
 
 
@@ -42,9 +44,12 @@ class SpcSource:
         if size < 8:
             raise TagFileError(f"{path}: {size} bytes are too few for a Becker & Hickl SPC file")
         # Bit 31 of the first record says that the data are valid; 6-byte files begin otherwise.
-        self._wide = not head[1] >> 15 and size % 6 == 0
-        clock = int(head[1]) if self._wide else int(head[0]) | (int(head[1]) & 0xFF) << 16
-        if clock == 0 or not (self._wide or head[1] >> 15):
+        valid = bool(head[1] >> 15)
+        wide_clock, clock = int(head[1]), int(head[0]) | (int(head[1]) & 0xFF) << 16
+        module = str(setup.get("module") or "")
+        self._wide = module in _WIDE_MODULES or (not module and not valid and size % 6 == 0)
+        clock = wide_clock if self._wide else clock
+        if clock not in _CLOCKS or not (valid or module or self._wide):
             raise TagFileError(
                 f"{path}: the first record (0x{int(head[0]) | int(head[1]) << 16:08x}) gives no "
                 "valid macro time clock, so this is no Becker & Hickl SPC file"
@@ -61,7 +66,7 @@ class SpcSource:
                 "what a step of the dtimes is in ps stands in the setup file "
                 f"{path.with_suffix('.set').name}, which is not beside it"
             )
-        module = str(setup.get("module") or ("SPC-600 or 630" if self._wide else "SPC"))
+        module = module or ("SPC-600 or 630" if self._wide else "SPC")
         self.about = About(
             f"Becker & Hickl FIFO, {module}", "T3", resolution * 1e12, float(self._clock), setup
         )
