@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ORDER = ("loop", "journal", "query", "ppt", "timetags", "tagger", "network", "sweep", "kill")
+ORDER = ("loop", "journal", "query", "ppt", "timetags", "tags_store", "ptu", "tagger", "network", "qkd", "sweep", "kill")
 
 
 def main() -> int:
