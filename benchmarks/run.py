@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-ORDER = ("loop", "journal", "query", "ppt", "timetags", "tags_store", "ptu", "tagger", "network", "qkd", "sweep", "kill")
+ORDER = (
+    "loop", "journal", "query", "ppt", "timetags", "tags_store", "ptu",
+    "tagger", "network", "qkd", "sweep", "kill",
+)  # fmt: skip
 
 
 def main() -> int:
