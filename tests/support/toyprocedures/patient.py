@@ -17,6 +17,7 @@ from labctl.procedure import Point, Row
 class Patient(toybench.Watch):
     """Temperature on a grid of places."""
 
+    steps: int = integer("Steps", 2000, minimum=1, meaning="points")
     across: int = integer("Across", 4, minimum=1, maximum=500, meaning="places along x")
     level: float = number(
         "Level", 0.5, unit="V", minimum=-1, maximum=2, meaning="of the heater's supply"
