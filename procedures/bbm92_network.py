@@ -21,7 +21,7 @@ from procedures.network_plan import LINKS, TABLE_2, USERS, Link
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from procedures.network import Clicks
+    from procedures.tag_slices import Clicks
 
 FEWEST_BITS = 200  # sifted bits from which a key is tried
 #: Error correction starts from this error rate if hardly any errors were seen.
@@ -164,7 +164,10 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
                 lengths = [results[f"key_bits_{link.name}"] for link in LINKS]
                 results["key_rate_total"] = sum(lengths) / seconds
         table = np.array(
-            [link_rates(*counts[link], seconds, asked["efficiency"]) for link in LINKS]
+            [
+                link_rates(sifted, errors, seconds, asked["efficiency"])
+                for sifted, errors in counts.values()
+            ]
         )
         for link, row in zip(LINKS, table.tolist(), strict=True):
             for place, name in enumerate(("sifted", "qber", "secret", "visibility")):

@@ -87,7 +87,7 @@ class PhaseHold:
                 f"{int(weak[0])}; check reference light, heater and photodiodes"
             )
 
-    def close(self, targets: Sequence[float] | None = None) -> None:
+    def close(self, targets: Sequence[float] | np.ndarray | None = None) -> None:
         """Bring all phases to their targets (rad).
 
         Raises:

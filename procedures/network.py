@@ -24,15 +24,12 @@ from labctl.parameters import boolean, number, text
 from procedures.interferometers import LOST, PhaseHold
 from procedures.network_plan import LINKS, USER_CHANNELS, USERS, Link, parse_delays
 from procedures.pumps import PumpMeasurement
+from procedures.tag_slices import NOTHING, Clicks, Stretch, joined, merged
 
 if TYPE_CHECKING:
     from drivers.idq_id900 import Id900
     from drivers.waveshaper import WaveShaper
     from drivers.websq import WebSq
-
-Tags = np.ndarray
-#: Sorted times (ps) and detector numbers of one user.
-Clicks = tuple[np.ndarray, np.ndarray]
 
 DETECTORS = 4  # of each user
 INPUTS = tuple(range(1, DETECTORS + 1))  # of a tagger
@@ -60,9 +57,6 @@ class Counted:
     def rates(self) -> list[float]:
         """Clicks per s of each user."""
         return [len(times) / self.seconds for times, _ in self.clicks]
-
-
-_NOTHING: Clicks = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int16))
 
 
 class NetworkMeasurement(PumpMeasurement):
@@ -192,9 +186,9 @@ class NetworkMeasurement(PumpMeasurement):
 
     def count(self, seconds: float, users: Sequence[int] = tuple(range(len(USERS)))) -> Counted:
         """Clicks of some users over so many good seconds, by the taggers' common clock."""
-        counted = Counted(0.0, [_NOTHING] * len(USERS))
+        counted = Counted(0.0, [NOTHING] * len(USERS))
         found: dict[int, list[Clicks]] = {user: [] for user in users}
-        stretch = _Stretch(seconds)
+        stretch = Stretch(seconds)
         in_a_row = 0
         with ExitStack() as stack:
             streams = {
@@ -204,7 +198,9 @@ class NetworkMeasurement(PumpMeasurement):
             while not stretch.complete:
                 began = self.bench.clock.now()
                 self.bench.clock.sleep(min(SLICE, stretch.left))
-                clicks = {user: _merged(stream.collect()) for user, stream in streams.items()}
+                clicks = {
+                    user: merged(stream.collect(), INPUTS) for user, stream in streams.items()
+                }
                 trouble = self._trouble(clicks, counted)
                 if not trouble:
                     in_a_row = 0
@@ -223,7 +219,7 @@ class NetworkMeasurement(PumpMeasurement):
                 counted.lost += self.bench.clock.now() - began
         counted.seconds = seconds
         for user, parts in found.items():
-            counted.clicks[user] = _joined(parts)
+            counted.clicks[user] = joined(parts)
         return counted
 
     def _require_light(self, clicks: Mapping[int, Clicks], elapsed: float) -> None:
@@ -252,8 +248,8 @@ class NetworkMeasurement(PumpMeasurement):
             phases = self.hold.update()
             if np.abs(phases).max() > LOST:
                 place = int(np.abs(phases).argmax())
-                user, basis = USERS[place // 2], place % 2
-                return f"the phase of interferometer {basis} of user {user} is lost"
+                owner, basis = USERS[place // 2], place % 2
+                return f"the phase of interferometer {basis} of user {owner} is lost"
             counted.phase_errors.append(float(np.sqrt(np.mean(phases**2))))
         for user, (times, detector) in clicks.items():
             seen = np.bincount(detector, minlength=DETECTORS)
@@ -289,55 +285,6 @@ class NetworkMeasurement(PumpMeasurement):
             raise InstrumentError(
                 f"{trouble} and none has latched; check its bias, trigger level and fibre"
             )
-
-
-class _Stretch:
-    """Slices without a gap, cut to the time in which all taggers were running."""
-
-    def __init__(self, seconds: float) -> None:
-        self._left = round(seconds * 1e12)  # ps
-        self._begin: int | None = None
-        self._end = 0
-        self.complete = self._left <= 0
-
-    @property
-    def left(self) -> float:
-        """Seconds that are still to count, and a little."""
-        done = 0 if self._begin is None else max(self._end - self._begin, 0)
-        return (self._left - done) * 1e-12 + 1e-3
-
-    def take(self, clicks: Mapping[int, Clicks]) -> dict[int, Clicks]:
-        """What counts of the next slice of each user."""
-        seen = [times for times, _ in clicks.values() if times.size]
-        if self._begin is None:
-            if len(seen) < len(clicks):  # a tagger that has not begun, or darkness
-                return {}
-            self._begin = max(int(times[0]) for times in seen)
-        self._end = max(self._end, min((int(times[-1]) for times in seen), default=0))
-        stop = self._begin + self._left
-        self.complete = self._end >= stop
-        return {
-            user: tuple(part[slice(*np.searchsorted(one[0], (self._begin, stop)))] for part in one)
-            for user, one in clicks.items()
-        }  # type: ignore[misc]
-
-    def rest(self) -> _Stretch:
-        """What is left to count after a gap."""
-        return _Stretch(self.left - 1e-3)
-
-
-def _merged(block: Any) -> Clicks:
-    """A tagger's tags in one order, numbered by detector."""
-    from labctl.analysis.timetags import merge_tags
-
-    return merge_tags([block.tags[n] for n in INPUTS])
-
-
-def _joined(parts: Sequence[Clicks]) -> Clicks:
-    """Slices one after the other."""
-    if not parts:
-        return _NOTHING
-    return np.concatenate([t for t, _ in parts]), np.concatenate([d for _, d in parts])
 
 
 def standard_routes() -> dict[str, tuple[int, ...]]:

@@ -187,7 +187,7 @@ class PumpMeasurement:
 
     def pump_power(self) -> float:
         """Power (mW) of both pumps in front of the ring."""
-        return self.monitor.power * 1e3 * (1.0 - TAP) / TAP
+        return float(self.monitor.power * 1e3 * (1.0 - TAP) / TAP)
 
     def _set_one(self, n: int, attenuator: Agilent8156A, wanted_mw: float) -> None:
         setting = self._settings.get(n, FIRST_ATTENUATION)
