@@ -12,6 +12,7 @@ out: what the filter lets through of it is 50 dB below the lines.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -83,7 +84,7 @@ class SlowLight:
         return self._joined("power", times, POWER_JUMP)
 
     def one(self, name: str, second: int) -> float:
-        """Value of `laser` (Hz) or `power` (of nominal) at a whole second."""
+        """Value of "laser" (Hz), "seed" (mW) or "power" (of nominal) at a whole second."""
         number = second // BLOCK
         return float(self._block(name, number)[second - number * BLOCK])
 
@@ -101,10 +102,15 @@ class SlowLight:
         return np.asarray(self._laser.power_mw(times) / self._nominal_mw * gain)
 
     def _seed(self, t: Any) -> Any:
-        """Power (mW) of the laser at a time (s) or times."""
+        """Power (mW) of the laser at a time (s), which is asked for often, or at times."""
+        jump = POWER_JUMP * self._nominal_mw
         if isinstance(t, np.ndarray):
-            return self._joined("seed", t, POWER_JUMP * self._nominal_mw) if t.size else t
-        return float(self._joined("seed", np.array([t]), POWER_JUMP * self._nominal_mw)[0])
+            return self._joined("seed", t, jump) if t.size else t
+        second = math.floor(t)
+        left, right = self.one("seed", second), self.one("seed", second + 1)
+        if abs(right - left) > jump:
+            return float(self._laser.power_mw(t))
+        return left + (t - second) * (right - left)
 
     def _joined(self, name: str, times: Real, jump: float) -> Real:
         before = np.floor(times)
