@@ -127,7 +127,7 @@ class PumpMeasurement:
 
     def _laser_error(self, channel: int, wanted: float) -> float:
         try:
-            return (self.wavemeter.channels[channel].frequency - wanted) * 1e6
+            return float(self.wavemeter.channels[channel].frequency - wanted) * 1e6
         except InstrumentError:  # dark, or on several modes
             return math.inf
 
