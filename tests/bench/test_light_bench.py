@@ -6,6 +6,9 @@ recorded, replay to the bit, and survive bad lines.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import lightbench
 import pytest
 
@@ -71,3 +74,17 @@ def test_a_bad_line_is_an_error_of_one_line_or_nothing(name, fault, tmp_path):
     if fault in ("drop", "garble", "truncate") and name != "photodiodes":
         assert complaints
     bench.close()
+
+
+def test_the_page_about_them_runs(tmp_path, monkeypatch):
+    page = Path(__file__).resolve().parents[2] / "docs" / "light-and-pulses.md"
+    text = page.read_text(encoding="utf-8")
+    (toml,) = re.findall(r"```toml\n(.*?)```", text, re.S)
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    (tmp_path / "light.toml").write_text(toml, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["held"] == pytest.approx(193.4, abs=2e-5)
+    assert names["heat"] == pytest.approx(4.2**2 / 0.5, rel=0.1)
+    assert len(names["wavelengths"]) == len(names["levels"]) == 1001

@@ -272,3 +272,21 @@ def test_recorded_calls_replay_to_the_bit(tmp_path):
     transcript = Transcript(tmp_path / "wire.jsonl")
     again = VirtualClock()
     assert session(driver_over(lambda: transcript.transport("lib", again), again)) == first
+
+
+def test_calls_of_a_real_library_are_recorded_and_replayed(tmp_path):
+    log = WireLog(tmp_path / "wire.jsonl")
+    clock = VirtualClock()
+    opened = recording(lambda: LibraryTransport(Sums()), clock, log, "lib")
+
+    def session(driver):
+        values = driver.call("Half", np.arange(2000.0))
+        with pytest.raises(InstrumentError, match="no device attached"):
+            driver.call("Fail")
+        return values.tolist(), driver.call("Add", 1, 2)
+
+    first = session(driver_over(opened, clock))
+    log.close()
+    transcript = Transcript(tmp_path / "wire.jsonl")
+    again = VirtualClock()
+    assert session(driver_over(lambda: transcript.transport("lib", again), again)) == first
