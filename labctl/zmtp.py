@@ -158,6 +158,7 @@ class _Socket:
     def _drop(self) -> None:
         """Close the connection: what may still come on it must not meet the next request."""
         self._reader = FrameReader()
+        self._greeted = None
         self.adapter.close()
 
     def _guarded(self, asked: str, action: Callable[[], Result], timeout: float | None) -> Result:

@@ -85,8 +85,10 @@ class Reception(Connection):
             return self._take(len(self._buffer))
 
     def arrived(self) -> bytes:
-        """What has come already, for codecs; b"" if nothing has."""
+        """What has come already, for codecs; b"" if nothing has, or the connection is lost."""
         with self._turns.lock:
+            if self._broken:
+                return b""
             try:
                 self._buffer += self._arrived()
             except ConnectionLost as error:

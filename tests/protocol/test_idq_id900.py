@@ -486,6 +486,30 @@ def test_a_recording_replays(tmp_path):
     assert sum(len(tags) for block in first[0][2:] for tags in block.values()) > 100
 
 
+def stubborn(bench):
+    """Counts, asked again as often as it takes, and when that was."""
+    failures = []
+    for _ in range(9):
+        try:
+            return bench["tagger"].count(0.1), failures, bench.clock.now()
+        except LabError as error:
+            failures.append(str(error))
+    return None, failures, bench.clock.now()
+
+
+@pytest.mark.parametrize("kind", sorted(faults.KINDS))
+def test_a_recording_of_a_bad_line_replays(tmp_path, kind):
+    text = BENCH + f"faults = {{ {kind} = [4, 7, 12, 19] }}\n"
+    file = benchfile.parse(text, tmp_path / "bench.toml")
+    log = WireLog(tmp_path / "wire.jsonl")
+    with Bench.open(file, "sim", seed=4, record=log) as bench:
+        first = stubborn(bench)
+    log.close()
+    replayed = Bench.open(file, "replay", replay=Transcript(tmp_path / "wire.jsonl"))
+    assert stubborn(replayed) == first
+    assert first[1] or kind in ("double", "split", "late", "disconnect")
+
+
 @pytest.mark.parametrize("kind", ["drop", "garble", "late", "truncate", "disconnect", "hang"])
 @pytest.mark.parametrize("reply", [3, 9, 14, 19, 22, 26])
 def test_a_bad_line_is_an_error_or_does_no_harm(kind, reply):

@@ -308,6 +308,31 @@ def test_a_recording_replays(tmp_path):
     assert measure(replayed) == first
 
 
+def stubborn(bench):
+    """Settings and counts, asked again as often as it takes, and when that was."""
+    failures = []
+    for _ in range(9):
+        try:
+            bench["detectors"].trigger_levels = (21, 22, 23, 24)
+            return bench["detectors"].counts(2).tolist(), failures, bench.clock.now()
+        except LabError as error:
+            failures.append(str(error))
+    return None, failures, bench.clock.now()
+
+
+@pytest.mark.parametrize("kind", sorted(faults.KINDS))
+def test_a_recording_of_a_bad_line_replays(tmp_path, kind):
+    text = BENCH + f"faults = {{ {kind} = [2, 5, 9] }}\n"
+    file = benchfile.parse(text, tmp_path / "bench.toml")
+    log = WireLog(tmp_path / "wire.jsonl")
+    with Bench.open(file, "sim", seed=4, record=log) as bench:
+        first = stubborn(bench)
+    log.close()
+    replayed = Bench.open(file, "replay", replay=Transcript(tmp_path / "wire.jsonl"))
+    assert stubborn(replayed) == first
+    assert first[0] is not None
+
+
 @pytest.mark.parametrize("kind", sorted(faults.KINDS))
 @pytest.mark.parametrize("reply", [1, 2, 3, 4, 5, 6])
 def test_a_bad_line_is_an_error_or_does_no_harm(kind, reply):
