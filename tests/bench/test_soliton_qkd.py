@@ -29,11 +29,13 @@ def runs(tmp_path, monkeypatch):
     return str(tmp_path / "runs")
 
 
-@pytest.mark.parametrize("seed", ["1", "2"])
+@pytest.mark.parametrize("seed", ["1", "18"])  # 18: the last solitons go together at first
 def test_a_single_soliton_from_measurements_alone(capsys, runs, seed):
     found = document(
         capsys, "run", "soliton-generation", *BENCH, runs, "--seed", seed, "--set", "hold=30"
     )
+    assert value(found, "fwhm") == pytest.approx(3.2, rel=0.02)
+    assert value(found, "residual") < 0.5
     assert found["status"] == "finished"
     assert value(found, "solitons") == 1
     assert value(found, "steps_seen") >= 3
@@ -63,7 +65,7 @@ def test_without_the_auxiliary_laser_it_fails_and_says_so(capsys, runs):
 
 
 def test_both_links_reach_the_published_rates(capsys, runs):
-    words = ("--set", "link=both", "--set", "duration=1200", "--set", "interval=20")
+    words = ("--set", "link=both", "--set", "duration=900", "--set", "interval=30")
     found = document(capsys, "run", "decoy-bb84", *BENCH, runs, *words)
     for name, rate, sifted in (("TR1", 78_764, 3.821e5), ("TR2", 195_360, 9.034e5)):
         error = found["results"][f"secret_rate_{name}"]["uncertainty"]
@@ -85,16 +87,16 @@ def test_neighbouring_channels_do_not_matter(capsys, runs):
     for channels in ("1,2", "1,5"):
         found = document(
             capsys, "run", "decoy-bb84", *BENCH, runs, "--set", "link=both", "--set",
-            "duration=600", "--set", f"channels={channels}",
+            "duration=200", "--set", f"channels={channels}",
         )  # fmt: skip
         rates.append(found["results"]["secret_rate_TR1"])
     difference = rates[1]["value"] - rates[0]["value"]
-    assert 0 < difference < 0.02 * rates[0]["value"]
+    assert 0 < difference < 0.03 * rates[0]["value"]
     assert difference < 3 * rates[0]["uncertainty"]
 
 
 def test_longer_fibre_and_finite_keys(capsys, runs):
-    words = ("--set", "distance=50", "--set", "duration=300", "--set", "finite_key=true")
+    words = ("--set", "distance=50", "--set", "duration=100", "--set", "finite_key=true")
     found = document(capsys, "run", "decoy-bb84", *BENCH, runs, *words)
     needed = value(found, "block_needed")
     # The attenuator is right to 0.05 dB.
@@ -110,10 +112,10 @@ def test_longer_fibre_and_finite_keys(capsys, runs):
 
 
 def test_real_bits_give_as_much_key_as_the_estimate(capsys, runs, tmp_path):
-    words = ("--set", "keys=distil", "--set", "duration=4", "--set", "interval=4", "--no-record")
+    words = ("--set", "keys=distil", "--set", "duration=2", "--set", "interval=2", "--no-record")
     found = document(capsys, "run", "decoy-bb84", *BENCH, runs, *words)
     bits = value(found, "final_key_bits")
-    assert bits > 100_000
+    assert bits > 50_000
     assert value(found, "correction_efficiency") == pytest.approx(1.14, abs=0.04)
     again = document(
         capsys, "analyse", "last", "--runs", runs, "--set", "keys=statistics",
@@ -130,16 +132,57 @@ def test_real_bits_give_as_much_key_as_the_estimate(capsys, runs, tmp_path):
 
 def test_a_lost_soliton_is_made_anew(capsys, runs):
     """The resonances drift so fast that holding cannot follow."""
-    words = ("--world", "pump_drift=-16e9", "--set", "duration=120", "--set", "interval=20")
-    code, out, err = call(capsys, "run", "decoy-bb84", *BENCH, runs, *words, "--json")
-    if code == 0:
-        assert value(json.loads(out), "restored") >= 1
-    else:
-        assert "soliton" in err
-    notes = [
-        e["text"] for e in RunFolder.open(json.loads(out)["run"]).events if e["entry"] == "note"
-    ]
+    words = ("--world", "pump_drift=-24e9", "--set", "duration=120", "--set", "interval=20")
+    found = document(capsys, "run", "decoy-bb84", *BENCH, runs, *words)
+    assert value(found, "restored") >= 1
+    events = RunFolder.open(found["run"]).events
+    notes = [e["text"] for e in events if e["entry"] == "note"]
     assert any("the soliton was lost" in text for text in notes)
+
+
+def test_spectrum_of_one_soliton(capsys, runs):
+    found = document(capsys, "run", "comb-spectrum", *BENCH, runs, "--set", "sweeps=1")
+    assert value(found, "fwhm") == pytest.approx(3.2, rel=0.02)
+    assert value(found, "lines_20db") >= 200
+    assert value(found, "residual") < 0.5
+
+
+def test_crosstalk_of_five_channels(capsys, runs):
+    found = document(capsys, "run", "demux-crosstalk", *BENCH, runs)
+    assert -25 < value(found, "adjacent_crosstalk") < -20
+    assert -45 < value(found, "other_crosstalk") < -40
+    assert value(found, "insertion_loss_best") == pytest.approx(4.7, abs=0.2)
+    assert value(found, "insertion_loss_worst") == pytest.approx(5.2, abs=0.2)
+
+
+def test_feedback_holds_what_drift_would_lose(capsys, runs):
+    """A drift of 1 GHz/h takes the soliton within half an hour; held, it stays."""
+    words = ("--world", "pump_drift=-1e9", "--set", "duration=1", "--set", "interval=30")
+    free = document(
+        capsys, "run", "comb-stability", *BENCH, runs, *words, "--set", "feedback=false"
+    )
+    assert value(free, "lost") is True
+    assert 0.2 < value(free, "hours_held") < 0.8
+    held = document(capsys, "run", "comb-stability", *BENCH, runs, *words)
+    assert value(held, "lost") is False
+    assert value(held, "hours_held") > 0.95
+    assert value(held, "pump_moved") == pytest.approx(1000, rel=0.2)
+    assert value(held, "power_deviation") < 1.0
+
+
+def test_a_booster_without_input_and_a_chip_out_of_range(capsys, runs):
+    code, _, err = call(
+        capsys, "run", "soliton-generation", *BENCH, runs, "--set", "temperature=60"
+    )
+    assert code == 2
+    assert "temperature" in err
+
+
+def test_replay_gives_the_same_rows(capsys, runs):
+    words = ("--set", "duration=20", "--set", "interval=10", "--set", "link=TR2")
+    document(capsys, "run", "decoy-bb84", *BENCH, runs, *words)
+    code, _, err = call(capsys, "replay", "last", "--runs", runs)
+    assert code == 0, err
 
 
 @pytest.mark.parametrize(
