@@ -334,11 +334,16 @@ def test_swabian_without_a_device(swabian):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("Swabian") is None, reason="not installed")
-def test_the_fake_has_no_name_that_the_vendor_has_not(monkeypatch):
+def test_the_fake_has_no_name_that_the_vendor_has_not(tmp_path):
     classes = "t, t.TimeTagger, t.TimeTagStream, t.TimeTagStreamBuffer"
     script = f"import json; from Swabian import TimeTagger as t; print(json.dumps(list(map(dir, ({classes})))))"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "HOME": str(tmp_path)},
     )
     if done.returncode:
         pytest.skip(f"it does not run here: {done.stderr[-200:]}")
