@@ -62,7 +62,6 @@ class CombLight:
         Args:
             piezo: voltage of the laser's piezo.
         """
-        chip: MeerstetterTec = self.bench["chip"]
         rf_source: Agilent8257D = self.bench["rf_source"]
         amplifier: AmonicsEdfa = self.bench["amplifier"]
         laser: TopticaDlcPro = self.bench["laser"]
@@ -72,14 +71,19 @@ class CombLight:
         rf_source.frequency = 1e9 * self.rf_frequency
         rf_source.power = self.rf_power
         amplifier.setpoint = self.amplifier_current
-        if not (chip.output and abs(chip.temperature - self.chip_temperature) < SETTLED):
-            chip.settle(self.chip_temperature)
-        chip.target = self.chip_temperature
+        self.settle_chip()
         rf_source.output = True
         laser.tune(self.wavelength)
         laser.piezo_voltage = piezo
         laser.emission = True
         amplifier.emission = True
+
+    def settle_chip(self) -> None:
+        """Bring the chip to its temperature, if it is not there already."""
+        chip: MeerstetterTec = self.bench["chip"]
+        if not (chip.output and abs(chip.temperature - self.chip_temperature) < SETTLED):
+            chip.settle(self.chip_temperature)
+        chip.target = self.chip_temperature
 
     def switch_off(self) -> None:
         """Leave amplifier and laser dark, and the filter closed; the chip keeps its temperature."""

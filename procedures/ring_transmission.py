@@ -17,6 +17,7 @@ from procedures.comb_light import LIGHT, SPEED_OF_LIGHT, CombLight
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from drivers.itla import Itla
     from drivers.thorlabs_pm100 import ThorlabsPm100
     from drivers.toptica_dlcpro import TopticaDlcPro
     from drivers.waveshaper import WaveShaper
@@ -25,6 +26,8 @@ PUMP_PORT = 1
 SETTLE = 0.01  # s from a piezo step to a reading: ten times the piezo's lag
 #: How much wider than `span` the scan is that looks for the resonance first.
 SEARCH = 5.0
+#: The same with the second laser, whose etalon is less exact, and how many more steps that takes.
+PROBE_SEARCH, MORE_STEPS = 20.0, 5
 
 
 class RingTransmission(CombLight, LabProcedure):
@@ -36,10 +39,18 @@ class RingTransmission(CombLight, LabProcedure):
     that of the modulator's synthesizer, so the free spectral range follows from small differences
     and does not need a wavemeter, and dispersion from the curvature. Scans of the three lines take
     turns, because the laser drifts.
+
+    Instead of comb lines, the second laser can probe the same three modes on its own (`light`):
+    free running, because the tone that holds its frequency is wider than a mode. It is less
+    precise, but needs neither comb nor synthesizer.
     """
 
-    INSTRUMENTS = (*LIGHT, "transmission")
+    INSTRUMENTS = (*LIGHT, "transmission", "probe")
 
+    light: str = choice(
+        "Light", "comb", ["comb", "probe"],
+        meaning="what is scanned: weak lines of the comb, or the second laser",
+    )  # fmt: skip
     centre: float = number(
         "Centre", 0.0, unit="MHz", minimum=-5000, maximum=5000,
         meaning="laser frequency, relative to where the resonance is expected",
@@ -85,9 +96,17 @@ class RingTransmission(CombLight, LabProcedure):
         self.meter.wavelength = self.wavelength
         self.meter.averaging = 1
         self.meter.auto_range = True
-        self.switch_on(self.piezo_centre)
+        self.probe: Itla = self.bench["probe"]
+        if self.light == "comb":
+            self.switch_on(self.piezo_centre)
+        else:
+            self.shaper.block_all()
+            self.settle_chip()
+            self.probe.tune(self.line_zero)
+            self.probe.emission = True
 
     def shutdown(self) -> None:
+        self.bench["probe"].emission = False
         self.switch_off()
 
     def points(self) -> Iterator[dict[str, Any]]:
@@ -102,17 +121,14 @@ class RingTransmission(CombLight, LabProcedure):
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         line, search = point["line"], point["kind"] == "search"
         centre = self.centre if search else self._found.get(line, self._found[0])
-        span = self.span * (SEARCH if search else 1.0)
-        self._load(line)
-        detuning = centre + span * (np.arange(self.steps) / (self.steps - 1) - 0.5)
-        power = np.empty(self.steps)
-        volts = self.piezo_centre + detuning / (1e3 * self.laser.piezo_gain)
-        self.laser.piezo_voltage = float(volts[0])
-        self.bench.clock.sleep(10 * SETTLE)
-        for place, voltage in enumerate(volts.tolist()):
-            self.laser.piezo_voltage = voltage
-            self.bench.clock.sleep(SETTLE)
-            power[place] = self.meter.power
+        if self.light == "comb":
+            self._load(line)
+            span = self.span * (SEARCH if search else 1.0)
+            detuning, power = self._scan_comb(_grid(centre, span, self.steps))
+        else:
+            span = self.span * (PROBE_SEARCH if search else 1.0)
+            steps = self.steps * (MORE_STEPS if search else 1)
+            detuning, power = self._scan_probe(line, _grid(centre, span, steps))
         dip = float(detuning[int(np.argmin(_smooth(power)))])
         self._found[line] = dip
         if search:
@@ -125,6 +141,31 @@ class RingTransmission(CombLight, LabProcedure):
             "detuning (MHz)": detuning,
             "power (W)": power,
         }
+
+    def _scan_comb(self, detuning: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Powers (W) at detunings (MHz) of the laser, which its piezo moves."""
+        power = np.empty(len(detuning))
+        volts = self.piezo_centre + detuning / (1e3 * self.laser.piezo_gain)
+        self.laser.piezo_voltage = float(volts[0])
+        self.bench.clock.sleep(10 * SETTLE)
+        for place, voltage in enumerate(volts.tolist()):
+            self.laser.piezo_voltage = voltage
+            self.bench.clock.sleep(SETTLE)
+            power[place] = self.meter.power
+        return detuning, power
+
+    def _scan_probe(self, line: int, detuning: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same with the second laser, near mode `line`; it is tuned in steps of 1 MHz."""
+        detuning = np.unique(np.rint(detuning))
+        self.probe.mode = "dither"  # finds the channel again
+        self.probe.tune(self.line_zero + 1e-3 * line * self.rf_frequency)
+        self.probe.mode = "whisper"
+        power = np.empty(len(detuning))
+        start = self.probe.fine_tuning
+        for place, shift in enumerate(detuning.tolist()):
+            self.probe.fine_tuning = start + shift
+            power[place] = self.meter.power
+        return detuning, power
 
     def _load(self, line: int) -> None:
         """One line to the ring, if it is not there already."""
@@ -174,6 +215,10 @@ class RingTransmission(CombLight, LabProcedure):
         from procedures import microcomb_figures
 
         return {"transmission": microcomb_figures.transmission(data)}
+
+
+def _grid(centre: float, span: float, steps: int) -> np.ndarray:
+    return np.asarray(centre + span * (np.arange(steps) / (steps - 1) - 0.5))
 
 
 def fit_dip(detuning: np.ndarray, power: np.ndarray) -> tuple[float, float, float, float]:

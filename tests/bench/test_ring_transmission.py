@@ -59,6 +59,16 @@ def test_another_ring(tmp_path: Path) -> None:
     assert data.results["dispersion"][0] == pytest.approx(5e-3 * gamma, abs=8.0)
 
 
+def test_second_laser_finds_the_same_ring_without_the_comb(tmp_path: Path) -> None:
+    data = scan(tmp_path, light="probe", scans=2, steps=41, span=60.0)
+    for name, truth, tolerance in (
+        ("loaded_q", 20e6, 6e6), ("extraction", 0.94, 0.02), ("fsr", 25.0, 1e-3),
+    ):  # fmt: skip
+        assert data.results[name][0] == pytest.approx(truth, abs=tolerance), name
+    found = data["dip (MHz)"][1:]
+    assert np.ptp(found) < 60  # its etalon is off by the same at every mode
+
+
 def test_figure_shows_the_dip_and_its_numbers(default: RunData, tmp_path: Path) -> None:
     (figure,) = RingTransmission().figures(default).values()
     figure.savefig(tmp_path / "ring.png", dpi=40)
