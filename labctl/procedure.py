@@ -213,8 +213,8 @@ class LabProcedure(Procedure):  # type: ignore[misc]
 def standalone(cls: type[LabProcedure], bench: str, mode: str | None = None) -> type[LabProcedure]:
     """`cls` as a plain pymeasure procedure that opens its bench itself.
 
-    For pymeasure's own windows and workers, which know no bench. Array columns and time tags, for
-    which their files have no place, are left out.
+    For pymeasure's own windows and workers, which know no bench. Array columns, time tags and keys,
+    for which their files have no place, are left out.
     """
     from labctl.bench import Bench
 
@@ -223,6 +223,7 @@ def standalone(cls: type[LabProcedure], bench: str, mode: str | None = None) -> 
             self.bench = Bench.open(bench, mode, only=self.INSTRUMENTS)
             self.bench.arm()
             self.rng = np.random.default_rng(0)
+            self.key_sink = lambda link, bits, label: ""
             publish = vars(self)["emit"]  # what the worker has put there
 
             def emit(topic: str, record: Any) -> None:

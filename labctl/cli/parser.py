@@ -312,7 +312,7 @@ def _tags(command: Callable[..., argparse.ArgumentParser]) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         sub.set_defaults(call=_call(f"{module}:{name}"))
-        sub.add_argument("files", nargs="+", metavar="FILE")
+        sub.add_argument("files", nargs="+", metavar="FILE", help="file or run, see below")
         sub.add_argument(
             "--partial", action="store_true", help="of a damaged file, use what comes before it"
         )

@@ -267,10 +267,11 @@ def test_a_plain_pymeasure_driver_works_on_the_bench(bench_file):
     assert simulator.heater == 0  # its shutdown() is what makes it safe
 
 
-def test_a_lab_procedure_runs_in_pymeasures_own_worker(bench_file, tmp_path):
+@pytest.mark.parametrize("cls", [toybench.Watch, toybench.Clicks])
+def test_a_lab_procedure_runs_in_pymeasures_own_worker(bench_file, tmp_path, cls):
     from pymeasure.experiment import Procedure, Results, Worker
 
-    procedure = standalone(toybench.Watch, bench_file)(steps=3)
+    procedure = standalone(cls, bench_file)(steps=3)
     results = Results(procedure, str(tmp_path / "rows.csv"))
     worker = Worker(results)
     worker.start()
