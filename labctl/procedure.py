@@ -131,7 +131,11 @@ class LabProcedure(Procedure):  # type: ignore[misc]
     # What a measurement defines
 
     def points(self) -> Iterator[Point]:
-        """Yield the points, from parameters only: a resumed run must find the same ones."""
+        """Yield the points: a resumed run must find the same ones.
+
+        They follow from parameters, and perhaps from the rows of the points before (`rows`, when
+        a run is resumed); while points are counted before a run, yield as many as there may be.
+        """
         raise NotImplementedError
 
     def plan(self) -> Iterator[Point]:
