@@ -48,8 +48,10 @@ def correlate(arguments: Any) -> int:
     output = _output(arguments.output)
     with refusing():
         found = streams(arguments.files, runs_dir(arguments), partial=arguments.partial)
-        start, stop = _channels(arguments.start, arguments.stop, found)
+        start, stop = _named(arguments, found) or _channels(arguments, found)
         document = _histogram(start, stop, width, reach, arguments.sort)
+        if not (document["start"]["tags"] and document["stop"]["tags"]):
+            _channels(arguments, found)  # says which there are
         _evaluate(document, window)
     if output:
         from labctl.cli.stored import save
@@ -77,10 +79,20 @@ def _output(name: str | None) -> Path | None:
     return output
 
 
-def _channels(
-    start: str | None, stop: str | None, found: Sequence[Stream]
-) -> tuple[tuple[Stream, int], tuple[Stream, int]]:
+_Channel = tuple[Stream, int]
+
+
+def _named(arguments: Any, found: Sequence[Stream]) -> tuple[_Channel, _Channel] | None:
+    """The two channels of one stream, if both are given by number; it need not be read for that."""
+    words = (arguments.start or "", arguments.stop or "")
+    if len(found) > 1 or not all(word.isdecimal() and int(word) < 256 for word in words):
+        return None
+    return (found[0], int(words[0])), (found[0], int(words[1]))
+
+
+def _channels(arguments: Any, found: Sequence[Stream]) -> tuple[_Channel, _Channel]:
     """The two channels to compare: as named, or the only two that there are."""
+    start, stop = arguments.start, arguments.stop
     there = []
     for stream in found:
         counts = np.zeros(256, np.int64)
