@@ -88,18 +88,24 @@ class FailureCard(Card):
                 value.setStyleSheet(f"color: {colour}; font-weight: bold;")
             facts.addWidget(key, number, 0, Qt.AlignmentFlag.AlignTop)
             facts.addWidget(value, number, 1)
-        self.box.addLayout(facts)
+        facts.setRowStretch(len(rows), 1)
+        both = QHBoxLayout()
+        both.addLayout(facts, stretch=1)
+        self.box.addLayout(both)
         self.wire = QPlainTextEdit()
         self.wire.setReadOnly(True)
         self.wire.setPlainText("\n".join(map(str, failure.messages)))
         self.wire.setStyleSheet("font-family: monospace; font-size: 9pt;")
-        self.wire.setMaximumHeight(150)
+        self.wire.setFixedHeight(150)
         self.wire.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.wire.setAccessibleName("the last messages on the wire")
         if failure.messages:
+            right = QVBoxLayout()
             caption = QLabel(f"the last {len(failure.messages)} messages on the wire")
             caption.setObjectName("dim")
-            self.box.addWidget(caption)
-            self.box.addWidget(self.wire)
+            right.addWidget(caption)
+            right.addWidget(self.wire)
+            both.addLayout(right, stretch=1)
             bar = self.wire.verticalScrollBar()
             bar.setValue(bar.maximum())
         if failure.can_resume:
@@ -183,7 +189,7 @@ class StopCard(Card):
         if bad:
             heading += f"{len(bad)} NOT SAFE, CHECK BY HAND"
         elif done:
-            heading += f"all {len(said)} instruments safe"
+            heading += "every instrument safe"
         elif ended and not found:
             heading += f"run {status}"
         else:

@@ -34,13 +34,13 @@ class FieldRow(QWidget):
         row = QHBoxLayout()
         row.setSpacing(6)
         self.caption = QLabel(field.label)
-        self.caption.setMinimumWidth(120)
+        self.caption.setMinimumWidth(100)
         self.caption.setWordWrap(True)
         row.addWidget(self.caption, stretch=2)
         self.edit: QLineEdit | QComboBox = self._editor()
         self.edit.setAccessibleName(field.label)
         self.caption.setBuddy(self.edit)
-        row.addWidget(self.edit, stretch=3)
+        row.addWidget(self.edit, stretch=5)
         self.unit = QLabel(field.unit)
         self.unit.setMinimumWidth(36)
         row.addWidget(self.unit)
@@ -96,6 +96,7 @@ class FieldRow(QWidget):
             self.edit.setEditable(False)
         elif swept:
             self.edit.setPlaceholderText("0 to 10, 11 points")
+        self.unit.setVisible(not swept)  # the hint says it; a range needs the room
         self._edited()
 
     def value(self) -> Any:

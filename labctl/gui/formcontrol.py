@@ -165,7 +165,9 @@ class FormControl(QObject):
             self.view.show_plan("no procedure runs on this bench", wrong=True)
 
     def _show_procedure(self, found: dict[str, Any]) -> None:
-        self.view.meaning.setText(found["meaning"][:400])
+        meaning = found["meaning"]
+        self.view.meaning.setText(meaning if len(meaning) < 300 else f"{meaning[:299]}…")
+        self.view.meaning.setToolTip(meaning)
         self.view.set_fields(found["parameters"])
         if self._fill is not None and self._fill.request["procedure"] == self._asked:
             item, self._fill = self._fill, None

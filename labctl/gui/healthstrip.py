@@ -31,13 +31,14 @@ class HealthStrip(QWidget):
         box.setContentsMargins(4, 2, 4, 2)
         box.setSpacing(2)
         self.row = QHBoxLayout()
-        self.row.addWidget(QLabel("Health"))
+        self.row.addWidget(QLabel("<b>Health</b>, over time (s):"))
         self.row.addStretch(1)
         self.area = pg.GraphicsLayoutWidget()
         self.area.setBackground(theme.panel)
         self.area.setAccessibleName("watched quantities over time")
         box.addLayout(self.row)
         box.addWidget(self.area, stretch=1)
+        self.setMaximumHeight(200)
         self.setVisible(False)
 
     def follow(self, folder: Path) -> None:
@@ -70,13 +71,14 @@ class HealthStrip(QWidget):
         plot = self.area.addPlot(row=0, col=len(self._plots))
         plot.hideButtons()
         plot.showGrid(x=True, y=True, alpha=0.2)
-        plot.setTitle(f"{quantity.name} ({quantity.unit})", color=theme.text, size="9pt")
+        unit = f" ({quantity.unit})" if quantity.unit else ""
+        plot.setTitle(quantity.name + unit, color=theme.text, size="9pt")
         for name in ("left", "bottom"):
             axis = plot.getAxis(name)
             axis.setPen(theme.dim)
             axis.setTextPen(theme.text)
             axis.enableAutoSIPrefix(False)
-        plot.getAxis("bottom").setLabel("time (s)")
+        plot.setToolTip("over the bench's time in s; dashed: where the interlock trips")
         for limit in (quantity.minimum, quantity.maximum):
             if math.isfinite(limit):
                 pen = pg.mkPen(theme.bad, width=1, style=pg.QtCore.Qt.PenStyle.DashLine)

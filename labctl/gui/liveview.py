@@ -68,6 +68,7 @@ class LiveView(QWidget):
         top.addWidget(self.adder)
         top.addWidget(self.reset)
         panels = QWidget()
+        panels.setMinimumHeight(260)
         inner = QVBoxLayout(panels)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self.empty)

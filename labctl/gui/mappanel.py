@@ -47,6 +47,8 @@ class MapPanel(QWidget):
         self.along.setYLink(self.plot)
         self.across.getAxis("bottom").setStyle(showValues=False)
         self.along.getAxis("left").setStyle(showValues=False)
+        self.along.getAxis("bottom").setTickDensity(0.4)
+        self.across.getAxis("left").setTickDensity(0.5)
         for plot in (self.plot, self.across, self.along):
             plot.hideButtons()
             for name in ("left", "bottom"):

@@ -6,7 +6,15 @@ import math
 import time
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+)
 
 from labctl.gui import words
 from labctl.gui.feed import Feed
@@ -79,6 +87,8 @@ class StateBar(QFrame):
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 6, 8, 6)
         row.addWidget(self.badge)
+        for label in (self.title, self.state):  # a long reason is cut, not the window widened
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         middle = QVBoxLayout()
         middle.setSpacing(2)
         middle.addWidget(self.title)
