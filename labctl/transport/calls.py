@@ -35,7 +35,7 @@ def encode_call(name: str, *arguments: Any) -> bytes:
 def decode_call(line: bytes) -> Call:
     """Name and arguments of a call; ValueError for anything else."""
     try:
-        said = json.loads(line, object_hook=_restored)
+        said = _DECODER.decode(_text(line))
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, list) or not said or not isinstance(said[0], str):
@@ -56,7 +56,7 @@ def encode_failure(text: str) -> bytes:
 def decode_result(line: str | bytes) -> tuple[Any, str | None]:
     """What a call returned, and None; or None, and why it failed; ValueError for anything else."""
     try:
-        said = json.loads(line, object_hook=_restored)
+        said = _DECODER.decode(_text(line))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if isinstance(said, dict) and said.keys() == {"result"}:
@@ -152,7 +152,11 @@ def library_opener(address: str, target: str, options: dict[str, str]) -> Callab
 
 
 def _line(said: Any) -> bytes:
-    return json.dumps(said, default=_plain, separators=(",", ":")).encode("ascii") + b"\n"
+    return _ENCODER.encode(said).encode("ascii") + b"\n"
+
+
+def _text(line: str | bytes) -> str:
+    return line if isinstance(line, str) else line.decode("utf-8")
 
 
 def _plain(value: Any) -> Any:
@@ -179,3 +183,7 @@ def _restored(said: dict[str, Any]) -> Any:
         return np.frombuffer(b64decode(said["data"]), dtype).reshape(said["shape"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"a damaged array ({error})") from None
+
+
+_ENCODER = json.JSONEncoder(default=_plain, separators=(",", ":"))
+_DECODER = json.JSONDecoder(object_hook=_restored)

@@ -130,6 +130,7 @@ class WavemeterModel:
         self._done = 0  # readings that are regulated
         self._first = 1  # reading since which the settings of the schedule hold
         self._kept: dict[int, int] = {}  # last reading of a channel before that
+        self._read: dict[int, tuple[int, float]] = {}  # readings that somebody has asked for
 
     # ---------------------------------------------------------------- light
 
@@ -155,6 +156,12 @@ class WavemeterModel:
         number = self._last(channel)
         if not number:
             return 0, NO_VALUE
+        if self._read.get(channel, (0, 0.0))[0] != number:
+            self._read[channel] = self._measured(channel, number)
+        return self._read[channel]
+
+    def _measured(self, channel: int, number: int) -> tuple[int, float]:
+        """Number and value of one reading."""
         numbers = np.array([number])
         code = int(self._codes(channel, numbers)[0])
         if code:

@@ -83,6 +83,7 @@ def test_without_enough_light_there_is_no_value():
     assert model.reading(4)[1] == -1
     model.channels[2].automatic = False
     model.channels[2].exposure_ms = 10
+    model.advance(1.1)
     assert model.reading(2)[1] == -3
 
 
