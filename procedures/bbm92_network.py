@@ -74,7 +74,8 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
     DATA_COLUMNS: ClassVar[list[str]] = [
         "index", "time (s)", "dwell (s)", "power (mW)", "behind (uW)",
         *(f"clicks {user}" for user in USERS),
-        *(f"{what} {link.name}" for link in LINKS for what in ("sifted", "errors", "qber")),
+        *(f"{what} {link.name}" for link in LINKS
+          for what in ("sifted", "errors", "qber", "qber error")),
         "laser (MHz)", "phase (rad)", "lost (s)", "public seed",
     ]  # fmt: skip
     RESULTS = (
@@ -91,8 +92,8 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
         Result("lost", "s", "counting that was thrown away because a lock was lost"),
     )
     LIVE = (
-        Curve("Error rate of A-B", "time (s)", "qber A-B"),
-        Curve("Error rate of B-D", "time (s)", "qber B-D"),
+        Curve("Error rate of A-B", "time (s)", "qber A-B", error="qber error A-B"),
+        Curve("Error rate of B-D", "time (s)", "qber B-D", error="qber error B-D"),
         Curve("Sifted bits of A-B", "time (s)", "sifted A-B"),
     )
 
@@ -122,7 +123,8 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
             bits = self._sift(link, counted.clicks, self._delays)
             row[f"sifted {link.name}"] = len(bits)
             row[f"errors {link.name}"] = bits.errors
-            row[f"qber {link.name}"] = bits.errors / len(bits) if len(bits) else math.nan
+            rate, error = link_rates(len(bits), bits.errors, counted.seconds, 1.0)[2:4].tolist()
+            row |= {f"qber {link.name}": rate, f"qber error {link.name}": error}
         self.show("sifted A-B", row["sifted A-B"] / counted.seconds, "bit/s")
         self.show("error rate A-B", 100 * row["qber A-B"], "%")
         return {
