@@ -231,3 +231,26 @@ def test_same_data_in_any_order_of_polling():
     for one, two in zip(unseen[0], watched[0], strict=True):
         assert np.array_equal(one, two)
     assert unseen[1:] == watched[1:] == (False, True)
+
+
+@pytest.mark.parametrize("looks", [[20.0], [0.05, 3.0, 7.3, 11.9, 20.0]])
+def test_left_on_it_waits_for_light_and_then_watches_it(looks):
+    """Pumped in the dark from the day before; the first loss of light locks it, however polled."""
+    model = EdfaModel(
+        World(1).seed_of, "edfa", lambda t: np.where((t > 5.0) & (t < 12.0), 0.5, 0.0)
+    )
+    model.left_on(250.0)
+    for when in looks:
+        model.advance(when)
+        assert model.tripped == (when > 12.1)
+    assert not model.active
+    assert model.pump_ma(20.0) < 1e-3
+    assert model._pump.at(11.0) == pytest.approx(250.0)
+
+
+def test_gain_as_told_is_the_gain_when_nothing_is_switched():
+    model = running(current=250.0)
+    assert model.gain_as_told(10.0) == pytest.approx(model.gain(10.0), rel=1e-6)
+    before = model.switches
+    model.tell(10.0, current=300.0)
+    assert model.switches == before + 1

@@ -446,3 +446,18 @@ def test_major_pairs_alone_connect_the_lattice(measured):
             if k < q:
                 weights[m.at[k], m.at[q]] = m.ppt((k, q))[0]
     assert minimum_spanning_tree(weights).toarray().max() == close(0.9648)
+
+
+@pytest.mark.parametrize("mismatch", [0.004, 0.03])
+def test_lines_off_the_modes_see_the_spectrum_elsewhere(mismatch):
+    """With line k off its mode by m k, a pair's spectrum moves by m k: both sidebands are seen."""
+    pumps, detuning, dispersion = {0: 0.605**0.5}, -0.128, 1e-3
+
+    def pair(k, omega, off=0.0):
+        moments = ring_output(pumps, detuning, dispersion, 0, omega, mismatch=off).moments
+        return np.array([moments.number[GUARD + k, GUARD + k],
+                         moments.squeezing[GUARD + k, GUARD - k]])  # fmt: skip
+
+    for k in (5, 30):
+        moved = (pair(k, abs(OMEGA - mismatch * k)) + pair(k, OMEGA + mismatch * k)) / 2
+        np.testing.assert_allclose(pair(k, OMEGA, mismatch), moved, rtol=1e-6, atol=1e-9)

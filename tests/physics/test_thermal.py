@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from simulated_instruments.physics.thermal import Plant, TecModel
+from simulated_instruments.physics.thermal import Control, Plant, TecModel
 from simulated_instruments.physics.thermistor import celsius, ohms
 from simulated_instruments.world import World
 
@@ -225,3 +225,13 @@ def test_pieces_join_without_a_jump():
     for begin in (40.0, 55.5, 90.0, 120.0, 200.0, 260.0):
         before, after = model.temperature(begin - 1e-7), model.temperature(begin)
         assert after == pytest.approx(before, abs=1e-6)
+
+
+def test_what_was_regulated_before_time_zero_is_settled():
+    """No transient: 3 K above ambient from the start, with the current that this takes."""
+    plant = Plant(ambient=22.0, ambient_std=1e-12, reading_rms=1e-12)
+    control = Control(regulating=True, target=25.0)
+    model = TecModel(World(1).seed_of, "tec", plant, control=control)
+    times = np.array([0.0, 1.0, 10.0, 500.0])
+    assert model.temperature(times) == pytest.approx(np.full(4, 25.0), abs=1e-9)
+    assert model.current(10.0) == pytest.approx(3.0 / 20.0, abs=1e-9)
