@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from test_stepped_bench import measured, served
+from steppedbench import measured, served
 
 from labctl import benchfile
 from labctl.bench import find_bench, simulators
