@@ -38,7 +38,7 @@ def test_toy_run(tmp_path):
 
 
 def test_squeezing_run(tmp_path):
-    """Four instruments: laser, filter over HTTP, register client and analyser."""
+    """Seven instruments: SCPI, filter over HTTP, register client, serial lines, Lisp-like laser."""
     over_sockets, inside = run_both_ways(
         tmp_path,
         find_bench("cluster-microcomb").text,
@@ -46,7 +46,7 @@ def test_squeezing_run(tmp_path):
         {"scan_steps": "5", "averages": "1"},
         seed=7,
     )
-    assert len(inside.rows) == 16
+    assert len(inside.rows) == 26
     assert measured(over_sockets) == measured(inside)
 
 
