@@ -99,13 +99,11 @@ class CurvePanel(PlotPanel):
         return x, y, error
 
     def _draw(self) -> None:
-        if len(self._data) > 1 and self._legend is None:
+        if self.panel.by and self._legend is None:
             self._legend = self.plot.addLegend(
-                offset=(-10, 10),
-                labelTextColor=self.theme.text,
-                brush=self.theme.raised + "D0",
+                offset=(-10, 10), labelTextColor=self.theme.text, brush=self.theme.raised + "D0",
                 verSpacing=-4,
-            )
+            )  # fmt: skip
         for name in list(self._curves.keys() - self._data.keys()):
             self.plot.removeItem(self._curves.pop(name))
             self.plot.removeItem(self._bars.pop(name))

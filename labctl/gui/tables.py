@@ -27,6 +27,7 @@ def prepare(table: QTableWidget, name: str, *, one: bool = False) -> QTableWidge
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setAlternatingRowColors(True)
     table.setShowGrid(False)
+    table.setWordWrap(False)
     table.verticalHeader().hide()
     table.horizontalHeader().setStretchLastSection(True)
     table.setAccessibleName(name)
