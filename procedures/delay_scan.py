@@ -47,6 +47,7 @@ class DelayScan(PhononMeasurement, LabProcedure):
         Result("amplitude", "", "g2 - 2 of that at a delay of 30 ns"),
         Result("g2_pre_spread", "", "chi square per delay of g2 of the preparation pulse"),
         Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
+        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
     )
 
     def startup(self) -> None:
@@ -89,6 +90,7 @@ class DelayScan(PhononMeasurement, LabProcedure):
             "amplitude": (fit.amplitude, fit.amplitude_error),
             "g2_pre_spread": float((((table[0] - mean) / table[1]) ** 2).sum() / (delays.size - 1)),
             "missed_triggers": int(data["missed"].sum()),
+            "lost_tags": int(data["lost"].sum()),
             "delays": delays,
             "g2_pre": table[0], "g2_pre_error": table[1],
             "g2_meas": table[2], "g2_meas_error": table[3],

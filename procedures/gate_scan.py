@@ -51,6 +51,7 @@ class GateScan(PhononMeasurement, LabProcedure):
         Result("g2_longest", "", "g2 in the longest gate"),
         Result("pairs", "", "trials with both detectors in the longest gate"),
         Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
+        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
     )
 
     def startup(self) -> None:
@@ -93,6 +94,7 @@ class GateScan(PhononMeasurement, LabProcedure):
             "g2_longest": (float(curve.g2[-1]), float(curve.error[-1])),
             "pairs": int(curve.coincidences[-1]),
             "missed_triggers": int(data["missed"].sum()),
+            "lost_tags": int(data["lost"].sum()),
             "gate_lengths": lengths,
             "g2": curve.g2,
             "g2_error": curve.error,

@@ -69,11 +69,13 @@ OPEN = {
 }  # fmt: skip
 #: Columns that `measure` fills.
 ROW = (
-    "tones", "delay (ns)", "trials", "missed", "lost", "temperature (mK)", "A1", "B1", "A1 B1",
-    "A2", "B2", "A2 B2",
+    "tones", "delay (ns)", "attempt", "trials", "missed", "lost", "temperature (mK)",
+    "A1", "B1", "A1 B1", "A2", "B2", "A2 B2",
 )  # fmt: skip
 
 
+#: How often a point is measured if a detector latches meanwhile.
+ATTEMPTS = 3
 #: s that light needs to follow shutters and a new pattern.
 SETTLING = 0.1
 
@@ -359,9 +361,23 @@ class PhononMeasurement:
     def measure(self, tones: str, delay: float, trials: int) -> dict[str, Any]:
         """Record this many trials; returns the columns of a row.
 
-        Tags go to the stream that is named after the tones: detector (1 or 2), trial (counted from
-        0 in each row), time (ps after the trigger). Columns: see `ROW`.
+        Tags go to the stream that is named after the tones: detector (1 or 2), attempt, trial
+        (counted from 0 in each row), time (ps after the trigger). Columns: see `ROW`.
         """
+        for attempt in range(ATTEMPTS):
+            row = self._measure(tones, delay, trials, attempt)
+            latched = self.bench["detectors"].unlatch()
+            if not latched:
+                return row
+            self.note(
+                f"detector {' and '.join(map(str, latched))} latched within {trials} trials of "
+                f"{TONES[tones]}; it is back, and they are measured again"
+            )
+        raise InstrumentError(
+            f"detectors: they latched in {ATTEMPTS} attempts at {self.bias:g} uA; lower the bias"
+        )
+
+    def _measure(self, tones: str, delay: float, trials: int, attempt: int) -> dict[str, Any]:
         self.play(tones, delay)
         period = 1e-3 * self.repetition
         gates, seen = self.gates(delay), Clicks()
@@ -374,26 +390,30 @@ class PhononMeasurement:
                 whole = left > TRIALS_PER_COMMIT
                 block = stream.collect(TRIALS_PER_COMMIT * period) if whole else stream.rest()
                 left -= TRIALS_PER_COMMIT
+                sizes = [len(block.tags[n]) for n in (A, B)]
                 tags = {
-                    "detector": np.repeat([A, B], [len(block.tags[n]) for n in (A, B)]),
+                    "detector": np.repeat(np.array([A, B], dtype=np.uint8), sizes),
+                    "attempt": np.full(sum(sizes), attempt, dtype=np.uint8),
                     # the first trigger has number 1; a click before it has none
                     "trial": np.concatenate([block.indices[n] for n in (A, B)]) - 1,
                     "time (ps)": np.concatenate([block.tags[n] for n in (A, B)]),
                 }
-                tags["detector"] = tags["detector"].astype(np.uint8)
                 self.record_tags(tones, tags)
                 seen.add(tags, gates)
         triggers = min(self.tagger.triggers(), trials)
         lost = block.overflow_count
         if lost:
-            self.note(f"the tagger lost {lost} tags in {trials} trials of {TONES[tones]}")
+            self.note(
+                f"the tagger lost {lost} tags within {trials} trials of {TONES[tones]}, which are "
+                "not analysed; lower the rate"
+            )
         if triggers < trials:
             self.note(
                 f"{trials - triggers} of {trials} triggers did not reach the tagger; rates and "
                 "correlations count the others"
             )
         return {
-            "tones": tones, "delay (ns)": delay, "trials": triggers, "missed": trials - triggers,
-            "lost": lost, "temperature (mK)": 1e3 * self.bench["thermometer"].temperature_k,
-            **seen.counts,
+            "tones": tones, "delay (ns)": delay, "attempt": attempt, "trials": triggers,
+            "missed": trials - triggers, "lost": lost,
+            "temperature (mK)": 1e3 * self.bench["thermometer"].temperature_k, **seen.counts,
         }  # fmt: skip

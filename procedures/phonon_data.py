@@ -58,10 +58,16 @@ def recorded(
     chosen = np.asarray(data["tones"]) == tones
     if delay is not None:
         chosen &= data["delay (ns)"] == delay
-    rows = np.flatnonzero(chosen)
-    if not rows.size:
-        where = f" and a delay of {delay:g} ns" if delay is not None else ""
+    where = f" and a delay of {delay:g} ns" if delay is not None else ""
+    if not chosen.any():
         raise RequestError(f"this run has no trials with {tones!r}{where}; resume it first")
+    # While a tagger drops tags there are trials, but no clicks: rates and g2 would be wrong.
+    rows = np.flatnonzero(chosen & (data["lost"] == 0))
+    if not rows.size:
+        raise RequestError(
+            f"the tagger lost tags in all trials with {tones!r}{where}; measure again at a lower "
+            "rate"
+        )
     found: dict[str, list[np.ndarray]] = {f"{d}{p}": [] for d in "ab" for p in (1, 2)}
     found |= {f"time {name}": [] for name in list(found)}
     trials, histogram, begin = 0, np.zeros(0, dtype=np.int64), 0.0
@@ -75,6 +81,7 @@ def recorded(
         for tags in data.tag_batches(tones, row):
             # most clicks are dark ones between the pulses
             near = (tags["time (ps)"] < 1e3 * edges[-1]) & (tags["trial"] < data["trials"][row])
+            near &= tags["attempt"] == data["attempt"][row]
             tags = {name: values[near] for name, values in tags.items()}
             histogram += np.histogram(tags["time (ps)"] * 1e-3, edges)[0][: histogram.size]
             for pulse, gate in ((1, seen.first), (2, seen.second)):

@@ -85,7 +85,7 @@ class PhononPairG2(PhononMeasurement, LabProcedure):
         Result("n22_limit", "", "upper limit (95 %) of the mean of n22"),
         Result("n22_uncorrelated", "", "n22 that uncorrelated pulses would give"),
         Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
-        Result("lost_tags", "", "tags that the tagger lost"),
+        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
     )
 
     def startup(self) -> None:

@@ -69,6 +69,7 @@ class PumpProbe(PhononMeasurement, LabProcedure):
         Result("thermal", "", "phonons before the pulse, as given"),
         Result("chi_square", "", "of the fit, per degree of freedom"),
         Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
+        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
     )
 
     def startup(self) -> None:
@@ -94,8 +95,9 @@ class PumpProbe(PhononMeasurement, LabProcedure):
         delays = np.unique(np.array(self.delays))
         clicks, trials = np.zeros(delays.size), np.zeros(delays.size)
         where = np.searchsorted(delays, data["delay (ns)"])
-        np.add.at(clicks, where, data["A2"] + data["B2"])
-        np.add.at(trials, where, data["trials"])
+        whole = data["lost"] == 0  # else there are trials without a chance to click
+        np.add.at(clicks, where, whole * (data["A2"] + data["B2"]))
+        np.add.at(trials, where, whole * data["trials"])
         if not (trials > 0).all():
             raise RequestError("this run lacks some delays; resume it first")
         per_trial = ETA * self.conversion
@@ -112,6 +114,7 @@ class PumpProbe(PhononMeasurement, LabProcedure):
             "thermal": fit.thermal,
             "chi_square": chi / max(delays.size - 4, 1),
             "missed_triggers": int(data["missed"].sum()),
+            "lost_tags": int(data["lost"].sum()),
             "delays": delays, "phonons": phonons, "phonons_error": error,
         }  # fmt: skip
 

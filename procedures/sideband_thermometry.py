@@ -52,6 +52,7 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
         Result("background_red", "", "of these, that are no scattered photons"),
         Result("background_blue", "", "of these, that are no scattered photons"),
         Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
+        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
     )
 
     @property
@@ -83,7 +84,8 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
         """Phonons from the counts of both colours, backgrounds subtracted."""
         counts, trials = {}, {}
         for kind in KINDS:
-            rows = np.asarray(data["tones"]) == kind
+            # where tags were lost there are trials without a chance to click
+            rows = (np.asarray(data["tones"]) == kind) & (data["lost"] == 0)
             counts[kind] = float((data["A1"] + data["B1"])[rows].sum())
             trials[kind] = float(data["trials"][rows].sum())
             if not trials[kind]:
@@ -102,6 +104,7 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
             "background_red": (scaled["red aside"], scaled["red aside"] ** 0.5),
             "background_blue": (scaled["blue aside"], scaled["blue aside"] ** 0.5),
             "missed_triggers": int(data["missed"].sum()),
+            "lost_tags": int(data["lost"].sum()),
         }
 
     def figures(self, data: RunData) -> dict[str, Figure]:

@@ -190,7 +190,8 @@ def reference_heating(law: Heating, delay: float) -> float:
     state = prepared(REFERENCE_BLUE, REFERENCE_BLUE * REFERENCE_RATIO**2, REFERENCE_N)
     left = math.exp(-max(delay, 0.0) / law.lifetime)
     without = state.phonons * left + REFERENCE_N * (1 - left)
-    wanted = abs(state.anomalous) * left / math.sqrt(law.excess_at(TIED_GATE, delay))
+    excess = max(law.excess_at(TIED_GATE, delay), 1e-12)  # nothing is left of the pairs by then
+    wanted = abs(state.anomalous) * left / math.sqrt(excess)
     return min(max(wanted - without, 0.0), law.most_added)
 
 

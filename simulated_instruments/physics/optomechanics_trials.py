@@ -178,3 +178,23 @@ class RandomClicks:
                 self._kept.clear()
             self._kept[block, layer] = times, rng.uniform(low, high, number)
         return self._kept[block, layer]
+
+
+class MissedTriggers:
+    """Triggers of a train that the tagger does not see, each with the same probability."""
+
+    def __init__(self, seed_of: Seeds, name: str, probability: float) -> None:
+        self._seed_of, self._name, self._probability = seed_of, name, probability
+        self._known = np.empty(0, dtype=np.int64)
+        self._blocks = 0
+
+    def up_to(self, last: int) -> Times:
+        """Their numbers, ascending, at least up to `last`."""
+        while self._probability > 0 and self._blocks * BLOCK <= last:
+            seed = self._seed_of(f"{self._name}.missed.{self._blocks}")
+            rng = np.random.Generator(np.random.PCG64(seed))
+            number = rng.binomial(BLOCK, self._probability)
+            found = np.sort(rng.choice(BLOCK, number, replace=False, shuffle=False))
+            self._known = np.concatenate((self._known, found + self._blocks * BLOCK))
+            self._blocks += 1
+        return self._known[: np.searchsorted(self._known, last, side="right")]

@@ -32,7 +32,10 @@ DARK_RATE = 100.0  # 1/s at each input of a tagger that no world has wired
 
 
 class Reference(Protocol):
-    """A periodic signal at the start input; `first_ps` is None while it is off."""
+    """A periodic signal at the start input; `first_ps` is None while it is off.
+
+    It may have a method `missed(last)`: numbers of edges up to `last` that the input does not see.
+    """
 
     period_ps: float
     first_ps: int | None
@@ -228,7 +231,16 @@ class TaggerModel:
             return np.zeros(len(times), dtype=np.int64), np.full(len(times), -1, dtype=np.int64)
         first, period = signal.first_ps, signal.period_ps
         number = np.maximum(_last_edge(times - first, period), -1)
-        return number + 1, np.where(number >= 0, first + _edge(number, period), -1)
+        missed = self._missed(int(number.max(initial=-1)))
+        count = number + 1 - np.searchsorted(missed, number, side="right")
+        while (unseen := _among(missed, number)).any():
+            number = number - unseen
+        return count, np.where(number >= 0, first + _edge(number, period), -1)
+
+    def _missed(self, last: int) -> Ints:
+        """Numbers of edges up to `last` that the start input did not see, ascending."""
+        missed = getattr(self.reference, "missed", None)
+        return np.empty(0, dtype=np.int64) if missed is None else missed(last)
 
     def edges(self, start: int, end: int) -> Ints:
         """Edges of the reference in [start, end) ps."""
@@ -237,7 +249,16 @@ class TaggerModel:
             return np.empty(0, dtype=np.int64)
         spans = np.array([start - 1, end - 1]) - signal.first_ps
         before, last = np.maximum(_last_edge(spans, signal.period_ps), -1).tolist()
-        return signal.first_ps + _edge(np.arange(before + 1, last + 1), signal.period_ps)
+        number = np.arange(before + 1, last + 1)
+        number = number[~_among(self._missed(last), number)]
+        return signal.first_ps + _edge(number, signal.period_ps)
+
+
+def _among(ascending: Ints, numbers: Ints) -> NDArray[np.bool_]:
+    """Which of the numbers are among the ascending ones."""
+    places = np.searchsorted(ascending, numbers, side="right")
+    known = np.concatenate((np.array([-1], dtype=np.int64), ascending))
+    return (places > 0) & (known[places] == numbers)
 
 
 def _edge(number: Ints, period: float) -> Ints:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from simulated_instruments.aa_mpds import MpdsModel
 from simulated_instruments.physics.attenuator import AttenuatorModel
-from simulated_instruments.physics.cryostat import CryostatModel
+from simulated_instruments.physics.cryostat import STAGES, CryostatModel
 from simulated_instruments.physics.dead_time import alive
 from simulated_instruments.physics.delay_generator import DelayGeneratorModel
 from simulated_instruments.physics.laser import CtlLaserModel
@@ -49,6 +49,7 @@ from simulated_instruments.physics.optomechanics import (
 from simulated_instruments.physics.optomechanics_pulses import Envelope, modulated
 from simulated_instruments.physics.optomechanics_trials import (
     Chances,
+    MissedTriggers,
     RandomClicks,
     TrialSource,
     pair_law,
@@ -69,6 +70,7 @@ H, K = 6.62607015e-34, 1.380649e-23
 COARSE, FINE, FOLLOWING = 512 * PS, PS // 10, 3 * PS // 10
 BLUE, RED, READOUT = 0, 1, 2
 DETECTORS = (0, 1)
+MIXING_CHAMBER, WARMING_W = 6, 0.04  # channel of the thermometer; power that takes it to 1 K
 NOTHING = (np.empty(0, dtype=np.int64),) * 2
 
 P = WorldParameter
@@ -118,6 +120,11 @@ PARAMETERS = (
       "assumed", 0.0, 200.0),
     P("latency", 350.0, "ns", "from the trigger to the detectors: sound, fibres, cables", "assumed",
       0.0, 1e6),
+    P("base_temperature", 0.010, "K", "of the mixing chamber", "assumed", 0.005, 300.0),
+    P("cooling_fails", 0.0, "s", "time from which the mixing chamber warms up to 1 K; 0: never",
+      "for tests", 0.0, 1e9),
+    P("tagger_rate", 8.5e6, "1/s", "tags that the tagger can send", "data sheet", 0.1, 1e9),
+    P("tagger_buffer", 1.6e7, "", "tags that wait in it", "assumed", 1.0, 1e10),
     P("trigger_loss", 0.0, "", "probability that the tagger misses a trigger", "assumed", 0.0, 0.9),
 )  # fmt: skip
 
@@ -237,7 +244,10 @@ class OptomechanicsWorld(World):
             power_noise=v["laser_power_noise"],
         )
         self.attenuators = [AttenuatorModel(self.seed_of, f"voas.{n}") for n in (1, 2, 3, 4)]
-        self.cryostat = CryostatModel(self.seed_of, "thermometer")
+        coldest = replace(STAGES[MIXING_CHAMBER], base_k=v["base_temperature"])
+        self.cryostat = CryostatModel(
+            self.seed_of, "thermometer", {**STAGES, MIXING_CHAMBER: coldest}
+        )
         self.pulser = PulseStreamerModel()
         self.delays = DelayGeneratorModel()
         self.radio = MpdsModel()
@@ -246,8 +256,9 @@ class OptomechanicsWorld(World):
             wire=Wire(stray_rate=v["stray_rate"]),
         )  # fmt: skip
         self.tagger = TaggerModel(
-            self.seed_of, "tagger", clicks=self.clicks, reference=Triggers(self), zero_ps=None
-        )
+            self.seed_of, "tagger", clicks=self.clicks, reference=Triggers(self), zero_ps=None,
+            max_rate=v["tagger_rate"], buffer=v["tagger_buffer"],
+        )  # fmt: skip
         self.power = PowerMeterModel(self.seed_of, "power", self.tapped_w, v["wavelength"])
         self.parts.update(
             laser=self.laser, thermometer=self.cryostat, pulser=self.pulser, delays=self.delays,
@@ -265,6 +276,9 @@ class OptomechanicsWorld(World):
 
     def advance(self, now: float) -> None:
         self._note()  # what was told after the last call holds from then on
+        fails = self.values["cooling_fails"]
+        if 0.0 < fails <= now:
+            self.cryostat.load(fails, MIXING_CHAMBER, WARMING_W)
         super().advance(now)
 
     # --- what the instruments were told ---------------------------------------------------------
@@ -473,6 +487,16 @@ class Triggers:
 
     def __init__(self, world: OptomechanicsWorld) -> None:
         self._world = world
+        self._trains: dict[Any, MissedTriggers] = {}
+
+    def missed(self, last: int) -> Ints:
+        """Numbers of the triggers up to `last` that do not reach the tagger."""
+        world, train = self._world, self._world.settings_at(self._world.now).train
+        if train not in self._trains:
+            self._trains[train] = MissedTriggers(
+                world.seed_of, f"trials.{train}", world.values["trigger_loss"]
+            )
+        return self._trains[train].up_to(last)
 
     @property
     def first_ps(self) -> int | None:
