@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from simulated_instruments.physics import wavemeter
 from simulated_instruments.physics.noise import Wiener
 from simulated_instruments.physics.wavemeter import Light, WavemeterModel
 from simulated_instruments.world import World
@@ -124,6 +125,37 @@ def test_regulation_does_not_depend_on_who_looks_when():
     np.testing.assert_array_equal(one.frequency_hz(1, times), two.frequency_hz(1, times))
     three = regulated(7, 0.2)
     assert three.frequency_hz(1, 3.0) == one.frequency_hz(1, 3.0)  # whoever asks first
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """A meter without errors."""
+    monkeypatch.setattr(wavemeter, "NOISE", 0.0)
+    monkeypatch.setattr(wavemeter, "OFFSET", 0.0)
+
+
+def held(free, **settings):
+    """A laser that is held at 193.4 THz with these settings, for a second; its deviations in Hz."""
+    model = meter({1: Light(lambda t: 193.4e12 + free(np.asarray(t)), hz_per_v=2e9)})
+    channel = model.channels[1]
+    channel.course, channel.sensitivity = 193.4, 2e-3
+    for name, value in settings.items():
+        setattr(channel, name, value)
+    model.regulate(True)
+    return model.frequency_hz(1, 0.01 * np.arange(1, 101)) - 193.4e12
+
+
+def test_each_part_of_the_regulation_does_what_it_is_called(exact):
+    constant = held(lambda t: 10e6 + 0.0 * t, p=0.5)
+    assert constant[-1] == pytest.approx(10e6 / 1.5, rel=1e-3)
+    ramp = held(lambda t: 1e9 * t, d=4e-3)
+    assert ramp[-1] == pytest.approx(1e9 * (1.0 - 4e-3), rel=1e-6)
+    summed = held(lambda t: 10e6 + 0.0 * t, i=10.0)
+    assert summed[10] == pytest.approx(10e6 * 0.9**10, rel=0.12)  # the first has no time before it
+    fixed = held(lambda t: 10e6 + 0.0 * t, i=2.0, constant_dt=True, dt=0.05)
+    np.testing.assert_allclose(fixed[:11], 10e6 * 0.9 ** np.arange(11), rtol=1e-4)
+    wrong = held(lambda t: 10e6 + 0.0 * t, i=10.0, polarity=-1)
+    assert wrong[10] > 20e6
 
 
 def test_output_stops_at_its_limits_and_comes_back():

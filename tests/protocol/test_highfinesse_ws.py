@@ -196,9 +196,12 @@ def test_codes_of_channels_and_values():
         ["SetPIDSetting", 1041, 1, 3, 0.0],
         ["SetPIDSetting", 1042, 1, 0, 2e4],
         ["SetDeviationSignalNum", 1, 1e5],
+        ["SetPIDSetting", 1038, 1, 0, 0.0],
+        ["SetPIDSetting", 1037, 1, 0, 0.0],
+        ["SetPIDSetting", 1060, 1, 0, 0.0],
         ["GetSwitcherSignalStates", 2],
         ["GetSwitcherSignalStates", 0],
-    ) == [0, -6, -6, -3, -10, -3, -3, -6, -15, -3, -3, [0, 0, 0], [-10, 0, 0]]
+    ) == [0, -6, -6, -3, -10, -3, -3, -6, -15, -3, -3, -3, -3, -3, [0, 0, 0], [-10, 0, 0]]
 
 
 def test_settings_come_back():

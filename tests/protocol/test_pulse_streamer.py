@@ -155,6 +155,21 @@ def test_an_upload_that_is_refused_or_answered_with_nonsense():
         pulses.play(captured_pattern(), 5, ([2], 0.0, -0.25))
 
 
+def test_after_a_confirmation_that_is_none_the_next_upload_has_a_new_connection():
+    opened = []
+
+    class Confused(Script):
+        def send(self, data):
+            self.waiting += CONFIRMED
+
+    pulses, _ = scripted(PulseStreamer)
+    pulses.adapter._open_port = lambda port, usual: lambda: opened.append(port) or Confused()
+    for count in (1, 2):
+        with pytest.raises(InstrumentError, match="an upload"):
+            pulses.play(captured_pattern())
+        assert len(opened) == count
+
+
 def test_steps_are_those_of_the_pulses():
     steps = captured_pattern().steps()
     assert steps.tolist() == [(36, 1, 16384, 0), (64, 0, 0, 0), (47, 2, 0, 0)]

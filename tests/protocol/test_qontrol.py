@@ -163,6 +163,7 @@ def test_simulator_speaks_as_the_client_expects():
     assert [float(v.removesuffix(b" V\n")) for v in volts] == pytest.approx(
         [0, 0, 1, 2, 0, 0, 0, 0], abs=2e-4
     )
+    assert float(replies(b"I3=8\n", b"I3?\n")[1].split()[0]) == pytest.approx(8.0, abs=1e-3)
     assert replies(b"QUIET=1\nV1=3\nV1?\n") == [b"+3.0000 V\n"]
 
 
