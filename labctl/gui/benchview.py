@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
@@ -121,7 +122,8 @@ class BenchView(QWidget):
 
     # Connections
 
-    def connect_bench(self) -> None:
+    def connect_bench(self, done: Any = None, failed: Any = None) -> None:
+        """Connect to every instrument."""
         if self.file is None or self.owner is not None:
             return
         if self.host is None:
@@ -129,8 +131,8 @@ class BenchView(QWidget):
         for name in self.file.instruments:
             self._show_state(name, "", "connecting…")
         self.host.ask(
-            "connect", self._connected, self._lost, seconds=60.0, bench=str(self.file.path),
-            mode=self.mode,
+            "connect", done or self._connected, failed or self._lost, seconds=60.0,
+            bench=str(self.file.path), mode=self.mode,
         )  # fmt: skip
 
     def disconnect_bench(self) -> None:
@@ -147,6 +149,31 @@ class BenchView(QWidget):
         """Make every connected instrument safe by hand."""
         if self.host is not None:
             self.host.ask("make_safe", self._made_safe, self._lost, seconds=30.0)
+
+    def safe_from_here(self, confirmed: Callable[[list[dict[str, Any]]], None]) -> None:
+        """Connect to every instrument that answers and make it safe; tell what each answered."""
+
+        def made_safe(rows: list[dict[str, Any]]) -> None:
+            self._made_safe(rows)
+            confirmed([*silent, *rows])
+
+        def connected(rows: list[dict[str, Any]]) -> None:
+            self._connected(rows)
+            silent.extend(
+                {"instrument": row["name"], "state": "unreachable", "detail": row["text"]}
+                for row in rows if not row["ok"]
+            )  # fmt: skip
+            if self.host is not None:
+                self.host.ask("make_safe", made_safe, failed, seconds=30.0)
+
+        def failed(error: str) -> None:
+            self._lost(error)
+            confirmed(
+                [{"instrument": name, "state": "failed", "detail": error} for name in self.states]
+            )
+
+        silent: list[dict[str, Any]] = []
+        self.connect_bench(connected, failed)
 
     def _connected(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,20 @@ class CardDeck(QWidget):
         card.skip.connect(self._skip)
         self._put(card)
 
-    def stopping(self, run: Path) -> None:
-        """Show the confirmations of a stop as they come."""
+    def stopping(self, run: Path | None, expected: Sequence[str]) -> None:
+        """Show the confirmations of a stop as they come; without a run they are given later."""
         self._asked, self._stop_done = time.monotonic(), False
-        self._put(StopCard(run, self.theme))
+        card = StopCard(run, self.theme)
+        self._put(card)
+        if run is None:
+            card.show_confirmations([], expected, "running", 0.0)
+
+    def confirmed(self, rows: list[dict[str, Any]]) -> None:
+        """Show what the instruments answered to a stop that no run carried out."""
+        for card in self.cards:
+            if isinstance(card, StopCard) and card.run is None:
+                names = [str(row["instrument"]) for row in rows]
+                card.show_confirmations(rows, names, "", time.monotonic() - self._asked)
 
     def refresh(self, active: Feed | None) -> None:
         """Look again at what a stop has reached."""

@@ -40,15 +40,16 @@ class Commands:
     def stop_all(self) -> None:
         """Ask for the bench to be made safe now, and show what each instrument answers."""
         window = self.window
-        run = None
+        run = self.session.running()
+        if run is None:  # nobody has the bench: connect to it, and make it safe from here
+            window.deck.stopping(None, list(window.bench.states))
+            window.bench.safe_from_here(window.deck.confirmed)
+            return
         try:
-            run = self.session.control("stop", "STOP ALL SAFE pressed in the window")
+            self.session.control("stop", "STOP ALL SAFE pressed in the window")
         except (LabError, OSError) as error:
             window.say(str(error), True)
-        if window.bench.host is not None:
-            window.bench.make_safe()
-        if run is not None:
-            window.deck.stopping(run)
+        window.deck.stopping(run, ())
 
     def start_queue(self) -> None:
         """Have the queue worked off by a process of its own."""

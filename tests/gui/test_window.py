@@ -110,6 +110,41 @@ def test_stop_all_safe_asks_the_run_and_shows_what_answers(gui):
     assert window.conductor.active.status == "aborted"
 
 
+def test_stop_makes_the_bench_safe_also_when_nothing_runs(gui):
+    window = gui.open()
+    QTest.keyClick(window, Qt.Key.Key_F12)
+    (card,) = window.deck.cards
+    gui.until(lambda: "every instrument safe" in card.heading.text())
+    assert "thermometer: safe" in card.lines.text()
+    QTest.keyClick(window, Qt.Key.Key_Escape)
+    gui.until(lambda: not window.deck.cards)
+
+
+def test_a_bench_that_does_not_answer_names_the_instrument_and_lets_the_others_live(gui, place):
+    text = (place / "toy.toml").read_text()
+    text += """
+[instruments.silent]
+driver = "toybench:Thermometer"
+address = "tcp://127.0.0.1:9"
+simulator = "toybench:SimThermometer"
+timeout = 0.2
+faults = { drop = 1.0 }
+"""
+    (place / "half.toml").write_text(text)
+    window = gui.open("half.toml")
+    window.tabs.setCurrentWidget(window.bench)
+    window.bench.connect_bench()
+    gui.until(lambda: window.bench.states == {"thermometer": "good", "silent": "bad"})
+    assert "silent" in window.bench.table.item(1, 2).text()
+    window.bench.choose("thermometer")
+    gui.until(lambda: window.bench.values.rows)
+    window.commands.stop_all()
+    card = window.deck.cards[0]
+    gui.until(lambda: "NOT SAFE, CHECK BY HAND" in card.heading.text())
+    assert "✓ thermometer: safe" in card.lines.text()
+    assert "✕ silent: unreachable" in card.lines.text()
+
+
 def test_confirmations_of_the_watcher_are_shown(gui):
     window = gui.open()
     queue(gui, steps="2000", wait="10")
