@@ -1,0 +1,180 @@
+"""Make the pictures of docs/gui.md: `python docs/gui_pictures.py [dark|light]`.
+
+It drives the real window through real runs on the simulated benches, offscreen.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from qtpy.QtCore import Qt
+
+from labctl.bench import find_bench
+from labctl.gui.app import application, open_window
+from labctl.gui.window import Window
+from labctl.manager import Manager, Policy
+from labctl.manager.delays import moment
+from labctl.run import marks
+from labctl.run.request import Request
+
+IMAGES = Path(__file__).parent / "images"
+WIDTH = 1110  # pixels of a picture
+PATIENCE = 180.0
+
+
+class Photographer:
+    """One window, and a camera."""
+
+    def __init__(self, runs: Path, bench: str, theme: str) -> None:
+        self.theme = theme
+        self.window: Window = open_window(runs, bench, theme)
+        self.until(self.window.conductor._fast.isActive)
+        self.idle()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            application().processEvents()
+            time.sleep(0.005)
+            if time.monotonic() > end:
+                raise SystemExit("the window did not get there")
+
+    def wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > end)
+
+    def idle(self) -> None:
+        timer = self.window.form_control._timer
+        self.until(lambda: not self.window.helper.busy and not timer.isActive())
+
+    def choose(self, procedure: str, **texts: str) -> None:
+        self.window.form_control.choose_procedure(procedure)
+        self.idle()
+        for name, text in texts.items():
+            self.window.form.rows[name].set_text(text)
+        self.idle()
+
+    def run(self, **texts: str) -> None:
+        self.choose(**texts)
+        self.until(self.window.form.start_button.isEnabled)
+        self.window.form.start_button.click()
+
+    def ended(self) -> None:
+        conductor = self.window.conductor
+        self.until(lambda: conductor.active and conductor.active.complete)
+
+    def shot(self, name: str) -> None:
+        self.wait(0.6)
+        suffix = "" if self.theme == "dark" else f"-{self.theme}"
+        picture = self.window.grab().scaledToWidth(
+            WIDTH, Qt.TransformationMode.SmoothTransformation
+        )
+        picture.save(str(IMAGES / f"gui-{name}{suffix}.png"))
+
+
+def microcomb(runs: Path, theme: str) -> None:
+    camera = Photographer(runs, "cluster-microcomb", theme)
+    window = camera.window
+    camera.run(procedure="covariance-sweep")
+    camera.until(lambda: window.conductor.active and window.conductor.active.table.seen > 200)
+    camera.shot("live")
+    camera.ended()
+    camera.until(lambda: window.results.pictures)
+    window.tabs.setCurrentWidget(window.results)
+    camera.shot("results")
+    manager = Manager(runs)
+    for procedure, title in (("epr-pairs", "morning"), ("ring-transmission", "after alignment")):
+        manager.submit(Request(procedure, {}, "cluster-microcomb", title=title))
+    night = Policy(moment("22:30"), "retry", 2)
+    manager.submit(Request("nullifiers", {}, "cluster-microcomb", title="night"), night)
+    window.tabs.setCurrentWidget(window.queue)
+    camera.choose("squeezing-spectrum")
+    row = window.form.rows["pair"]
+    row.sweep.setChecked(True)
+    row.set_text("10 to 20, 6 points")
+    camera.idle()
+    camera.wait(1.0)
+    window.queue.table.selectRow(1)
+    camera.shot("queue")
+    window.commands.start_queue()
+    camera.until(lambda: len(manager.waiting()) == 1)
+    camera.ended()
+    window.commands.control("abort")
+    (path,) = runs.glob("0003-*")
+    marks.star(path)
+    marks.label(path, "good")
+    marks.remark(path, "the best so far")
+    window.tabs.setCurrentWidget(window.runs)
+    camera.until(lambda: len(window.runs.model.runs) == 3)
+    window.renew_catalogue()
+    camera.idle()
+    window.runs.table.selectRow(0)
+    camera.shot("runs")
+    window.tabs.setCurrentWidget(window.bench)
+    window.bench.connect_bench()
+    camera.until(lambda: window.bench.states.get("laser") == "good")
+    window.bench.choose("laser")
+    camera.until(lambda: window.bench.values.rows)
+    window.bench.values.choose("wavelength")
+    camera.shot("bench")
+    window.bench.disconnect_bench()
+    for item in manager.waiting():
+        manager.remove(item.number)
+    window.close()
+
+
+def failing(runs: Path, theme: str) -> None:
+    """A bench whose analyser falls silent."""
+    text = find_bench("cluster-microcomb").text
+    text = text.replace(
+        "[instruments.analyser]\n", "[instruments.analyser]\nfaults = { hang = 60 }\n", 1
+    )
+    path = runs.parent / "silent-analyser.toml"
+    path.write_text(text, encoding="utf-8")
+    camera = Photographer(runs, str(path), theme)
+    camera.run(procedure="squeezing-spectrum")
+    camera.until(lambda: camera.window.deck.cards)
+    camera.shot("failure")
+    camera.window.close()
+
+
+def network(runs: Path, theme: str) -> None:
+    camera = Photographer(runs, "entanglement-network", theme)
+    window = camera.window
+    camera.run(procedure="pair-rates", keep_tags="True", powers="0.4", pairs="C38-C42")
+    camera.ended()
+    tags = window.tags
+    window.tabs.setCurrentWidget(tags)
+    camera.until(lambda: tags.start.count() > 4)
+    tags.stop.setCurrentText("B/0")
+    tags.span.setValue(90)
+    camera.wait(3.0)
+    camera.until(lambda: not tags.host.busy)
+    camera.shot("tags")
+    big = window.commands.read_from_afar()
+    big.resize(1480, 920)
+    camera.wait(0.5)
+    suffix = "" if theme == "dark" else f"-{theme}"
+    picture = big.grab().scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation)
+    picture.save(str(IMAGES / f"gui-afar{suffix}.png"))
+    window.close()
+
+
+def main() -> int:
+    theme = sys.argv[1] if len(sys.argv) > 1 else "dark"
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        for number, scene in enumerate((microcomb, failing, network)):
+            scene(Path(place) / f"scene-{number}" / "runs", theme)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
