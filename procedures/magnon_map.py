@@ -172,7 +172,7 @@ class MagnonMap(MagnonMeasurement):
             **state,
             **filled,
             **row,
-            SWEPT: inside,
+            SWEPT: max(inside, 0.0),
             SCORE: sought,
             "stage (mK)": state["stage (mK)"],
         }

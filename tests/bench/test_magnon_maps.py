@@ -79,7 +79,7 @@ def test_map_figures_and_live_panels(detunings: RunData, tmp_path: Path) -> None
 
 def test_an_interrupted_map_goes_on_to_the_same_places(tmp_path: Path) -> None:
     """Refinement follows from rows; a run that stops among them finds its way."""
-    options = {**SMALL_MAP, "steps": 3, "rounds": 2}
+    options = {**SMALL_MAP, "steps": 3, "rounds": 1}
     request = Request("detuning-map", options, bench="magnomechanics", seed=5, record=False)
     whole = start(request, tmp_path / "whole")
     seen = []
