@@ -129,8 +129,8 @@ def fringe(data: RunData) -> Figure:
 def visibilities(data: RunData) -> Figure:
     """Visibility of each pair beside the publication's."""
     table = data.derived["table"]
-    figure = new_figure(11, 5.4)
-    axes = figure.subplots()
+    figure = new_figure(11, 7.4)
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     sums = table[:, 0] + table[:, 1]
     order = np.lexsort((table[:, 1] - table[:, 0], sums))
     places = np.arange(len(order))
@@ -143,14 +143,16 @@ def visibilities(data: RunData) -> Figure:
         mine = 100 * table[order][here]
         axes.errorbar(places[here] - 0.12, mine[:, 2], mine[:, 3], label=f"here, {label}",
                       **_style(kind))  # fmt: skip
+        below.errorbar(places[here], mine[:, 6] / 100, mine[:, 7] / 100, **_style(kind))
     axes.axhline(80.90, color="0.4", linewidth=0.9, linestyle="--")
     axes.text(places[-1] + 0.4, 81.1, "no key below", ha="right", fontsize=8, color="0.3")
-    axes.set_xticks(places, [f"C{a:.0f}\nC{b:.0f}" for a, b in table[order, :2]], fontsize=8)
+    below.set_xticks(places, [f"C{a:.0f}\nC{b:.0f}" for a, b in table[order, :2]], fontsize=8)
+    below.set(ylabel="pairs (1/s), middle peak", yscale="log")
     axes.set(ylabel="raw visibility (%)",
              title=f"Two-photon interference at {data.parameters['power']:g} mW")  # fmt: skip
     axes.legend(fontsize=9, ncols=4, loc="lower center")
     axes.set_ylim(bottom=min(76.0, axes.get_ylim()[0]))
-    _grids(axes)
+    _grids(axes, below)
     return figure
 
 
@@ -237,11 +239,10 @@ def optimum(data: RunData) -> Figure:
         style = _style(place)
         wrong.errorbar(power, 100 * rate, 100 * spread, label=link.name, **style)
         wrong.plot(grid, 100 * model[1 + 2 * count + place], color=SEVEN[place], linewidth=0.8)
-        secret = [
-            link_rates(*counts, data.parameters["efficiency"])[4:6]
-            for counts in zip(sifted.tolist(), errors.tolist(), data["dwell (s)"], strict=True)
-        ]
-        key.errorbar(power, *np.transpose(secret), label=link.name, **style)
+        counts = zip(sifted.tolist(), errors.tolist(), data["dwell (s)"], strict=True)
+        secret = np.array([link_rates(*one, data.parameters["efficiency"])[4:6] for one in counts])
+        some = secret[:, 0] > 0
+        key.errorbar(power[some], secret[some, 0], secret[some, 1], label=link.name, **style)
         key.plot(grid, model[1 + place], color=SEVEN[place], linewidth=0.8)
     key.plot(power, data["secret (bit/s)"], "*", color="0.3", markersize=8, label="all links")
     key.plot(grid, model[1 : 1 + count].sum(axis=0), color="0.3", linewidth=1.2)

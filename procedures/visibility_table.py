@@ -80,7 +80,10 @@ class VisibilityTable(FringeMeasurement, LabProcedure):
             )  # fmt: skip
             results[f"visibility_{pair_name(pair)}"] = (value, error)
             printed = TABLE_1.get(pair, (np.nan, np.nan))
-            table.append([*pair, value, error, printed[0] / 100, printed[1] / 100])
+            pairs_seen = float(data["same"][rows].sum() + data["different"][rows].sum())
+            seconds = float(data["dwell (s)"][rows].sum())
+            rate = (pairs_seen / seconds, pairs_seen**0.5 / seconds)
+            table.append([*pair, value, error, printed[0] / 100, printed[1] / 100, *rate])
         found = np.array(table)
         mixed = found[:, 0] + found[:, 1] == MIXED
         for name, chosen in (("mixed", found[mixed]), ("degenerate", found[~mixed])):
@@ -90,7 +93,7 @@ class VisibilityTable(FringeMeasurement, LabProcedure):
                     float(np.average(chosen[:, 2], weights=weights)),
                     float(weights.sum() ** -0.5),
                 )
-        # by pair: channels, visibility and error, those of the publication
+        # by pair: channels, visibility and error, those of the publication, coincidences per s
         return results | {"lost": float(data["lost (s)"].sum()), "table": found}
 
     def figures(self, data: RunData) -> dict[str, Figure]:
