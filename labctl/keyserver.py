@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _NAME = "commonName"  # of an application, in its certificate
 _MOST_BODY = 1 << 16  # bytes
+_MOST_IGNORED = 1 << 20  # bytes; a client listens for an answer only when it has sent everything
 _IDLE = 30.0  # s until a silent client is forgotten
 _MOST_CLIENTS = 64
 
@@ -124,7 +125,9 @@ class KeyServer:
             if request is None:
                 return
             method, target = request.method.decode("ascii"), request.target.decode("latin-1")
-            if caller:
+            if len(body) > _MOST_BODY:
+                status, document = 413, {"message": f"the body is longer than {_MOST_BODY} bytes"}
+            elif caller:
                 status, document = self._manager.answer(caller, method, target, body)
             else:
                 status, document = 401, {"message": "the certificate names no application (CN)"}
@@ -136,7 +139,7 @@ class KeyServer:
 
 
 def _receive(secure: ssl.SSLSocket, wire: h11.Connection) -> tuple[h11.Request | None, bytes]:
-    request, body = None, b""
+    request, body, length = None, b"", 0
     while True:
         event = wire.next_event()
         if event is h11.NEED_DATA:
@@ -146,9 +149,10 @@ def _receive(secure: ssl.SSLSocket, wire: h11.Connection) -> tuple[h11.Request |
         elif isinstance(event, h11.Request):
             request = event
         elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > _MOST_BODY:
-                raise h11.RemoteProtocolError("the body is too long", error_status_hint=413)
+            length += len(event.data)
+            body += event.data[: max(0, _MOST_BODY + 1 - len(body))]
+            if length > _MOST_IGNORED:
+                raise h11.RemoteProtocolError("the body is far too long", error_status_hint=413)
         elif isinstance(event, h11.EndOfMessage):
             return request, body
         else:  # the client closed the connection

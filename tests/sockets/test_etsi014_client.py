@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from etsi_qkd_014_client import QKD014Client
 
+from labctl.errors import RequestError
 from labctl.keymanager import KeyManager
 from labctl.keyserver import KeyServer, tls_context
 from labctl.keystore import KeyStore
@@ -155,7 +156,6 @@ def test_what_a_request_may_not_ask_for(place: Place) -> None:
     assert keys(slave.get_key_with_key_IDs("saeA", [name]))
 
 
-@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_applications_are_known_by_their_certificate_alone(place: Place, tmp_path: Path) -> None:
     assert place.client("mallory").get_status("saeB")[0] == 400
     foreign = tmp_path / "foreign"
@@ -168,18 +168,38 @@ def test_applications_are_known_by_their_certificate_alone(place: Place, tmp_pat
         requests.get(url, verify=str(place.authority.pem), timeout=10)  # no certificate
     with pytest.raises(requests.exceptions.ConnectionError):
         requests.get(url.replace("https", "http"), timeout=10)
-    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    old.load_verify_locations(place.authority.pem)
-    old.load_cert_chain(*place.authority.certificate("saeA"))
-    old.set_ciphers("ALL:@SECLEVEL=0")
-    old.minimum_version = ssl.TLSVersion.TLSv1
-    old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with (
-        socket.create_connection(("localhost", place.port), 10) as plain,
-        pytest.raises(ssl.SSLError),
-    ):
-        old.wrap_socket(plain, server_hostname="localhost")
     assert place.client("saeA").get_status("saeB")[0] == 200  # the server is still there
+
+
+def test_tls_from_1_2_on(place: Place) -> None:
+    certificate = place.authority.certificate("saeA")
+    server = tls_context(*map(Path, certificate), place.authority.pem)
+    assert server.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert server.verify_mode == ssl.CERT_REQUIRED
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        client = ssl.create_default_context(cafile=str(place.authority.pem))
+        client.load_cert_chain(*certificate)
+        client.minimum_version = client.maximum_version = version
+        with (
+            socket.create_connection(("localhost", place.port), 10) as plain,
+            client.wrap_socket(plain, server_hostname="localhost") as secure,
+        ):
+            secure.sendall(b"GET /api/v1/keys/saeB/status HTTP/1.1\r\nHost: kme\r\n\r\n")
+            assert secure.recv(100).startswith(b"HTTP/1.1 200")
+            assert secure.version() == version.name.replace("_", ".")
+
+
+def test_files_that_are_no_certificates(place: Place, tmp_path: Path) -> None:
+    certificate, key = map(Path, place.authority.certificate("kme"))
+    nothing, text = tmp_path / "nothing.pem", tmp_path / "text.pem"
+    text.write_text("no certificate")
+    for files, said in [
+        ((nothing, key, place.authority.pem), "nothing.pem: there is no such file"),
+        ((text, key, place.authority.pem), "are no certificate and its key in PEM form"),
+        ((certificate, key, text), "text.pem: is no certificate in PEM form"),
+    ]:
+        with pytest.raises(RequestError, match=said):
+            tls_context(*files)
 
 
 def test_odd_requests_get_an_answer_and_the_connection_goes_on(place: Place) -> None:
