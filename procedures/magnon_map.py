@@ -36,7 +36,7 @@ MAP_RESULTS = (
     Result("maximum_theory", "", "the same in theory with the nominal device"),
     Result("output_maximum", "", "largest measured E_N of the output modes on the grid"),
     Result("points_measured", "", "working points with records"),
-    Result("points_refused", "", "working points of the grid that are unstable, never measured"),
+    Result("points_refused", "", "working points that are unstable, never measured"),
 )
 
 
@@ -195,6 +195,8 @@ class MagnonMap(MagnonMeasurement):
                 for place, state in found.items()
             ]
         )  # fmt: skip
+        kinds, taken = np.asarray(data["kind"]), data["records"].astype(float)
+        refused = int(np.sum((kinds == "state") & (taken == 0)))
         xs, ys = self.grid()
         peak = quadratic_peak(table[:, :4], (_step(xs), _step(ys)))
         fine_x, fine_y = (np.linspace(v[0], v[-1], FINE) for v in (xs, ys))
@@ -208,7 +210,7 @@ class MagnonMap(MagnonMeasurement):
             **self.named_theory(best),
             "output_maximum": tuple(table[int(np.argmax(table[:, 4])), 4:6].tolist()),
             "points_measured": len(table),
-            "points_refused": len(xs) * len(ys) - len(self.places()),
+            "points_refused": len(xs) * len(ys) - len(self.places()) + refused,
             "measured": table,
             "theory": inside,
             "theory_x": fine_x,

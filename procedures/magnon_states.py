@@ -85,9 +85,12 @@ def states(data: RunData, like: Device) -> dict[int, State]:
     """
     kinds, places = np.asarray(data["kind"]), data["place"].astype(int)
     cold, hot, cold_mk, hot_mk = load_moments(data)
+    taken = data["records"].astype(float)
     found = {}
     for place in sorted(set(places[kinds == "state"].tolist())):
-        rows = np.flatnonzero((kinds == "state") & (places == place))
+        rows = np.flatnonzero((kinds == "state") & (places == place) & (taken > 0))
+        if not len(rows):  # refused when the device turned out to be unstable there
+            continue
         swept = np.isfinite(data[FITTED["coupling"]].astype(float))
         checks = np.flatnonzero(swept & (places == place))
         if not len(checks):

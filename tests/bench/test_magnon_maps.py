@@ -20,10 +20,13 @@ from procedures.magnon_map import quadratic_peak
 from procedures.temperature_sweep import TemperatureSweep, crossing, interpolated
 
 
-def measured(cls: type[LabProcedure], folder: Path, seed: int = 0, **options: Any) -> RunData:
+def measured(
+    cls: type[LabProcedure], folder: Path, world: dict[str, Any] | None = None, **options: Any
+) -> RunData:
     outcome = start(
-        Request(cls.name(), options, bench="magnomechanics", seed=seed, record=False), folder
-    )
+        Request(cls.name(), options, bench="magnomechanics", world=world or {}, record=False),
+        folder,
+    )  # fmt: skip
     assert outcome.status == "finished", outcome.reason
     return run_data(cls(**options), RunFolder.open(outcome.path))
 
@@ -120,6 +123,18 @@ def test_unstable_points_are_left_out_with_a_reason(tmp_path: Path) -> None:
     assert value(data, "points_measured")[0] == 16 - refused
     folder = next(tmp_path.glob("*-detuning-map-*"))
     assert b"points of the grid are unstable" in (folder / "run.jsonl").read_bytes()
+
+
+def test_points_that_sweeps_find_unstable_are_left_out(tmp_path: Path) -> None:
+    """A magnon with less loss than expected: two more points have no steady state."""
+    options = {"coupling": 9.5, "steps": 4, "rounds": 0, "records": 16_000, "lowest": -15.0,
+               "highest": 15.0}  # fmt: skip
+    nominal = 16 - len(DetuningMap(**options).places())
+    data = measured(DetuningMap, tmp_path, {"kappa_m": 0.6}, **options)
+    assert value(data, "points_refused")[0] > nominal
+    assert value(data, "points_measured")[0] + value(data, "points_refused")[0] == 16
+    (folder,) = tmp_path.glob("*-detuning-map-*")
+    assert b"is left out: measured device: unstable" in (folder / "run.jsonl").read_bytes()
 
 
 def test_coupling_map_finds_the_optimum(tmp_path: Path) -> None:
