@@ -109,6 +109,10 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
 
     def points(self) -> Iterator[dict[str, Any]]:
         self.check_links()
+        if self.keys and not self.keep_tags:
+            raise RequestError(
+                "keys are made from the stored tags: set keep_tags=true or keys=false"
+            )
         begun = 0.0
         for seconds in intervals(self.duration, self.interval):
             yield {"time (s)": begun, "dwell (s)": seconds}

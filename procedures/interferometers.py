@@ -26,7 +26,7 @@ SETTLE = 0.05  # s from a correction to a look: five times the heaters' lag
 CAPTURE = 60  # looks that a hold may take to close
 CLOSED = 0.06  # rad, within which it counts as closed
 LOST = 0.6  # rad, beyond which it counts as lost
-DARK = 0.2  # of the light seen first, below which the reference light is gone
+OFF = 0.3  # relative change of the fringe beyond which this is not its reference light
 LOWEST = 0.5  # turns of heater power at which a heater begins
 
 
@@ -100,10 +100,16 @@ class PhaseHold:
             self.clock.sleep(SETTLE)
             if worst < CLOSED:
                 return
-        place = int(np.argmax(np.abs(self.errors())))
+        errors = self.errors()
+        place = int(np.argmax(np.abs(errors)))
+        if not math.isfinite(errors[place]):
+            raise InstrumentError(
+                f"{self.diodes.name}: the reference light of interferometer {place} is not what it "
+                "was when its fringe was measured; check laser 1 and the photodiodes"
+            )
         raise InstrumentError(
-            f"{self.heaters.name}: interferometer {place} is {self.errors()[place]:+.2f} rad from "
-            f"its phase after {CAPTURE} corrections; check heater, its resistance and turn_power"
+            f"{self.heaters.name}: interferometer {place} is {errors[place]:+.2f} rad from its "
+            f"phase after {CAPTURE} corrections; check heater, its resistance and turn_power"
         )
 
     def update(self) -> np.ndarray:
@@ -117,11 +123,11 @@ class PhaseHold:
         return errors
 
     def errors(self) -> np.ndarray:
-        """Phases less their targets (rad), from -pi to pi; inf without reference light."""
+        """Phases less their targets (rad), from -pi to pi; inf if the reference light changed."""
         levels = (self._read() - self._centres) / self._radius
         phases = np.arctan2(levels[:, 1], levels[:, 0])
         errors = np.mod(phases - self.targets + math.pi, 2.0 * math.pi) - math.pi
-        errors[np.hypot(levels[:, 0], levels[:, 1]) < DARK] = math.inf
+        errors[np.abs(np.hypot(levels[:, 0], levels[:, 1]) - 1.0) > OFF] = math.inf
         return np.asarray(errors)
 
     def off(self) -> None:

@@ -282,6 +282,7 @@ def test_what_cannot_go_on_fails_in_one_line(
         (Bbm92Network, {"window": 10.0}, "not narrower than the path delay"),
         (Bbm92Network, {"delays": "C54:10"}, "C-D:50-30 and C-D:54-26 have peaks within"),
         (Bbm92Network, {"delays": "C54=50"}, "is no delay of a channel"),
+        (Bbm92Network, {"keep_tags": False}, "keys are made from the stored tags"),
         (FransonFringe, {"window": 12.0}, "not narrower than the path delay"),
         (FransonFringe, {"pair": "C38-C40"}, "energy conservation"),
         (FransonFringe, {"pair": "C22-C58"}, "C22 carries stimulated light"),
