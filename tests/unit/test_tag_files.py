@@ -318,6 +318,19 @@ def test_a_real_becker_and_hickl_recording() -> None:
     assert tags.warnings == ()
 
 
+@pytest.mark.parametrize("name", ["v30_t2_head.ptu", "test_noise.spc"])
+def test_what_was_read_is_written_as_it_is(tmp_path: Path, name: str) -> None:
+    tags = read_tags(DATA / name)
+    write_ptu(tmp_path / "copy.ptu", tags)
+    again = read_tags(tmp_path / "copy.ptu")
+    assert (again.about.mode, again.about.sync_period) == (tags.about.mode, tags.about.sync_period)
+    assert again.resolution == pytest.approx(tags.resolution, rel=1e-12)
+    for column in ("channels", "sync", "dtimes", "markers"):
+        np.testing.assert_array_equal(getattr(again, column), getattr(tags, column))
+    if tags.about.mode == "T2":
+        np.testing.assert_array_equal(again.times, tags.times)
+
+
 # -- other formats
 
 

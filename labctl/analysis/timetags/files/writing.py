@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -11,7 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labctl.analysis.timetags.files.model import MARKER, TagFileError, Times, first_disorder
+from labctl.analysis.timetags.files.model import (
+    MARKER,
+    TagFile,
+    TagFileError,
+    Times,
+    first_disorder,
+)
 from labctl.analysis.timetags.files.ptu_header import offset_of_value, write_header
 
 _GENERIC_T2, _GENERIC_T3 = 0x00010207, 0x00010307  # TTResultFormat_TTTRRecType
@@ -195,7 +202,7 @@ class PtuWriter:
 
 def write_ptu(
     path: str | Path,
-    channels: ArrayLike,
+    channels: ArrayLike | TagFile,
     times: ArrayLike = (),
     *,
     resolution: float = 1.0,
@@ -209,7 +216,8 @@ def write_ptu(
 
     Args:
         path: the file; replaced if it exists.
-        channels: 0 to 62, as numbered in the file (input 1 is channel 0).
+        channels: 0 to 62, as numbered in the file (input 1 is channel 0); or a `TagFile`, which
+            brings everything else along.
         times: T2: ps, in order; T3: not used.
         resolution: ps; unit of times (T2) or of dtimes (T3).
         sync: T2: ps of sync events; T3: the number of the sync pulse before each tag, in order.
@@ -221,6 +229,17 @@ def write_ptu(
     Raises:
         TagFileError: values that do not fit or are out of order; no file is left then.
     """
+    if isinstance(channels, TagFile):
+        tags = channels
+        paired, named = tags.about.mode == "T3", math.isfinite(tags.resolution)
+        t3 = paired and named and tags.about.sync_period > 0 and len(tags.dtimes) == len(tags)
+        write_ptu(
+            path, tags.channels, () if t3 else tags.times,
+            resolution=tags.resolution if t3 or not paired else 1.0,
+            sync=tags.sync if t3 or not paired else (), dtimes=tags.dtimes if t3 else (),
+            markers=tags.markers, sync_period=tags.about.sync_period if t3 else 0.0, header=header,
+        )  # fmt: skip
+        return
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
