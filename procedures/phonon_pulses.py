@@ -52,7 +52,7 @@ def pulse_pair(first_fwhm: float, second_fwhm: float, delay: float) -> tuple[Pul
     """
     if delay < 0:
         raise RequestError(
-            f"delay: {delay:g} ns would let the measurement pulse begin before the preparation "
+            f"delay: {delay:g} ns would let the read-out pulse begin before the preparation "
             "pulse has ended; ask for 0 ns or more"
         )
     first = Pulse(LEAD + first_fwhm, first_fwhm)
