@@ -341,7 +341,8 @@ def _tags(command: Callable[..., argparse.ArgumentParser]) -> None:
     for option in ("--start", "--stop"):
         sub.add_argument(
             option, metavar="[NAME:]CHANNEL",
-            help="not needed if there are only two; NAME is a file without ending, or a stream",
+            help="a number, or sync (T2); NAME is a file without ending, or a stream; not needed "
+            "if there are only two channels",
         )  # fmt: skip
     sub.add_argument("--bin", default="100ps", metavar="TIME", help="default: 100ps")
     sub.add_argument("--max-delay", default="10ns", metavar="TIME", help="default: 10ns")

@@ -12,9 +12,11 @@ import numpy as np
 from labctl.cli.arguments import print_json, runs_dir
 from labctl.cli.tagsources import (
     NEVER,
+    SYNC,
     Stream,
     channel,
     in_order,
+    label,
     ordered,
     picoseconds,
     refusing,
@@ -95,12 +97,15 @@ def _channels(arguments: Any, found: Sequence[Stream]) -> tuple[_Channel, _Chann
     start, stop = arguments.start, arguments.stop
     there = []
     for stream in found:
-        counts = np.zeros(256, np.int64)
-        for piece in stream.open().pieces():
+        counts, syncs = np.zeros(256, np.int64), 0
+        source = stream.open()
+        for piece in source.pieces():
             counts += np.bincount(piece.channels, minlength=256)
+            syncs += len(piece.sync) if source.about.mode == "T2" else 0
         there += [(stream, int(n)) for n in np.flatnonzero(counts)]
+        there += [(stream, SYNC)] if syncs else []
     several = len(found) > 1
-    known = ", ".join(f"{s.name}:{n}" if several else str(n) for s, n in there)
+    known = ", ".join(f"{s.name}:{label(n)}" if several else label(n) for s, n in there)
     known = known or "none: there are no tags"
     if start is None and stop is None and len(there) == 2:
         return there[0], there[1]
@@ -113,14 +118,15 @@ class _Side:
     """Tags of one channel, piece by piece, in order."""
 
     def __init__(self, stream: Stream, number: int, sort: bool) -> None:
-        self.name = f"{stream.path}: channel {number}"
+        self.name = f"{stream.path}: channel {label(number)}"
         self.number, self.count, self.first, self.last = number, 0, 0, NEVER
         self.source = stream.open()
         self.pieces = ordered(self.source.pieces(), sort, by_pulse=False)
 
     def take(self, piece: Piece) -> Times:
         """The times of this channel in a piece."""
-        times: Times = piece.times[piece.channels == self.number]
+        times: Times
+        times = piece.sync if self.number == SYNC else piece.times[piece.channels == self.number]
         self.last = in_order(times, self.last, self.count, self.name)
         if times.size and not self.count:
             self.first = int(times[0])
@@ -163,8 +169,8 @@ def _histogram(
         *(two.source.warnings if two.source is not one.source else ()),
     ]
     return {
-        "start": {"file": str(start[0].path), "channel": start[1], "tags": one.count},
-        "stop": {"file": str(stop[0].path), "channel": stop[1], "tags": two.count},
+        "start": {"file": str(start[0].path), "channel": label(start[1]), "tags": one.count},
+        "stop": {"file": str(stop[0].path), "channel": label(stop[1]), "tags": two.count},
         "span": (last - first) * 1e-12, "bin_width": width, "max_delay": reach,
         "pairs": int(counts.sum()), "counts": counts.tolist(), "edges": histogram.edges.tolist(),
         "warnings": warnings,

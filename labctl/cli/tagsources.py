@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Before any time.
 NEVER = -(1 << 62)
+#: The number of the sync input, whose events a T2 file keeps apart.
+SYNC = -1
 CHANNEL, TIME = "channel", "time (ps)"
 _PS = {"fs": 1e-3, "ps": 1.0, "ns": 1e3, "us": 1e6, "µs": 1e6, "μs": 1e6, "ms": 1e9, "s": 1e12}
 
@@ -135,7 +137,7 @@ def the_only(found: Sequence[Stream]) -> Stream:
 
 
 def channel(word: str, there: Sequence[tuple[Stream, int]], known: str) -> tuple[Stream, int]:
-    """Return stream and channel that a word like "3" or "alice:3" names.
+    """Return stream and channel that a word like "3", "alice:3" or "sync" names.
 
     Args:
         word: from the command line.
@@ -146,8 +148,11 @@ def channel(word: str, there: Sequence[tuple[Stream, int]], known: str) -> tuple
         RequestError: there is no such channel, or more than one.
     """
     name, colon, number = word.rpartition(":")
-    if not re.fullmatch(r"\d{1,3}", number) or int(number) > 255:
-        raise RequestError(f"channel {word!r}: must be a number up to 255, or NAME:NUMBER")
+    if number != "sync" and not (re.fullmatch(r"\d{1,3}", number) and int(number) < 256):
+        raise RequestError(
+            f"channel {word!r}: must be a number up to 255, NAME:NUMBER, or sync for the sync input"
+        )
+    wanted = SYNC if number == "sync" else int(number)
     names = dict.fromkeys(stream.name for stream, _ in there)
     if colon and name not in names:
         hint = nearest(name, names)
@@ -155,16 +160,19 @@ def channel(word: str, there: Sequence[tuple[Stream, int]], known: str) -> tuple
             f"channel {word!r}: no stream {name!r} has tags{hint}; there are {known}"
         )
     chosen = [
-        (stream, n)
-        for stream, n in there
-        if n == int(number) and (not colon or stream.name == name)
+        (stream, n) for stream, n in there if n == wanted and (not colon or stream.name == name)
     ]
     if not chosen:
         raise RequestError(f"channel {word} has no tags; there are {known}")
     if len(chosen) > 1:
-        which = ", ".join(f"{stream.name}:{n}" for stream, n in chosen)
+        which = ", ".join(f"{stream.name}:{number}" for stream, _ in chosen)
         raise RequestError(f"channel {word!r} of which stream? say one of {which}")
     return chosen[0]
+
+
+def label(number: int) -> str:
+    """Return a channel's number as people see it."""
+    return "sync" if number == SYNC else str(number)
 
 
 def picoseconds(text: str, option: str) -> int:

@@ -181,6 +181,19 @@ def test_nonsense_gets_one_line(files, capsys) -> None:
     assert "only the" in about["warnings"][0]
 
 
+def test_the_sync_input_is_a_channel_too(place, capsys) -> None:
+    syncs = np.arange(0, 10**9, 10**5)
+    write_ptu("a.ptu", np.zeros(len(syncs), np.uint8), syncs + 700, sync=syncs)
+    for words in ([], ["--start", "0", "--stop", "sync"]):
+        found = tags(capsys, "correlate", "a.ptu", *words)
+        assert (found["start"]["channel"], found["stop"]["channel"]) == ("0", "sync")
+        assert found["pairs"] == len(syncs)
+        assert found["peak"]["delay"] == -650
+    assert "channel 3 has no tags; there are 0, sync" in tags(
+        capsys, "correlate", "a.ptu", "--start", "3", "--stop", "sync", code=2
+    )
+
+
 def test_a_channel_may_be_silent_for_long(place, capsys) -> None:
     times = np.concatenate([np.arange(0, 10**13, 10**7), [10**13 + 5]])
     channels = np.zeros(len(times), np.uint8)
