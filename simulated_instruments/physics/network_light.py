@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 BLOCK_PS = 10_000_000_000
 BLOCK_S = BLOCK_PS * 1e-12
-KEPT = 4096  # blocks of photons, about 40 s
+KEPT = 400  # blocks of photons: taggers that ask later have them drawn again
 NOTED = 1000  # stretches of states
 
 
