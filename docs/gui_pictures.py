@@ -1,4 +1,4 @@
-"""Make the pictures of docs/gui.md: `python docs/gui_pictures.py [dark|light]`.
+"""Make the pictures of docs/gui.md: `python docs/gui_pictures.py [dark|light] [SCENE]...`.
 
 It drives the real window through real runs on the simulated benches, offscreen.
 """
@@ -15,6 +15,8 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QWidget
 
 from labctl.bench import find_bench
 from labctl.gui.app import application, open_window
@@ -27,6 +29,14 @@ from labctl.run.request import Request
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 1110  # pixels of a picture
 PATIENCE = 180.0
+
+
+def keep(widget: QWidget, path: Path) -> None:
+    """Save a widget as a small picture: scaled, with 256 colours."""
+    picture = widget.grab().toImage()
+    picture = picture.scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation)
+    flat = Qt.ImageConversionFlag.ThresholdDither | Qt.ImageConversionFlag.AvoidDither
+    picture.convertToFormat(QImage.Format.Format_Indexed8, flat).save(str(path))
 
 
 class Photographer:
@@ -73,10 +83,7 @@ class Photographer:
     def shot(self, name: str) -> None:
         self.wait(0.6)
         suffix = "" if self.theme == "dark" else f"-{self.theme}"
-        picture = self.window.grab().scaledToWidth(
-            WIDTH, Qt.TransformationMode.SmoothTransformation
-        )
-        picture.save(str(IMAGES / f"gui-{name}{suffix}.png"))
+        keep(self.window, IMAGES / f"gui-{name}{suffix}.png")
 
 
 def microcomb(runs: Path, theme: str) -> None:
@@ -136,6 +143,7 @@ def failing(runs: Path, theme: str) -> None:
     text = text.replace(
         "[instruments.analyser]\n", "[instruments.analyser]\nfaults = { hang = 60 }\n", 1
     )
+    runs.mkdir(parents=True)
     path = runs.parent / "silent-analyser.toml"
     path.write_text(text, encoding="utf-8")
     camera = Photographer(runs, str(path), theme)
@@ -162,17 +170,20 @@ def network(runs: Path, theme: str) -> None:
     big.resize(1480, 920)
     camera.wait(0.5)
     suffix = "" if theme == "dark" else f"-{theme}"
-    picture = big.grab().scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation)
-    picture.save(str(IMAGES / f"gui-afar{suffix}.png"))
+    keep(big, IMAGES / f"gui-afar{suffix}.png")
     window.close()
+
+
+SCENES = {"microcomb": microcomb, "failing": failing, "network": network}
 
 
 def main() -> int:
     theme = sys.argv[1] if len(sys.argv) > 1 else "dark"
+    wanted = sys.argv[2:] or list(SCENES)
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        for number, scene in enumerate((microcomb, failing, network)):
-            scene(Path(place) / f"scene-{number}" / "runs", theme)
+        for name in wanted:
+            SCENES[name](Path(place) / name / "runs", theme)
     return 0
 
 

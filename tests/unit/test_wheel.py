@@ -75,10 +75,23 @@ def roots_of_imports(path):
             yield (node.module or "").split(".")[0]
 
 
+def third_party(files):
+    imported = {name for path in files for name in roots_of_imports(path)}
+    return imported - set(sys.stdlib_module_names) - set(PACKAGES)
+
+
+def required_by(requirements):
+    names = {re.split(">=", one)[0].replace("-", "_") for one in requirements}
+    return {"serial" if name == "pyserial" else name for name in names}
+
+
 def test_what_is_imported_is_required_and_nothing_else():
     """Nothing may work only because another dependency happens to bring it along."""
+    window = ROOT / "labctl" / "gui"
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-    imported = {name for path in files for name in roots_of_imports(path)}
-    third_party = imported - set(sys.stdlib_module_names) - set(PACKAGES)
-    required = {re.split(">=", one)[0].replace("-", "_") for one in PROJECT["dependencies"]}
-    assert third_party == {"serial" if one == "pyserial" else one for one in required}
+    required = required_by(PROJECT["dependencies"])
+    assert third_party(path for path in files if window not in path.parents) == required
+    extra = required_by(PROJECT["optional-dependencies"]["gui"])
+    used = third_party(path for path in files if window in path.parents)
+    assert used <= required | extra
+    assert extra - used == {"PySide6_Essentials"}  # what qtpy finds
