@@ -25,10 +25,10 @@ from labctl.run.tags import TagFollower
 START = {"columns": ["index"], "traces": []}
 
 
-def timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[..., object], *arguments: object) -> float:
     """Return seconds of one call."""
     begin = time.perf_counter()
-    work()
+    work(*arguments)
     return time.perf_counter() - begin
 
 
@@ -58,7 +58,7 @@ def main() -> None:
                 for n in range(commits):
                     for name in ("alice", "bob"):
                         columns = {"channel": channels, "time (ps)": times}
-                        spent.append(timed(lambda c=columns, m=name: run.record_tags(m, c, 0.0)))
+                        spent.append(timed(run.record_tags, name, columns, 0.0))
                     run.emit({"index": n}, 0.1 * n)
                 note(f"append{how}, Mtags/s", total / sum(spent) / 1e6)
                 note(f"busy of each 0.1 s{how}, %", 100 * sum(spent) / options.seconds)
@@ -67,7 +67,7 @@ def main() -> None:
                 run.close()
                 if every is None:
                     reader = RunFolder.open(run.path)
-                    note("read all, Mtags/s", total / 2 / timed(lambda: reader.tags("alice")) / 1e6)
+                    note("read all, Mtags/s", total / 2 / timed(reader.tags, "alice") / 1e6)
                     follower = TagFollower(run.path)
                     note("follow, Mtags/s", total / timed(follower.poll) / 1e6)
     medians = {what: statistics.median(values) for what, values in found.items()}
