@@ -13,14 +13,15 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES, MagnonMeasurement
+from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES
+from procedures.magnon_records import MagnonMeasurement
 from procedures.magnon_setup import FITTED, require_stable
 from procedures.magnon_states import fitted_device
+from procedures.magnon_sweeps import TUNE_UP
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GROUP = ("coarse", "cross", "axes", "pump")
 POWER = "power (mW)"
 RADIUS = 125e-6  # m
 LEAST_COUPLING = 0.3  # MHz; weaker ones hardly show in a sweep
@@ -94,7 +95,7 @@ class DriveCalibration(MagnonMeasurement, LabProcedure):
         self.close_bench()
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        if point["kind"] in GROUP:
+        if point["kind"] in TUNE_UP:
             return self.measure_sweep(point)
         level = 10.0 * math.log10(point[POWER]) - self.drive_gain
         aim = self.aim()
@@ -102,10 +103,7 @@ class DriveCalibration(MagnonMeasurement, LabProcedure):
         aim = aim.with_(coupling=wanted)
         self.go_to(aim)
         self.set_level(level)
-        known = self.setup.device()
-        row, fit = self.fit_driven(
-            aim.with_(kappa_1=known.kappa_1, kappa_m=known.kappa_m, g_1=known.g_1)
-        )
+        row, fit = self.fit_driven(aim)
         self.show("G", float(fit.device.coupling), "MHz")
         return self.complete(row)
 

@@ -1,4 +1,4 @@
-"""Control of the magnomechanics bench: tune up, set a point, take records.
+"""Control of the magnomechanics bench: parameters, temperatures, settings of a working point.
 
 A procedure yields points of kind `coarse`, `cross`, `axes`, `pump` (sweeps that tune the bench up),
 `loads` (records of both calibration loads), `check` (a sweep at a working point) and `state`
@@ -8,40 +8,14 @@ A procedure yields points of kind `coarse`, `cross`, `axes`, `pump` (sweeps that
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.analysis.heterodyne import load_variance, records_needed
-from labctl.analysis.magnomechanics import (
-    Device,
-    negativity_gradient,
-    output_covariance,
-    signed_negativity,
-)
-from labctl.analysis.mode_fit import (
-    CAVITIES,
-    MODES,
-    ModeFit,
-    best_start,
-    fit_modes,
-    resonance_guess,
-)
-from labctl.errors import InstrumentError, RequestError
+from labctl.analysis.magnomechanics import Device
 from labctl.parameters import number
-from procedures.magnon_setup import (
-    AXES,
-    AXES_STEPS,
-    CAUTION,
-    COARSE,
-    CROSSINGS,
-    FITTED,
-    MIDDLE,
-    Setup,
-    expected_strength,
-    require_stable,
-)
+from procedures.magnon_setup import AXES, FITTED, Setup, expected_strength, require_stable
 
 if TYPE_CHECKING:
     from drivers.agilent_8257d import Agilent8257D
@@ -54,22 +28,11 @@ if TYPE_CHECKING:
     from labctl.bench import Bench
 
 INSTRUMENTS = ("thermometer", "magnet", "piezos", "vna", "sideband", "digitiser", "drive")
-BUFFER = 16384  # records of one acquisition
-BUFFERS_PER_ROW = 16
 STAGE, LOAD, LOAD_HEATER = 6, 9, 1
-SWITCH_PINS = ("DIO0_P", "DIO1_P")
 PUMP_PIN = "DIO2_P"
-SAMPLE, COLD, HOT = 0, 1, 2  # positions of the input switch
-FILTER_OUTPUT, SLOWEST_FILTER, VOLTS_PER_DECADE = 0, 0.01, 0.6  # MHz, V
 SETTLE = 0.05  # s after a switch
-#: Records are at least this far apart (us, and in filter time constants), so that they are new.
-APART, APART_TIMES = 5.0, 8.0
-#: Part of the samples that may stand at the converter's ends by chance.
-CLIPPED = 1e-5
 LO_LEVEL = 10.0  # dBm of the sideband source
-VNA_BANDWIDTH, VNA_POWER = 10e3, -10.0  # Hz, dBm
 READINGS = 5  # of a thermometer
-DRIVEN_STEP = 0.2  # MHz, of sweeps with the pump on
 
 ROW_COLUMNS = [
     "index", "kind", "place", "step", *AXES, "field (T)", "drive (dBm)", *FITTED.values(),
@@ -82,7 +45,7 @@ ROW_ARRAYS: dict[str, type] = {
 ROW_TRACES = tuple(ROW_ARRAYS)
 
 
-class MagnonMeasurement:
+class MagnonBench:
     """Parameters and control of the bench; a mixin of `LabProcedure`s."""
 
     temperature: float = number(
@@ -151,83 +114,6 @@ class MagnonMeasurement:
             temperature=self.temperature,
             magnon=self.drive_frequency + self.magnon_detuning,
         ).with_(**changes)
-
-    def check_records(self, device: Device, records: int, error: float, name: str) -> None:
-        """Refuse what cannot be measured, before anything is switched on.
-
-        Raises:
-            RequestError: an unstable point, a filter as wide as the modes are apart, loads that
-                are too much alike, or too few records for the error that is asked for.
-        """
-        require_stable(device, name)
-        spacing = 2.0 * self.sideband
-        if 2.0 * self.bandwidth > spacing:
-            raise RequestError(
-                f"{name}: filters of {self.bandwidth:g} MHz are {2 * self.bandwidth:g} MHz wide, "
-                f"wider than the modes are apart ({spacing:g} MHz), and mix them; ask for at most "
-                f"{spacing / 2:g} MHz"
-            )
-        hot = load_variance(self.drive_frequency, self.load_temperature)
-        cold = load_variance(self.drive_frequency, float(device.temperature))
-        if hot - cold < 0.1:
-            raise RequestError(
-                f"{name}: loads at {self.load_temperature:g} mK and {float(device.temperature):g} "
-                f"mK differ by {hot - cold:.2g} quanta, which does not tell the gain from the "
-                "added noise; ask for a load_temperature of 1000 mK or more"
-            )
-        if error > 0:
-            needed = records_needed(self.spread(device), error)
-            if needed > records:
-                raise RequestError(
-                    f"{name}: {records} records give E_N with a standard error of about "
-                    f"{error * math.sqrt(needed / records):.2g}; an error of {error:g} takes "
-                    f"{needed} records"
-                )
-
-    def spread(self, device: Device) -> float:
-        """sqrt(N) times the expected standard error of the output E_N, pump-off records included.
-
-        E_N also depends on the gain, which as many records of each load give.
-        """
-        v = output_covariance(device, self.bandwidth, self.sideband)
-        slope = negativity_gradient(v)
-        noise = self.added_noise * np.eye(4)
-        stage = load_variance(self.drive_frequency, float(device.temperature))
-        on, off = slope @ (v + noise), slope @ (stage * np.eye(4) + noise)
-        hot = load_variance(self.drive_frequency, self.load_temperature)
-        excess = v - stage * np.eye(4)
-        gains = ((hot + self.added_noise) ** 2 + (stage + self.added_noise) ** 2) * 2.0
-        by_gain = [float(slope[n] @ excess[n]) ** 2 for n in range(4)]
-        gain_part = sum(by_gain) * gains / (hot - stage) ** 2
-        return math.sqrt(2.0 * float(np.trace(on @ on) + np.trace(off @ off)) + gain_part)
-
-    def expected_negativity(self, device: Device) -> float:
-        """Signed E_N of the output modes in theory."""
-        return float(signed_negativity(output_covariance(device, self.bandwidth, self.sideband)))
-
-    # ------------------------------------------------- points
-
-    def tune_up_points(self, device: Device) -> Iterator[dict[str, Any]]:
-        """Sweeps that find out how to set the bench to anything."""
-        for step in range(len(COARSE)):
-            yield {"kind": "coarse", "place": -1, "step": step}
-        for step in range(len(self.crossings())):
-            yield {"kind": "cross", "place": -1, "step": step}
-        for step in range(len(AXES_STEPS)):
-            yield {"kind": "axes", "place": -1, "step": step}
-        for step in range(2):
-            yield {"kind": "pump", "place": -1, "step": step}
-
-    @staticmethod
-    def row_count(records: int) -> int:
-        """Rows that hold so many records."""
-        return -(-records // (BUFFER * BUFFERS_PER_ROW))
-
-    @staticmethod
-    def buffers(records: int, step: int) -> int:
-        """Acquisitions of row `step` of so many records."""
-        total = -(-records // BUFFER)
-        return min(BUFFERS_PER_ROW, total - step * BUFFERS_PER_ROW)
 
     # ------------------------------------------------- bench
 
@@ -330,8 +216,7 @@ class MagnonMeasurement:
         Raises:
             RequestError: out of reach, or unstable as it was measured.
         """
-        known = self.setup.device()
-        aim = device.with_(kappa_1=known.kappa_1, kappa_m=known.kappa_m, g_1=known.g_1)
+        aim = self.setup.as_measured(device)
         require_stable(aim, "measured device")
         volts = [
             self.setup.tuner_volts(1, float(aim.detuning_1)),
@@ -357,193 +242,3 @@ class MagnonMeasurement:
     def complete(row: Mapping[str, Any]) -> dict[str, Any]:
         """A row with all of its arrays."""
         return {name: np.empty(0, kind) for name, kind in ROW_ARRAYS.items()} | dict(row)
-
-    # ------------------------------------------------- sweeps
-
-    def measure_sweep(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """A point of the tune-up, or a check of a working point."""
-        row = getattr(self, f"_{point['kind']}")(point)
-        self.setup.add({**point, **row})
-        return self.complete(row)
-
-    def _sweep(self, low: float, high: float, step: float) -> tuple[np.ndarray, np.ndarray]:
-        """Detunings (MHz) and S parameters."""
-        points = round((high - low) / step) + 1
-        drive = self.drive_frequency
-        frequencies, s = self.vna.sweep(
-            1e6 * (drive + low), 1e6 * (drive + high), points, VNA_BANDWIDTH, VNA_POWER
-        )
-        return 1e-6 * frequencies - drive, s
-
-    def _fitted(self, probe: np.ndarray, s: np.ndarray, fit: ModeFit) -> dict[str, Any]:
-        found = {column: float(getattr(fit.device, name)) for name, column in FITTED.items()}
-        full = np.full((len(FITTED), len(FITTED)), 0.0)
-        places = [list(FITTED).index(name) for name in fit.names]
-        full[np.ix_(places, places)] = fit.covariance
-        return {
-            **self.settings(), **found, "misfit": fit.misfit, "stage (mK)": self._stage,
-            "probe (MHz)": probe, "s": s, "fit covariance": full,
-        }  # fmt: skip
-
-    def _coarse(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """Both cavities, with the magnon far away."""
-        volts = COARSE[point["step"]]
-        self.set_axes([volts, volts, MIDDLE, MIDDLE])
-        away = -500.0
-        self.set_field(self.setup.field(away))
-        probe, s = self._sweep(-42.0, 48.0, 0.1)
-        start = self.reference.with_(
-            coupling=0.0,
-            detuning_1=resonance_guess(probe, s[:, 0, 0]),
-            detuning_2=resonance_guess(probe, s[:, 1, 1]),
-            detuning_m=away, kappa_2=self.reference.kappa_1, g_2=self.reference.g_1,
-        )  # fmt: skip
-        return self._fitted(probe, s, fit_modes(probe, s, start, CAVITIES))
-
-    def _near(self, detuning_m: float, volts: tuple[float, float]) -> tuple[Any, Any, Device]:
-        """Sweep all three modes, with the cavities at +-10 MHz and the magnon nearby."""
-        self.set_axes([self.setup.tuner_volts(1, 10.0), self.setup.tuner_volts(2, -10.0), *volts])
-        self.set_field(self.setup.field(detuning_m))
-        probe, s = self._sweep(-32.0, 32.0, 0.1)
-        start = self.reference.with_(
-            coupling=0.0, detuning_1=10.0, detuning_2=-10.0, detuning_m=detuning_m
-        )
-        return probe, s, start
-
-    def crossings(self) -> tuple[float, ...]:
-        """Magnon detunings (MHz) at which sweeps look for it."""
-        return CROSSINGS
-
-    def _cross(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        aim = self.crossings()[point["step"]]
-        probe, s, start = self._near(aim, (MIDDLE, MIDDLE))
-        start = start.with_(kappa_2=start.kappa_1, g_2=start.g_1)
-        start = best_start(probe, s, start, {"detuning_m": np.arange(aim - 20, aim + 20.1, 1.0)})
-        return self._fitted(probe, s, fit_modes(probe, s, start, MODES))
-
-    def _axes(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        probe, s, start = self._near(0.0, AXES_STEPS[point["step"]])
-        scale = np.array([0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0])
-        trials = {
-            "kappa_2": float(start.kappa_1) * scale,
-            "g_2": float(start.g_1) * np.arange(0.3, 1.9, 0.2),
-        }
-        return self._fitted(probe, s, fit_modes(probe, s, best_start(probe, s, start, trials)))
-
-    def _pump(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """First with caution, then as wanted; the coupling is fitted both times."""
-        aim = self.reference
-        if point["step"] == 0:
-            aim = aim.with_(coupling=float(aim.coupling) * 10 ** (-CAUTION / 20))
-        self.go_to(aim)
-        known = self.setup.device()
-        start = aim.with_(kappa_1=known.kappa_1, kappa_m=known.kappa_m, g_1=known.g_1)
-        row, _ = self.fit_driven(start, wide=point["step"] == 0)
-        return row
-
-    def _check(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """The working point as it is with the pump on."""
-        aim = self.device_of(point)
-        self.go_to(aim)
-        known = self.setup.device()
-        row, fit = self.fit_driven(
-            aim.with_(kappa_1=known.kappa_1, kappa_m=known.kappa_m, g_1=known.g_1)
-        )
-        self.show("G", float(fit.device.coupling), "MHz")
-        return row
-
-    def device_of(self, point: Mapping[str, Any]) -> Device:
-        """The working point that a point of kind `check` or `state` belongs to."""
-        raise NotImplementedError
-
-    def fit_driven(self, start: Device, wide: bool = False) -> tuple[dict[str, Any], ModeFit]:
-        """Sweep with the pump on and fit everything; the pump is open again afterwards."""
-        self.pump(True)
-        self.bench.clock.sleep(SETTLE)
-        probe, s = self._sweep(-32.0, 32.0, DRIVEN_STEP)
-        self.pump(False)
-        if wide:
-            start = best_start(
-                probe, s, start,
-                {"coupling": float(start.coupling) * np.geomspace(0.2, 6.0, 18),
-                 "detuning_m": float(start.detuning_m) + np.arange(-4.0, 4.1, 0.5)},
-            )  # fmt: skip
-        free = (*MODES, "coupling")
-        fit = fit_modes(probe, s, start, free)
-        return self._fitted(probe, s, fit), fit
-
-    # ------------------------------------------------- records
-
-    def prepare_records(self) -> None:
-        """Filters and digitiser."""
-        if self._set.get("bandwidth") == self.bandwidth:
-            return
-        volts = VOLTS_PER_DECADE * math.log10(self.bandwidth / SLOWEST_FILTER)
-        self.digitiser.set_output(FILTER_OUTPUT, volts)
-        spacing = max(APART, APART_TIMES / (2.0 * math.pi * self.bandwidth))
-        self.digitiser.configure(self.digitiser.decimation_for(1e-6 * spacing))
-        self._set["bandwidth"] = self.bandwidth
-
-    def switch(self, position: int) -> None:
-        """Connect the amplifiers to the sample or to one of the loads."""
-        for bit, pin in enumerate(SWITCH_PINS):
-            self.digitiser.set_pin(pin, bool(position >> bit & 1))
-
-    def take(self, buffers: int) -> tuple[np.ndarray, int]:
-        """Sums, products and products with the next record of so many buffers, shape (9, 4).
-
-        Raises:
-            InstrumentError: the records reach the ends of the converter.
-        """
-        total, clipped = np.zeros((9, 4)), np.zeros(4, dtype=int)
-        for _ in range(buffers):
-            codes = self.digitiser.acquire()
-            clipped += ((codes >= 8191) | (codes <= -8192)).sum(axis=0)
-            x = codes.astype(np.float64)
-            total[0] += x.sum(axis=0)
-            total[1:5] += x.T @ x
-            total[5:9] += x[:-1].T @ x[1:]
-        worst = int(np.argmax(clipped))
-        if clipped[worst] > CLIPPED * buffers * BUFFER:
-            raise InstrumentError(
-                f"digitiser: {clipped[worst]} of {buffers * BUFFER} records of IN{worst + 1} stand "
-                "at the end of the converter, so their variance is cut; weaken the signal before "
-                "the digitiser"
-            )
-        return total, int(clipped.max())
-
-    def measure_loads(self, buffers: int) -> dict[str, Any]:
-        """Records of the cold and of the hot load."""
-        self.hold_load()
-        self.prepare_records()
-        self.set_level(self._set.get("level", -10.0))
-        sums, clipped = [], 0
-        for position in (COLD, HOT):
-            self.switch(position)
-            self.bench.clock.sleep(SETTLE)
-            moments, cut = self.take(buffers)
-            sums.append(moments)
-            clipped += cut
-        self.switch(SAMPLE)
-        return self.complete({
-            **self.settings(),
-            "load (mK)": self.read_temperature(LOAD),
-            "stage (mK)": self.read_temperature(STAGE),
-            "records": buffers * BUFFER, "clipped": clipped, "moments": np.stack(sums),
-        })  # fmt: skip
-
-    def measure_state(self, buffers: int) -> dict[str, Any]:
-        """Records at the present working point with the pump switch open and closed."""
-        self.prepare_records()
-        sums, clipped = [], 0
-        for on in (False, True):
-            self.pump(on)
-            self.bench.clock.sleep(SETTLE)
-            moments, cut = self.take(buffers)
-            sums.append(moments)
-            clipped += cut
-        self.pump(False)
-        return self.complete({
-            **self.settings(), "stage (mK)": self.read_temperature(STAGE),
-            "records": buffers * BUFFER, "clipped": clipped, "moments": np.stack(sums),
-        })  # fmt: skip

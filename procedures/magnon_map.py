@@ -17,18 +17,16 @@ from labctl.analysis.magnomechanics import Device, covariance, growth, signed_ne
 from labctl.errors import RequestError
 from labctl.parameters import integer
 from labctl.procedure import Result, RunData
-from procedures.magnon_bench import (
-    INSTRUMENTS,
-    MagnonMeasurement,
-)
+from procedures.magnon_bench import INSTRUMENTS
+from procedures.magnon_records import MagnonMeasurement
 from procedures.magnon_setup import require_stable
 from procedures.magnon_states import device_like, states, total
+from procedures.magnon_sweeps import TUNE_UP
 
 #: A round's spacing is this part of the one before: if the best place has stayed, or has moved.
 CLOSER, ALONG = 0.4, 0.7
 AROUND = tuple((float(i), float(j)) for j in (-1, 0, 1) for i in (-1, 0, 1))
 SWEPT, SCORE = "E_N inside", "sought"
-GROUP = ("coarse", "cross", "axes", "pump")
 FINE = 101  # points of a theory map along each axis
 
 MAP_RESULTS = (
@@ -147,7 +145,7 @@ class MagnonMap(MagnonMeasurement):
         return x, y
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        if point["kind"] in GROUP:
+        if point["kind"] in TUNE_UP:
             return self.measure_sweep(point)
         if point["kind"] == "loads":
             return self.measure_loads(4 * self.buffers(self.records, 0))
@@ -155,27 +153,13 @@ class MagnonMap(MagnonMeasurement):
         aim = self.place_device(x, y)
         row: dict[str, Any] = {self.X: x, self.Y: y, SWEPT: math.nan, SCORE: math.nan}
         try:
-            self.go_to(aim)
+            found, device = self.measure_working_point(aim, self.buffers(self.records, 0))
         except RequestError as refusal:
             self.note(f"point ({x:g}, {y:g}) is left out: {refusal}")
             return self.complete({**row, "records": 0, "refusal": str(refusal)})
-        known = self.setup.device()
-        swept, fit = self.fit_driven(
-            aim.with_(kappa_1=known.kappa_1, kappa_m=known.kappa_m, g_1=known.g_1)
-        )
-        state = self.measure_state(self.buffers(self.records, 0))
-        device = fit.device.with_(temperature=state["stage (mK)"])
         cavities = covariance(device)[:4, :4]
         inside, sought = float(signed_negativity(cavities)), self.score(cavities)
-        filled = {name: value for name, value in swept.items() if np.size(value)}
-        row = {
-            **state,
-            **filled,
-            **row,
-            SWEPT: max(inside, 0.0),
-            SCORE: sought,
-            "stage (mK)": state["stage (mK)"],
-        }
+        row = {**found, **row, SWEPT: max(inside, 0.0), SCORE: sought}
         self._remember({**point, **row})
         self.show("E_N inside", inside)
         return self.complete(row)

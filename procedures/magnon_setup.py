@@ -139,6 +139,11 @@ class Setup:
                 known[name] = float(np.mean(table))
         return self.expected.with_(**known)
 
+    def as_measured(self, device: Device) -> Device:
+        """A device with what does not depend on settings as it was measured."""
+        known = self.device()
+        return device.with_(kappa_1=known.kappa_1, kappa_m=known.kappa_m, g_1=known.g_1)
+
     # ------------------------------------------------- drive
 
     @property

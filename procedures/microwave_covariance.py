@@ -18,13 +18,15 @@ from labctl.analysis.magnomechanics import (
 from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES, MagnonMeasurement
+from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES
+from procedures.magnon_records import MagnonMeasurement
 from procedures.magnon_states import device_like, states, total
+from procedures.magnon_sweeps import TUNE_UP
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SWEEPS = ("coarse", "cross", "axes", "pump", "check")
+SWEEPS = (*TUNE_UP, "check")
 
 
 class MicrowaveCovariance(MagnonMeasurement, LabProcedure):

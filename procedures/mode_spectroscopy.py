@@ -12,7 +12,8 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES, MagnonMeasurement
+from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES
+from procedures.magnon_records import MagnonMeasurement
 from procedures.magnon_setup import FITTED
 
 if TYPE_CHECKING:

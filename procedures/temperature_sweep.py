@@ -12,14 +12,15 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES, MagnonMeasurement
+from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES
+from procedures.magnon_records import MagnonMeasurement
 from procedures.magnon_states import device_like, states, total
+from procedures.magnon_sweeps import TUNE_UP
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SET, INSIDE = "T set (mK)", "E_N inside"
-GROUP = ("coarse", "cross", "axes", "pump")
 PUBLISHED = 140.0  # mK, "survives up to"
 
 
@@ -92,24 +93,16 @@ class TemperatureSweep(MagnonMeasurement, LabProcedure):
         self.close_bench()
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        if point["kind"] in GROUP:
+        if point["kind"] in TUNE_UP:
             return self.measure_sweep(point)
         if point["kind"] == "loads":
             return self.measure_loads(4 * self.buffers(self.records, 0))
         aim = self.aim(point[SET])
         self.hold_stage(point[SET])
-        self.go_to(aim)
-        known = self.setup.device()
-        swept, fit = self.fit_driven(
-            aim.with_(kappa_1=known.kappa_1, kappa_m=known.kappa_m, g_1=known.g_1)
-        )
-        state = self.measure_state(self.buffers(self.records, 0))
-        device = fit.device.with_(temperature=state["stage (mK)"])
+        row, device = self.measure_working_point(aim, self.buffers(self.records, 0))
         inside = float(signed_negativity(covariance(device)[:4, :4]))
-        filled = {name: value for name, value in swept.items() if np.size(value)}
         self.show("E_N inside", inside)
-        return self.complete({**filled, **state, **{k: filled[k] for k in ("probe (MHz)", "s",
-            "fit covariance")}, INSIDE: inside})  # fmt: skip
+        return self.complete({**row, INSIDE: inside})
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """E_N against temperature, and where it crosses zero."""
