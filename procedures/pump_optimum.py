@@ -118,23 +118,23 @@ class PumpOptimum(NetworkMeasurement, LabProcedure):
             np.array([data[f"{what} {link.name}"] for link in LINKS], dtype=float)
             for what in ("sifted", "errors")
         )
-        model, total, fair = optimum_with_errors(
+        model, found = optimum_with_errors(
             power, data["dwell (s)"], [link.users for link in LINKS], sifted, errors,
             np.array([data[f"clicks {user}"] for user in USERS], dtype=float),
             1e-9 * data.parameters["window"], np.random.default_rng(len(data)),
             samples=data.parameters["samples"], efficiency=efficiency,
         )  # fmt: skip
+        total, fair = found["total"], found["fair"]
         grid = np.linspace(0.5 * float(power.min()), 2.0 * float(power.max()), 400)
         secret = model.secret(grid, efficiency)
         poorest = int(model.secret(fair[0], efficiency)[:, 0].argmin())
-        alive = grid[secret[poorest] > 0]
         return {
             "optimum_total": total,
             "optimum_fair": fair,
             "secret_total_best": float(model.secret(total[0], efficiency).sum()),
             "secret_fair_best": float(model.secret(fair[0], efficiency)[poorest, 0]),
             "poorest": LINKS[poorest].name,
-            "power_limit": float(alive.max()) if len(alive) else 0.0,
+            "power_limit": found["limit"],
             "visibility": model.visibility,
             "minimum_visibility": minimum_visibility(efficiency),
             "lost": float(data["lost (s)"].sum()),

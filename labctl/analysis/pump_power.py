@@ -53,6 +53,24 @@ class NetworkModel:
         secret = self.secret(power, efficiency)
         return float(power[secret.sum(axis=0).argmax()]), float(power[secret.min(axis=0).argmax()])
 
+    def limit(self, low: float, high: float, efficiency: float = 1.2) -> float:
+        """Power (mW) from which on some link gives no key; `high` if there is none."""
+        power = np.linspace(low, high, GRID)
+        poorest = self.secret(power, efficiency).min(axis=0)
+        best = int(poorest.argmax())
+        dead = np.flatnonzero(poorest[best:] <= 0)
+        if not dead.size:
+            return high
+        above = float(power[best + dead[0]])
+        below = above - (high - low) / (GRID - 1)
+        for _ in range(40):
+            middle = (below + above) / 2.0
+            if float(self.secret(middle, efficiency).min()) > 0:
+                below = middle
+            else:
+                above = middle
+        return above
+
 
 def fit_network(
     power: ArrayLike,
@@ -118,8 +136,8 @@ def optimum_with_errors(
     *,
     samples: int = 200,
     efficiency: float = 1.2,
-) -> tuple[NetworkModel, tuple[float, float], tuple[float, float]]:
-    """The model, and the powers (mW) of the longest total and fairest key with standard errors.
+) -> tuple[NetworkModel, dict[str, tuple[float, float]]]:
+    """The model, and powers (mW) with standard errors: best in `total`, best `fair`, and `limit`.
 
     Powers are looked for from half the lowest to twice the highest that was measured. Errors are
     the scatter of fits to counts drawn anew.
@@ -128,12 +146,16 @@ def optimum_with_errors(
     ends = (0.5 * float(p.min()), 2.0 * float(p.max()))
     kept, wrong, alone = (np.asarray(x, dtype=float) for x in (sifted, errors, singles))
     model = fit_network(p, duration, users, kept, wrong, alone, window)
-    found = model.optimum(*ends, efficiency)
+
+    def powers(of: NetworkModel) -> tuple[float, float, float]:
+        return *of.optimum(*ends, efficiency), of.limit(*ends, efficiency)
+
     drawn = []
     for _ in range(samples):
         bad = rng.poisson(wrong)
         good = rng.poisson(kept - wrong)
         again = fit_network(p, duration, users, good + bad, bad, rng.poisson(alone), window)
-        drawn.append(again.optimum(*ends, efficiency))
-    total, fair = np.std(drawn, axis=0, ddof=1).tolist()
-    return model, (found[0], total), (found[1], fair)
+        drawn.append(powers(again))
+    errors_of = np.std(drawn, axis=0, ddof=1).tolist()
+    found = zip(("total", "fair", "limit"), powers(model), errors_of, strict=True)
+    return model, {name: (value, error) for name, value, error in found}

@@ -35,26 +35,29 @@ def test_exact_counts_give_the_exact_model():
     total, fair = model.optimum(0.05, 2.0)
     assert fair == pytest.approx(0.314, abs=0.01)  # shared facts: 0.31 to 0.32 mW
     assert total > 0.9
-    dies = np.linspace(0.3, 0.6, 301)
-    alive = model.secret(dies)[1] > 0
-    assert dies[alive].max() == pytest.approx(0.462, abs=0.005)
-    limit = 1 - 2 * model.sifted(dies[alive].max())[1][1, 0]
-    assert limit == pytest.approx(minimum_visibility(), abs=2e-3)
+    limit = model.limit(0.05, 2.0)
+    assert limit == pytest.approx(0.462, abs=0.001)
+    assert 1 - 2 * model.sifted(limit)[1][1, 0] == pytest.approx(minimum_visibility(), abs=1e-5)
+    assert model.limit(0.05, 0.4) == 0.4  # key everywhere
 
 
 def test_errors_cover_the_scatter():
     rng = np.random.default_rng(1)
     seconds = np.full(len(POWERS), 5.0)
     sifted, errors, singles = counts(POWERS, seconds)
-    exact = fit_network(POWERS, seconds, USERS, sifted, errors, singles, TAU).optimum(0.05, 2.0)
+    model = fit_network(POWERS, seconds, USERS, sifted, errors, singles, TAU)
+    exact = (*model.optimum(0.05, 2.0), model.limit(0.05, 2.0))
     pulls = []
     for _ in range(12):
         bad, good = rng.poisson(errors), rng.poisson(sifted - errors)
-        _, *found = optimum_with_errors(
+        _, found = optimum_with_errors(
             POWERS, seconds, USERS, good + bad, bad, rng.poisson(singles), TAU, rng, samples=40
         )
         pulls.append(
-            [(value - true) / error for (value, error), true in zip(found, exact, strict=True)]
+            [
+                (value - true) / error
+                for (value, error), true in zip(found.values(), exact, strict=True)
+            ]
         )
     assert np.abs(pulls).max() < 4
     assert 0.5 < np.std(pulls) < 1.6
