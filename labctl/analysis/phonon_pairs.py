@@ -16,6 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+#: Least mean of a count that a fit considers.
+LEAST_MEAN = 1e-9
+#: Errors of a decay time are looked for between its value over and times this.
+TIMES_AROUND = 20.0
+
 
 def two_tone_g2(ratio: float, thermal_phonons: float) -> float:
     """g2 of the light when red and blue tone act together, G_r / G_b = `ratio`.
@@ -178,40 +183,50 @@ def fit_gates(curve: GateCurve, origin: float = 39.0, floor: float = 2.0) -> Dec
 def _fit_decay(
     expected: Callable[[Decay], Floats], counts: Floats, origin: float, floor: float, guess: float
 ) -> Decay:
-    """Most likely amplitude and time; errors from the curvature of the likelihood there."""
+    """Most likely amplitude and time.
+
+    Errors are half of the interval in which the likelihood, maximised over the other parameter,
+    stays above exp(-1/2) of its maximum: few counts make it far from Gaussian.
+    """
     from scipy.optimize import minimize
 
     if counts.size < 3:
         raise ValueError("counts: a decay needs at least three points")
 
-    def decay(p: Floats) -> Decay:
-        return Decay(float(p[0]), math.nan, math.exp(float(p[1])), math.nan, floor, origin)
-
     def cost(p: Floats) -> float:
-        mean = np.maximum(expected(decay(p)), 1e-9)
+        decay = Decay(float(p[0]), math.nan, math.exp(float(p[1])), math.nan, floor, origin)
+        mean = np.maximum(expected(decay), LEAST_MEAN)
         return float(np.sum(mean - counts * np.log(mean)))
 
     bounds = [(1e-3, 50.0), (math.log(guess / 100), math.log(guess * 100))]
     starts = [np.array([a, math.log(guess * t)]) for a in (1.0, 3.0) for t in (0.3, 1.0)]
     best = min((minimize(cost, start, bounds=bounds) for start in starts), key=lambda r: r.fun)
-    covariance = np.linalg.pinv(_curvature(lambda p: expected(decay(p)), best.x))
-    time = math.exp(best.x[1])
+    amplitude, log_time = (float(x) for x in best.x)
+
+    # Means are linear in the amplitude, so that a whole line of amplitudes costs two of them.
+    lines = math.log(TIMES_AROUND) * np.linspace(-1, 1, 161) + log_time
+    amplitudes = np.linspace(1e-3, 3 * amplitude + 3, 241)
+    surface = np.empty((lines.size, amplitudes.size))
+    for n, line in enumerate(lines):
+        none, one = (
+            expected(Decay(a, math.nan, math.exp(line), math.nan, floor, origin))
+            for a in (0.0, 1.0)
+        )
+        mean = np.maximum(none + amplitudes[:, None] * (one - none), LEAST_MEAN)
+        surface[n] = np.sum(mean - counts * np.log(mean), axis=1)
+    inside = surface < min(float(surface.min()), float(best.fun)) + 0.5
+    times = np.exp(lines[inside.any(axis=1)])
+    heights = amplitudes[inside.any(axis=0)]
     return Decay(
-        float(best.x[0]), math.sqrt(covariance[0, 0]), time, time * math.sqrt(covariance[1, 1]),
-        floor, origin,
+        amplitude, _half_width(heights, amplitude), math.exp(log_time),
+        _half_width(times, math.exp(log_time)), floor, origin,
     )  # fmt: skip
 
 
-def _curvature(mean: Callable[[Floats], Floats], at: Floats) -> Floats:
-    """Fisher information of Poisson counts with these means."""
-    steps = 1e-4 * np.maximum(np.abs(at), 0.1)
-    slopes = np.stack(
-        [
-            (mean(at + d) - mean(at - d)) / (2 * step)
-            for step, d in zip(steps, np.diag(steps), strict=True)
-        ]
-    )
-    return np.asarray((slopes / np.maximum(mean(at), 1e-9)) @ slopes.T)
+def _half_width(inside: Floats, best: float) -> float:
+    """Half of an interval that also holds the best value."""
+    ends = np.append(inside, best)
+    return float(np.ptp(ends)) / 2
 
 
 @dataclass(frozen=True)
