@@ -76,7 +76,7 @@ def test_map_figures_and_live_panels(detunings: RunData, tmp_path: Path) -> None
         figure.savefig(tmp_path / f"{name}.png", dpi=40)
     (panel,) = DetuningMap(**SMALL_MAP).panels()
     x, y, grid = panel.grid(detunings.columns)
-    assert np.isfinite(grid).sum() >= 25 + 9
+    assert np.isfinite(grid).sum() >= 25 + 5
     assert set(np.linspace(-12, 12, 5)) <= set(x) & set(y)
 
 
@@ -139,7 +139,7 @@ def test_points_that_sweeps_find_unstable_are_left_out(tmp_path: Path) -> None:
 
 def test_coupling_map_finds_the_optimum(tmp_path: Path) -> None:
     """0.16035 at kappa 2 / kappa 1 = 0.3007 and g 2 / g 1 = 0.7730, which is flat."""
-    data = measured(CouplingMap, tmp_path, kappa_steps=4, g_steps=3, rounds=4, records=16_000)
+    data = measured(CouplingMap, tmp_path, kappa_steps=4, g_steps=3, rounds=2, records=16_000)
     height, error = value(data, "maximum")
     assert height == pytest.approx(0.16035, abs=4e-4)
     assert error < 4e-4
@@ -153,7 +153,7 @@ def test_coupling_map_finds_the_optimum(tmp_path: Path) -> None:
 def test_exchanged_detunings_contradict_the_publication(tmp_path: Path) -> None:
     """At (-10, 10) the narrower cavity is the one on the blue sideband: 0.883, 0.753, 0.1041."""
     data = measured(CouplingMap, tmp_path, detuning_1=-10.0, detuning_2=10.0, kappa_lowest=0.5,
-                    kappa_steps=3, g_steps=3, rounds=4, records=16_000)  # fmt: skip
+                    kappa_steps=3, g_steps=3, rounds=2, records=16_000)  # fmt: skip
     assert value(data, "maximum")[0] == pytest.approx(0.1041, abs=6e-4)
     found, spread = value(data, "kappa_ratio_at_maximum")
     assert abs(found - 0.883) < max(4 * spread, 0.04)

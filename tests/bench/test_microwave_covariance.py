@@ -101,7 +101,6 @@ def test_errors_are_honest_over_seeds(tmp_path: Path) -> None:
     ("options", "outputs", "inside"),
     [({"detuning_1": 9.0, "detuning_2": -11.0}, 0.3162, 0.06808),
      ({"detuning_1": -9.0, "detuning_2": 11.0, "sideband": 10.0}, None, 0.12325),
-     ({"kappa_ratio": 0.3007, "g_ratio": 0.773}, None, 0.16035),
      ({"bandwidth": 0.1}, 1.0028, 0.09809), ({"bandwidth": 2.0}, 0.1905, 0.09809),
      ({"temperature": 140.0, "kappa_ratio": 0.3007, "g_ratio": 0.773}, None, 0.08716)],
 )  # fmt: skip
@@ -119,8 +118,8 @@ def test_other_working_points(
 
 
 def test_local_oscillators_turn_the_duan_sum_alone(tmp_path: Path) -> None:
-    data = measured(MicrowaveCovariance, tmp_path, records=200_000, world={"lo_phase_1": 5.0})
-    plain = measured(MicrowaveCovariance, tmp_path, records=200_000)
+    data = measured(MicrowaveCovariance, tmp_path, records=100_000, world={"lo_phase_1": 5.0})
+    plain = measured(MicrowaveCovariance, tmp_path, records=100_000)
     for name in ("log_negativity", "duan_best"):
         difference = value(data, name)[0] - value(plain, name)[0]
         assert abs(difference) < 0.1 * value(plain, name)[1] + 1e-3
@@ -191,14 +190,14 @@ def test_killed_in_mid_run_and_resumed(tmp_path: Path) -> None:
     """Each point is there once, and the result is right."""
     command = [sys.executable, "-c", "import labctl.cli; labctl.cli.script()"]
     options = ["run", "microwave-covariance", "--bench", "magnomechanics", "--set",
-               "records=1500000", "--runs", str(tmp_path)]  # fmt: skip
+               "records=1000000", "--runs", str(tmp_path)]  # fmt: skip
     process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)  # fmt: skip
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         folders = [p for p in tmp_path.iterdir() if p.is_dir()]
         journal = folders[0] / "run.jsonl" if folders else None
-        if journal and journal.exists() and journal.read_bytes().count(b'"kind":"loads"') >= 2:
+        if journal and journal.exists() and journal.read_bytes().count(b'"kind":"loads"') >= 1:
             break
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -206,13 +205,13 @@ def test_killed_in_mid_run_and_resumed(tmp_path: Path) -> None:
     killed = RunFolder.open(folders[0])
     assert killed.status == "interrupted"
     before = killed.row_count
-    assert 17 <= before < 27
+    assert 16 <= before < 24
     subprocess.run([*command, "resume", str(folders[0])], check=True, timeout=120,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     done = RunFolder.open(folders[0])
     assert done.status == "finished"
     indices = [row["index"] for row in done.rows]
     assert sorted(indices) == list(range(len(indices)))
-    data = run_data(MicrowaveCovariance(records=1_500_000), done)
+    data = run_data(MicrowaveCovariance(records=1_000_000), done)
     found, error = value(data, "log_negativity")
     assert abs(found - 0.4643) < 4 * error
