@@ -316,6 +316,10 @@ def _tags(command: Callable[..., argparse.ArgumentParser]) -> None:
         sub.add_argument(
             "--partial", action="store_true", help="of a damaged file, use what comes before it"
         )
+        sub.add_argument(
+            "--reference", default="0", metavar="TIME",
+            help="between reference pulses of an ID900, if its times count from those",
+        )  # fmt: skip
         _runs_dir(sub)
         _json(sub)
         return sub

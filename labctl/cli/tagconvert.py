@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.cli.arguments import print_json, runs_dir
+from labctl.cli.arguments import print_json
 from labctl.cli.tagsources import CHANNEL, TIME, Stream, ordered, refusing, streams, the_only
 from labctl.errors import RequestError
 
@@ -25,7 +25,7 @@ def convert(arguments: Any) -> int:
     if output.is_dir() or not output.parent.is_dir():
         raise RequestError(f"{output}: is no place for a file; name one in a folder that is there")
     with refusing():
-        found = streams(arguments.files, runs_dir(arguments), partial=arguments.partial)
+        found = streams(arguments)
         stream = the_only(found)
         if stream.path.exists() and output.exists() and output.samefile(stream.path):
             raise RequestError(f"{output}: is the file that is read; choose another -o")

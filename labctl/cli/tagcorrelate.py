@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.cli.arguments import print_json, runs_dir
+from labctl.cli.arguments import print_json
 from labctl.cli.tagsources import (
     NEVER,
     SYNC,
@@ -49,7 +49,7 @@ def correlate(arguments: Any) -> int:
         raise RequestError(f"--window {window} ps is wider than the histogram, {2 * reach} ps")
     output = _output(arguments.output)
     with refusing():
-        found = streams(arguments.files, runs_dir(arguments), partial=arguments.partial)
+        found = streams(arguments)
         start, stop = _named(arguments, found) or _channels(arguments, found)
         document = _histogram(start, stop, width, reach, arguments.sort)
         if not (document["start"]["tags"] and document["stop"]["tags"]):

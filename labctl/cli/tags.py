@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from labctl.cli.arguments import print_json, runs_dir
+from labctl.cli.arguments import print_json
 from labctl.cli.tagsources import NEVER, Stream, refusing, streams
 
 
 def info(arguments: Any) -> int:
     with refusing():
-        found = streams(arguments.files, runs_dir(arguments), partial=arguments.partial)
+        found = streams(arguments)
         documents = [_survey(stream) for stream in found]
     if arguments.json:
         print_json(documents)

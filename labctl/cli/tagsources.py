@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labctl.cli.arguments import runs_dir
 from labctl.errors import RequestError, StorageError, nearest
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Stream:
     path: Path
     run: Any = None  # a RunFolder, if it is one of its streams
     partial: bool = False
+    reference: int = 0  #: ps between reference pulses of an ID900
 
     def open(self) -> Source:
         """Open it from its start."""
@@ -41,7 +43,7 @@ class Stream:
             return RunSource(self.run, self.name)
         from labctl.analysis.timetags.files import open_tags
 
-        return open_tags(self.path, partial=self.partial)
+        return open_tags(self.path, partial=self.partial, reference_period=self.reference)
 
 
 class RunSource:
@@ -86,26 +88,30 @@ def refusing() -> Iterator[None]:
         raise RequestError(" ".join(str(error).split())) from None
 
 
-def streams(files: Sequence[str], runs_dir: Path, *, partial: bool = False) -> list[Stream]:
+def streams(arguments: Any) -> list[Stream]:
     """Return what the words on the command line name: files, runs, or streams of runs.
 
     Raises:
         RequestError: one of them is nothing of the kind.
     """
     found: list[Stream] = []
-    for word in files:
+    directory, partial = runs_dir(arguments), arguments.partial
+    reference = picoseconds(arguments.reference, "--reference")
+    if reference < 0:
+        raise RequestError(f"--reference {arguments.reference}: must not be negative")
+    for word in arguments.files:
         path = Path(word)
         folder = path.parent.parent
         if path.is_file() and path.parent.name == "tags" and (folder / "run.jsonl").is_file():
             found += [s for s in _of_run(folder) if s.path.resolve() == path.resolve()]
         elif path.is_file():
-            found.append(Stream(path.stem, path, partial=partial))
+            found.append(Stream(path.stem, path, None, partial, reference))
         elif path.exists() or word == "last" or word.isdecimal():
             from labctl.run.folder import find_run
 
-            found += _of_run(find_run(word, runs_dir))
+            found += _of_run(find_run(word, directory))
         else:
-            raise RequestError(f"{path}: there is no such file, and no such run in {runs_dir}")
+            raise RequestError(f"{path}: there is no such file, and no such run in {directory}")
     return found
 
 

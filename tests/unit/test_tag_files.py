@@ -400,6 +400,19 @@ def test_id900_binary_and_text(tmp_path: Path) -> None:
         read_tags(plain)
 
 
+def test_id900_times_that_count_from_reference_pulses(tmp_path: Path) -> None:
+    times, pulses = np.array([700, 20, 900, 30, 30, 1, 5, 999]), np.array([0, 1, 1, 2, 2, 7, 9, 9])
+    path = tmp_path / "tags_C1.bin"
+    path.write_bytes(np.column_stack([times, pulses]).astype("<u8").tobytes())
+    tags = read_tags(path)
+    assert (tags.times.tolist(), tags.sync.tolist()) == (times.tolist(), pulses.tolist())
+    assert "times count from reference pulses" in tags.warnings[0]
+    tags = read_tags(path, reference_period=1000.3)
+    assert tags.times.tolist() == [700, 1020, 1900, 2031, 2031, 7003, 9008, 10002]
+    assert (tags.warnings, tags.about.sync_period) == ((), 1000.3)
+    assert tags.of(1).tolist() == tags.times.tolist()
+
+
 def test_our_own_streams(tmp_path: Path) -> None:
     start = {"columns": ["index"], "traces": []}
     with RunFolder.create(tmp_path, "tags", start) as run:

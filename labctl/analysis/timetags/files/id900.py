@@ -2,13 +2,15 @@
 
 They have no header: little-endian uint64 in ps per tag, or pairs of time and number of the
 reference pulse; as text one tag per line, `time` or `time;number`. The number of the channel stands
-in the file's name (`timestamps_C2.bin`).
+in the file's name (`timestamps_C2.bin`). Times with pulse numbers may count from that pulse; how
+far apart pulses are is not in the file.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +31,14 @@ class Id900Source:
         path: the file.
         with_index: whether each time is followed by the number of a reference pulse; None finds
             out: times alone do not go up and down in turns.
+        reference_period: ps between reference pulses; times are then those since the first one.
     """
 
-    def __init__(self, path: Path, *, with_index: bool | None = None) -> None:
+    def __init__(
+        self, path: Path, *, with_index: bool | None = None, reference_period: float = 0.0
+    ) -> None:
         self.path = path
+        self._reference = Reference(reference_period)
         self.warnings: list[str] = []
         self.tally: dict[str, int] = {}
         self._channel = channel_in(path)
@@ -49,7 +55,7 @@ class Id900Source:
             self.warnings.append(f"ends in the middle of tag {self.most}, at byte {size - rest}")
         self.about = About(
             "ID900 binary" + (" with reference index" if with_index else ""),
-            "T3" if with_index else "T2", 1.0,
+            "T3" if with_index else "T2", 1.0, float(reference_period) if with_index else 0.0,
         )  # fmt: skip
 
     def pieces(self) -> Iterator[Piece]:
@@ -64,19 +70,18 @@ class Id900Source:
                     self.warnings.append(f"became shorter while it was read, at tag {done}")
                     break
                 _refuse_late(self.path, numbers, done, self._width)
-                columns = numbers.astype(np.int64).reshape(-1, self._width)
-                times = np.ascontiguousarray(columns[:, 0])
-                channels = np.full(len(times), self._channel, np.uint8)
-                sync = columns[:, 1] if self._width == 2 else np.empty(0, np.int64)
-                yield Piece(channels, times, sync)
-                done += len(times)
+                piece = self._reference.piece(numbers.reshape(-1, self._width), self._channel)
+                yield piece
+                done += len(piece.times)
+        self.warnings += self._reference.warnings
 
 
 class Id900TextSource:
-    """A `.txt` file."""
+    """A `.txt` file; arguments as for `Id900Source`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reference_period: float = 0.0) -> None:
         self.path = path
+        self._reference = Reference(reference_period)
         self.warnings: list[str] = []
         self.tally: dict[str, int] = {}
         self._channel = channel_in(path)
@@ -89,7 +94,10 @@ class Id900TextSource:
             )
         self._width = 2 if numbers[1] else 1
         self.most = path.stat().st_size // 2 + 1  # a digit and a line end each
-        self.about = About("ID900 text", "T3" if numbers[1] else "T2", 1.0)
+        self.about = About(
+            "ID900 text", "T3" if numbers[1] else "T2", 1.0,
+            float(reference_period) if numbers[1] else 0.0,
+        )  # fmt: skip
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the tags in order of the file."""
@@ -99,10 +107,8 @@ class Id900TextSource:
                 numbers = self._numbers(lines, done)
                 done += len(lines)
                 _refuse_late(self.path, numbers.ravel(), done - len(lines), self._width)
-                columns = numbers.astype(np.int64)
-                channels = np.full(len(columns), self._channel, np.uint8)
-                sync = columns[:, 1] if self._width == 2 else np.empty(0, np.int64)
-                yield Piece(channels, np.ascontiguousarray(columns[:, 0]), sync)
+                yield self._reference.piece(numbers, self._channel)
+        self.warnings += self._reference.warnings
 
     def _numbers(self, lines: list[bytes], done: int) -> NDArray[np.uint64]:
         rows = []
@@ -121,6 +127,42 @@ class Id900TextSource:
         return np.array(rows, np.uint64).reshape(-1, self._width)
 
 
+class Reference:
+    """Turns the numbers of a file into tags, and notices times that count from their pulses."""
+
+    def __init__(self, period: float) -> None:
+        if not 0 <= period < 1e15:
+            raise TagFileError(f"reference period {period!r}: must be a time in ps")
+        self._period = period
+        self._last = 0
+        self._relative = False
+
+    @property
+    def warnings(self) -> list[str]:
+        """What must be said at the end of the file."""
+        if not self._relative or self._period:
+            return []
+        how = "give how far apart those are (reference_period, --reference)"
+        return [f"times count from reference pulses; {how} for times that follow one another"]
+
+    def piece(self, numbers: NDArray[np.uint64], channel: int) -> Piece:
+        """Return tags of lines of times, or of times and pulse numbers."""
+        columns = numbers.astype(np.int64)
+        times = np.ascontiguousarray(columns[:, 0])
+        channels = np.full(len(times), channel, np.uint8)
+        if columns.shape[1] == 1:
+            return Piece(channels, times)
+        pulses = np.ascontiguousarray(columns[:, 1])
+        if times.size:
+            self._relative |= bool((np.diff(times, prepend=self._last) < 0).any())
+            self._last = int(times[-1])
+        if self._period and times.size:
+            first = int(pulses.min())  # differences fit a float64 to the ps
+            start = round(Fraction(self._period) * first)
+            times += start + np.rint((pulses - first) * self._period).astype(np.int64)
+        return Piece(channels, times, pulses)
+
+
 def channel_in(path: Path) -> int:
     """Return the channel that a file name like `timestamps_C2.bin` gives, 1 without one."""
     found = re.search(r"(?:^|[_\-. ])(?:C|CH|CHANNEL)[_-]?(\d{1,2})(?=$|[_\-. ])", path.name, re.I)
@@ -133,7 +175,8 @@ def _has_pairs(numbers: NDArray[np.uint64]) -> bool:
     if len(numbers) < 4 or (numbers[1:] >= numbers[:-1]).all():
         return False
     times, index = numbers[0 : len(numbers) // 2 * 2 : 2], numbers[1::2]
-    return bool((times[1:] >= times[:-1]).all() and (index[1:] >= index[:-1]).all())
+    rising = bool((index[1:] >= index[:-1]).all())
+    return rising and (len(index) >= 8 or bool((times[1:] >= times[:-1]).all()))
 
 
 def _refuse_late(path: Path, numbers: NDArray[np.uint64], done: int, width: int) -> None:

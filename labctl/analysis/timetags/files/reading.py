@@ -23,7 +23,11 @@ _FOREIGN = {
 
 
 def read_tags(
-    path: str | Path, *, partial: bool = False, with_index: bool | None = None
+    path: str | Path,
+    *,
+    partial: bool = False,
+    with_index: bool | None = None,
+    reference_period: float = 0.0,
 ) -> TagFile:
     """Read all time tags of a file.
 
@@ -32,17 +36,27 @@ def read_tags(
             `.set` beside it), or an Arrow stream with columns `channel` and `time (ps)`.
         partial: at a damaged record, return what comes before it with a warning.
         with_index: of an ID900 `.bin`: whether times and pulse numbers alternate; None finds out.
+        reference_period: ps between reference pulses of an ID900, from which times with pulse
+            numbers count.
 
     Raises:
         TagFileError: this is no such file, or it is damaged; the message says where.
         OSError: it cannot be read.
     """
     path = Path(path)
-    source = open_tags(path, partial=partial, with_index=with_index)
+    source = open_tags(
+        path, partial=partial, with_index=with_index, reference_period=reference_period
+    )
     return source.whole() if isinstance(source, PtuSource) else whole(path, source)
 
 
-def open_tags(path: str | Path, *, partial: bool = False, with_index: bool | None = None) -> Source:
+def open_tags(
+    path: str | Path,
+    *,
+    partial: bool = False,
+    with_index: bool | None = None,
+    reference_period: float = 0.0,
+) -> Source:
     """Open a file as `read_tags` does, to read it piece by piece in bounded memory.
 
     Raises:
@@ -72,8 +86,8 @@ def open_tags(path: str | Path, *, partial: bool = False, with_index: bool | Non
         from labctl.analysis.timetags.files import id900
 
         if suffix == ".txt":
-            return id900.Id900TextSource(path)
-        return id900.Id900Source(path, with_index=with_index)
+            return id900.Id900TextSource(path, reference_period=reference_period)
+        return id900.Id900Source(path, with_index=with_index, reference_period=reference_period)
     if suffix == ".ttbin":
         raise TagFileError(
             f"{path}: Swabian's format is not documented; convert it with TimeTagger.FileReader"
