@@ -34,6 +34,7 @@ __all__ = [
     "Bench",
     "build_world",
     "find_bench",
+    "instrument_kinds",
     "load_target",
     "resolve_mode",
     "shipped_benches",
@@ -405,6 +406,13 @@ def _wanted(file: BenchFile, only: tuple[str, ...] | None) -> dict[str, Instrume
             raise RequestError(f"{file.path}: the bench has no instrument {name!r}{hint}")
     names = {*only, *(entry.read.partition(".")[0] for entry in file.interlocks)}
     return {name: entry for name, entry in file.instruments.items() if name in names}
+
+
+def instrument_kinds(
+    file: BenchFile, mode: str, only: tuple[str, ...] | None = None
+) -> dict[str, str]:
+    """How each instrument that `Bench.open` would open is there: "real" or "sim"."""
+    return {name: _kind(entry, mode) for name, entry in _wanted(file, only).items()}
 
 
 def _kind(entry: InstrumentEntry, mode: str) -> str:

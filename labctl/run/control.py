@@ -18,6 +18,7 @@ from labctl.errors import Aborted, Interrupted, RequestError
 
 FILE = "control.jsonl"
 VERBS = ("pause", "resume", "abort", "stop")
+_DONE = {"abort": "aborted", "stop": "stopped"}
 
 
 def send(folder: Path, verb: str, reason: str = "") -> None:
@@ -58,6 +59,7 @@ class Control:
         self._holding = False
         self._deaf = False
         self._abort: Aborted | None = None
+        self._stopped = False
 
     def interrupt(self, reason: str) -> None:
         """Do what a signal asks for, as `press` says; called by signal handlers.
@@ -82,6 +84,12 @@ class Control:
         """What ended the run or is about to; looks for requests, too."""
         self._read()
         return self._abort
+
+    @property
+    def stopped(self) -> bool:
+        """Whether STOP was asked for, and with it confirmations of each instrument."""
+        self._read()
+        return self._stopped
 
     def look(self) -> None:
         """Obey what was asked since the last look; blocks while the run is paused.
@@ -141,7 +149,8 @@ class Control:
             if verb in ("pause", "resume"):
                 self._paused, self._reason = verb == "pause", reason
             elif verb in ("abort", "stop"):
-                self._abort = Aborted(reason or "aborted by request")
+                self._abort = Aborted(reason or f"{_DONE[verb]} by request")
+                self._stopped |= verb == "stop"
 
 
 @contextlib.contextmanager

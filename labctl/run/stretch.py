@@ -13,17 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from labctl.bench import Bench
+from labctl.bench import Bench, instrument_kinds
 from labctl.benchfile import BenchFile
 from labctl.clock import Clock, RealClock
 from labctl.errors import Aborted, Interrupted, LabError, StorageError
 from labctl.procedure import LabProcedure, Row
+from labctl.run import safety
 from labctl.run.control import Control, Press, interruptible
 from labctl.run.folder import RunFolder
 from labctl.run.health import HealthLog
 from labctl.run.keys import KeySink
 from labctl.run.remarks import remarked
 from labctl.run.results import analyse
+from labctl.run.watching import Watch
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ class Stretch:
         self._record = record and file is not None
         self._given = bench  # opened by the caller, who also closes it
         self._bench = bench
-        self._started = False
+        self._watch: Watch | None = None
+        self._started = self._made_safe = False
         self._clock: Clock = bench.clock if bench else RealClock()
 
     def tell(self, kind: str, value: Any = None) -> None:
@@ -127,6 +130,7 @@ class Stretch:
         with interruptible(control), remarked(self._remark):
             ending = self._guarded(control, self._measure)
             ending = self._leave_safe(ending)
+            self._end_watch(control)
             if ending.status == "finished":
                 control.press = Press.NOW
                 ending = self._guarded(control, self._analyse)
@@ -192,6 +196,8 @@ class Stretch:
         self._clock = control.clock = self._bench.clock if self._bench else self._clock
         control.press = Press.YIELD
         self._wire_up(control)
+        if self._watch is not None:
+            self._clock.at_yield(self._watch.alive)
         unhook = self._clock.at_yield(control.look)
         try:
             if self._bench is not None:
@@ -225,6 +231,8 @@ class Stretch:
 
                 self._log = WireLog(self.folder.path / "wire.jsonl", stretch=self.number)
             needed = getattr(self.procedure, "INSTRUMENTS", None)
+            only = tuple(needed) if needed is not None else None
+            self._be_watched(self.file, only)
             self._bench = Bench.open(
                 self.file,
                 "replay" if self.replay is not None else self.mode,
@@ -232,7 +240,7 @@ class Stretch:
                 world=self.world,
                 record=self._log,
                 replay=self.replay,
-                only=tuple(needed) if needed is not None else None,
+                only=only,
                 start=self.folder.last_time,
             )
         settings: Mapping[str, Any] = {}
@@ -246,6 +254,18 @@ class Stretch:
                 "settings": settings,
             }
         )
+
+    def _be_watched(self, file: BenchFile, only: tuple[str, ...] | None) -> None:
+        """Have a process stand by that makes the bench safe, should this one not be able to."""
+        kinds = instrument_kinds(file, self.mode, only)
+        if self.replay is not None or "real" not in kinds.values():
+            return
+        # Others have no yield points that could be missed, or time that others move.
+        judged = isinstance(self.procedure, LabProcedure) and not file.clock
+        try:
+            self._watch = Watch(self.folder.path, kinds, judged)
+        except OSError as error:  # no process to be had; the run makes its bench safe itself
+            self._remark(f"no watcher for this run: {error.strerror or error}")
 
     def _wire_up(self, control: Control) -> None:
         """Give the procedure what pymeasure's worker would give it, and ours what is ours."""
@@ -318,6 +338,8 @@ class Stretch:
             self.folder.paused(reason)
         else:
             self.folder.resumed(reason)
+        if self._watch is not None:
+            self._watch.paused = paused
         kind = "paused" if paused else "resumed"
         self.tell(kind, f"{kind}: {reason}" if reason else kind)
 
@@ -342,10 +364,23 @@ class Stretch:
     def _make_safe(self) -> None:
         if self._bench is not None:
             self._bench.make_safe()
+        self._made_safe = True
 
     def _close_bench(self) -> None:
         if self._bench is not None and self._given is None:
             self._bench.close()
+
+    def _end_watch(self, control: Control) -> None:
+        """Dismiss the watcher, and see that who asked for STOP is told of each instrument."""
+        if self._watch is not None:
+            self._watch.end(safe=self._made_safe, stopped=control.stopped)
+        elif control.stopped and self._bench is not None:
+            path = self.folder.path
+            with contextlib.suppress(OSError):
+                safety.begin(path, str(control.aborted or "STOP"), self._bench.instruments)
+                for name in self._bench.instruments:
+                    safety.confirm(path, name, safety.SAFE, safety.SIMULATED)
+                safety.end(path, "the run ended in order")
 
     def _analyse(self, control: Control) -> None:
         if (asked := control.aborted) is not None:  # while the bench was being made safe
