@@ -11,7 +11,7 @@ from pathlib import Path
 
 ORDER = (
     "loop", "journal", "query", "ppt", "timetags", "tags_store", "ptu",
-    "tagger", "network", "qkd", "magnomechanics", "sweep", "kill",
+    "tagger", "network", "qkd", "magnomechanics", "phonon_pair", "sweep", "kill",
 )  # fmt: skip
 
 
