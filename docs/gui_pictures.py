@@ -14,8 +14,8 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QWidget
 
 from labctl.bench import find_bench
@@ -32,11 +32,12 @@ PATIENCE = 180.0
 
 
 def keep(widget: QWidget, path: Path) -> None:
-    """Save a widget as a small picture: scaled, with 256 colours."""
+    """Save a widget as a small picture: scaled, with as many colours as it needs of 256."""
     picture = widget.grab().toImage()
-    picture = picture.scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation)
-    flat = Qt.ImageConversionFlag.ThresholdDither | Qt.ImageConversionFlag.AvoidDither
-    picture.convertToFormat(QImage.Format.Format_Indexed8, flat).save(str(path))
+    picture.scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation).save(str(path))
+    with Image.open(path) as found:
+        small = found.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
 
 
 class Photographer:

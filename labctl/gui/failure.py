@@ -65,7 +65,7 @@ def look(feed: Feed) -> Failure:
     safety, safe, confirmed = _safety(feed, reason)
     return Failure(
         feed.path, feed.status, reason, instrument, sent.text if sent else "", answer,
-        tuple(messages[-MESSAGES:]), safety, safe, bool(feed.points), tuple(confirmed),
+        tuple(_around(messages, sent)), safety, safe, bool(feed.points), tuple(confirmed),
     )  # fmt: skip
 
 
@@ -90,13 +90,15 @@ def tail(run: Path) -> list[Message]:
 
 
 def confirmations(run: Path) -> list[dict[str, Any]]:
-    """What each instrument answered when it was made safe, the last word of each."""
+    """What each instrument answered when it was last made safe, the last word of each."""
     found: dict[str, dict[str, Any]] = {}
     with contextlib.suppress(OSError):
         for line in (run / "safety.jsonl").read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError, TypeError):
                 entry = json.loads(line)
-                if isinstance(entry, dict) and "instrument" in entry and "state" in entry:
+                if isinstance(entry, dict) and "stop" in entry:  # a new account begins
+                    found.clear()
+                elif isinstance(entry, dict) and "instrument" in entry and "state" in entry:
                     found[str(entry["instrument"])] = entry
     return list(found.values())
 
@@ -106,6 +108,7 @@ def _text(entry: dict[str, Any]) -> str:
         return "(a long message)"
     data: bytes = b64decode(entry["b"]) if "b" in entry else str(entry.get("s", "")).encode()
     text = str(data.decode("ascii", errors="backslashreplace")).strip()
+    text = "".join(c if c.isprintable() else "·" for c in text)
     return text if len(text) <= 120 else f"{text[:117]}…"
 
 
@@ -126,6 +129,15 @@ def _before_shutdown(own: list[Message], reason: str) -> list[Message]:
         return own[: bad[-1] + 1]
     said = [i for i, m in enumerate(own) if m.direction == "→" and m.text and m.text in reason]
     return own[: said[-1] + 2] if said else own
+
+
+def _around(messages: list[Message], sent: Message | None) -> list[Message]:
+    """The last messages up to shortly after the one that went wrong; making safe follows it."""
+    if sent is None:
+        return messages[-MESSAGES:]
+    place = max(i for i, message in enumerate(messages) if message is sent)
+    end = min(len(messages), place + 6)
+    return messages[max(0, end - MESSAGES) : end]
 
 
 def _safety(feed: Feed, reason: str) -> tuple[str, bool, list[dict[str, Any]]]:

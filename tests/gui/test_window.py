@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -11,6 +12,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from labctl.gui.cards import StopCard
+from labctl.gui.failure import confirmations
 from labctl.manager import Manager
 from labctl.run import marks
 from labctl.run.folder import RunFolder
@@ -55,9 +58,11 @@ def test_pause_resume_and_abort_from_the_bar(gui):
     rows = window.conductor.active.table.seen
     gui.spin(0.3)
     assert window.conductor.active.table.seen == rows
+    gui.until(window.statebar.pause_button.isEnabled)
     window.statebar.pause_button.click()
     gui.wait_for("running")
     gui.until(lambda: window.conductor.active.table.seen > rows)
+    gui.until(window.statebar.abort_button.isEnabled)
     window.statebar.abort_button.click()
     gui.wait_for("aborted")
     gui.until(lambda: window.deck.cards)
@@ -90,6 +95,7 @@ def test_the_run_survives_the_window_and_a_killed_one_is_offered_again(gui):
     offer.buttons.itemAt(0).widget().click()
     gui.until(lambda: RunFolder.open(path).row_count > before + 3)
     gui.wait_for("running")
+    gui.until(window.statebar.abort_button.isEnabled)
     window.statebar.abort_button.click()
     gui.wait_for("aborted")
     found = RunFolder.open(path)
@@ -106,7 +112,7 @@ def test_stop_all_safe_asks_the_run_and_shows_what_answers(gui):
     gui.until(lambda: window.conductor.active.status != "running")
     run = window.conductor.active.path
     assert '"stop"' in (run / "control.jsonl").read_text()
-    gui.until(lambda: "waiting" not in card.lines.text() and "asked" not in card.heading.text())
+    gui.until(lambda: "every instrument safe" in card.heading.text())
     assert window.conductor.active.status == "aborted"
 
 
@@ -145,17 +151,23 @@ faults = { drop = 1.0 }
     assert "✕ silent: unreachable" in card.lines.text()
 
 
-def test_confirmations_of_the_watcher_are_shown(gui):
+def test_confirmations_are_shown_as_they_come(gui, tmp_path):
     window = gui.open()
-    queue(gui, steps="2000", wait="10")
-    gui.wait_for("running")
-    run = window.conductor.active.path
-    window.commands.stop_all()
-    card = window.deck.cards[0]
-    said = '{"instrument": "thermometer", "state": "failed", "detail": "no answer", "time": 1}\n'
-    (run / "safety.jsonl").write_text(said)
-    gui.until(lambda: "NOT SAFE" in card.heading.text())
-    assert "thermometer: failed" in card.lines.text()
+    card = StopCard(tmp_path, window.theme)
+    assert not card.show_confirmations([], ["laser", "tec"], "running", 0.4)
+    assert "asked 0.4 s ago" in card.heading.text()
+    assert "… laser: waiting" in card.lines.text()
+    lines = [{"stop": "an older one"}, {"instrument": "laser", "state": "failed", "detail": "old"},
+             {"stop": "STOP"}, {"instrument": "laser", "state": "safe", "detail": ""}]  # fmt: skip
+    path = tmp_path / "safety.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert not card.show_confirmations(confirmations(tmp_path), ["laser", "tec"], "running", 0.5)
+    assert "✓ laser: safe" in card.lines.text()
+    with path.open("a") as file:
+        file.write('{"instrument": "tec", "state": "unreachable", "detail": "no answer"}\n{"inst')
+    assert card.show_confirmations(confirmations(tmp_path), ["laser", "tec"], "aborted", 1.2)
+    assert "1 NOT SAFE, CHECK BY HAND" in card.heading.text()
+    assert "✕ tec: unreachable – no answer" in card.lines.text()
 
 
 def test_a_sweep_is_checked_whole_before_anything_is_queued(gui):
@@ -360,6 +372,7 @@ def test_the_bench_is_shown_read_set_and_locked_while_a_run_has_it(gui):
     assert bench.host is None
     assert not bench.connect_button.isEnabled()
     gui.until(lambda: bench.states["thermometer"] == "busy")
+    gui.until(window.statebar.abort_button.isEnabled)
     window.statebar.abort_button.click()
     gui.wait_for("aborted")
     gui.until(bench.connect_button.isEnabled)
