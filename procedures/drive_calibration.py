@@ -16,7 +16,7 @@ from labctl.procedure import LabProcedure, Result, RunData
 from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES
 from procedures.magnon_records import MagnonMeasurement
 from procedures.magnon_setup import FITTED, require_stable
-from procedures.magnon_states import fitted_device
+from procedures.magnon_states import device_like, fitted_device
 from procedures.magnon_sweeps import TUNE_UP
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class DriveCalibration(MagnonMeasurement, LabProcedure):
         table, found = [], []
         bare = self._bare_detunings(data, rows)
         for row, before in zip(rows.tolist(), bare, strict=True):
-            device, errors = fitted_device(data, row, Device())
+            device, errors = fitted_device(data, row, device_like(data.parameters))
             power = float(data[POWER][row])
             per_hertz = float(drive_power(device, 1.0, RADIUS))  # mW for G_0 = 1 Hz
             single = math.sqrt(per_hertz / power)

@@ -59,6 +59,14 @@ class MagnonBench:
         "Magnon detuning", 9.0, unit="MHz", minimum=-30, maximum=30,
         meaning="from the drive, with the shift by the mean strain",
     )  # fmt: skip
+    phonon: float = number(
+        "Phonon", 10.0, unit="MHz", minimum=1, maximum=100,
+        meaning="frequency of the sphere's vibration, from elsewhere",
+    )  # fmt: skip
+    phonon_damping: float = number(
+        "Phonon damping", 1e-4, unit="MHz", minimum=1e-7, maximum=1,
+        meaning="its damping rate, from elsewhere; trusted to 5 %",
+    )  # fmt: skip
     bandwidth: float = number(
         "Bandwidth", 0.5, unit="MHz", minimum=0.01, maximum=100,
         meaning="amplitude decay rate of the output filters over 2 pi",
@@ -111,6 +119,8 @@ class MagnonBench:
             detuning_2=detuning_2,
             detuning_m=self.magnon_detuning,
             coupling=self.coupling,
+            phonon=self.phonon,
+            damping=self.phonon_damping,
             temperature=self.temperature,
             magnon=self.drive_frequency + self.magnon_detuning,
         ).with_(**changes)

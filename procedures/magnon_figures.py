@@ -289,7 +289,8 @@ def drive(data: RunData) -> Figure:
     )
     squares = values[:, 1] ** 2
     line = np.linspace(0, 1.08 * float(squares[-1]), 50)
-    right.plot(line, line / 20.0, color=GREY, linewidth=2, label="$G^2 / 2\\omega_b$")
+    shift = line / (2.0 * procedure.phonon)
+    right.plot(line, shift, color=GREY, linewidth=2, label="$G^2 / 2\\omega_b$")
     right.plot(squares, values[:, 5], "o", color="black", label="measured")
     right.set(xlabel="$G^2$ (MHz$^2$)", ylabel="shift of the magnon by the mean strain (MHz)")
     right.legend(fontsize=9.5, framealpha=1)

@@ -144,4 +144,8 @@ def total(parts: tuple[float, float, float]) -> tuple[float, float]:
 
 def device_like(parameters: Mapping[str, Any]) -> Device:
     """What the parameters say about all that sweeps do not tell."""
-    return Device(magnon=parameters["drive_frequency"] + parameters["magnon_detuning"])
+    return Device(
+        magnon=parameters["drive_frequency"] + parameters["magnon_detuning"],
+        phonon=parameters["phonon"],
+        damping=parameters["phonon_damping"],
+    )
