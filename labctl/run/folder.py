@@ -141,6 +141,8 @@ class RunFolder(RunReader):
         if cited := self._tag_writer.for_next_row:
             entry["tags"] = cited
         if not journal.append_plain(entry):
+            if journal.sync_due():  # the disk must have what an entry cites before the entry
+                self._tag_writer.sync()
             if any(isinstance(value, np.ndarray) and value.ndim for value in row.values()):
                 with traces.all_or_nothing(self._trace_writer.streams, journal):
                     entry["row"], entry["arrays"] = self._trace_writer.append(
@@ -168,7 +170,10 @@ class RunFolder(RunReader):
         if journal is None:
             raise self._read_only()
         with traces.all_or_nothing(writer.streams, journal):
-            entry = writer.append(name, columns, sync=journal.sync_due())
+            entry = writer.append(name, columns)
+            if journal.sync_due():  # what other entries cite is made durable with this one
+                writer.sync()
+                self._trace_writer.sync()
             journal.append({"entry": "tags", "t": t, **entry})
         writer.recorded(entry)
 

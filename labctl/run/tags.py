@@ -52,9 +52,7 @@ class TagWriter:
             keep = Citation.from_entry(cited)
             self.streams[name] = ArrayStream(path, entry["fields"], keep=keep)
 
-    def append(
-        self, name: str, columns: Mapping[str, NDArray[Any]], *, sync: bool = False
-    ) -> dict[str, Any]:
+    def append(self, name: str, columns: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         """Store one batch; returns the members of the entry that cites it."""
         columns = self._checked(name, columns)
         stream = self._stream(name, columns)
@@ -63,8 +61,6 @@ class TagWriter:
             for column, kind in stream.fields.items()
         ]
         citation = stream.append(*values)
-        if sync:
-            stream.sync()
         cited = {"file": self._files[name], **citation.as_entry()}
         return {"name": name, "fields": stream.fields, "cited": cited}
 

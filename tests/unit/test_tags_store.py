@@ -151,6 +151,27 @@ def test_a_failed_write_takes_its_batch_back(tmp_path: Path, monkeypatch) -> Non
         assert run.verify() == []
 
 
+def test_what_an_entry_cites_is_on_the_disk_before_it(tmp_path: Path, monkeypatch) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        real(descriptor)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("no way here to see which file is synced")
+    with RunFolder.create(tmp_path, "durable", START, durable_every=0.0) as run:
+        run.record_tags("alice", batch(0, 3), 0.1)
+        monkeypatch.setattr(os, "fsync", fsync)
+        run.record_tags("bob", batch(0, 3), 0.1)
+        assert synced == ["alice.arrows", "bob.arrows", "run.jsonl"]
+        synced.clear()
+        run.emit({"index": 0}, 0.1)
+        assert synced == ["alice.arrows", "bob.arrows", "run.jsonl"]
+        monkeypatch.undo()
+
+
 def test_damage_is_named_and_spoils_nothing_else(tmp_path: Path) -> None:
     with create(tmp_path) as run:
         for n in range(3):
