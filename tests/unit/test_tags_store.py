@@ -156,7 +156,7 @@ def test_what_an_entry_cites_is_on_the_disk_before_it(tmp_path: Path, monkeypatc
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
-        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         real(descriptor)
 
     if not Path("/proc/self/fd").exists():
