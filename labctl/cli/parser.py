@@ -156,6 +156,14 @@ def _running(command: Callable[..., argparse.ArgumentParser]) -> None:
         _run_reference(sub)
         sub.add_argument("--reason", default="", metavar="TEXT")
     sub = command(
+        "stop", "stopping:stop",
+        "STOP ALL SAFE: end runs now and make their benches safe, even if a driver hangs.",
+    )  # fmt: skip
+    sub.add_argument("run", metavar="RUN", nargs="?", help="default: every run that goes on")
+    sub.add_argument("--all", action="store_true", help="every run that goes on")
+    sub.add_argument("--reason", default="", metavar="TEXT")
+    _runs_dir(sub)
+    sub = command(
         "replay", "running:replay", "Run a recorded run again and compare every value with it."
     )
     _run_reference(sub)
