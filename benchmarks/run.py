@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 ORDER = (
-    "loop", "journal", "query", "ppt", "timetags", "tags_store", "ptu",
-    "tagger", "network", "qkd", "magnomechanics", "phonon_pair", "sweep", "kill",
+    "loop", "journal", "query", "ppt", "timetags", "tags_store", "ptu", "tagger", "network",
+    "qkd", "magnomechanics", "phonon_pair", "sweep", "kill", "gui",
 )  # fmt: skip
 
 
