@@ -49,7 +49,7 @@ class ItlaModel:
         self._walk = Wiener(seed_of(f"{name}.walk"), WHISPER_WALK)
         self._power = OrnsteinUhlenbeck(seed_of(f"{name}.power"), POWER_NOISE, 300.0)
         self._case = OrnsteinUhlenbeck(seed_of(f"{name}.case"), 0.5, 1800.0)
-        #: since (s), whether free running, deviation (Hz) then; see `_deviation`
+        #: since (s), whether free running, what to add (Hz) to its walk or wander: `_deviation_of`
         self._holds: list[tuple[float, bool, float]] = [(0.0, False, 0.0)]
 
     # ---------------------------------------------------------------- light
@@ -134,7 +134,7 @@ class ItlaModel:
             return
         deviation = self._deviation(t)
         self.whisper = whisper
-        rest = deviation if whisper else deviation - self._wander.at(t)
+        rest = deviation - (self._walk if whisper else self._wander).at(t)
         self._holds = [*self._holds[-REMEMBERED:], (t, whisper, rest)]
 
     def advance(self, now: float) -> None:
@@ -145,21 +145,24 @@ class ItlaModel:
 
     def _hold(self, t: float) -> None:
         """At `t` (s) the module has just found its channel, whatever the mode."""
-        rest = self._wander.at(t) if self.whisper else 0.0
+        rest = self._wander.at(t) - self._walk.at(t) if self.whisper else 0.0
         self._holds = [hold for hold in self._holds[-REMEMBERED:] if hold[0] < t]
         self._holds.append((t, self.whisper, rest))
 
     def _deviation(self, t: Any) -> Any:
         """How far (Hz) it is from its etalon at time `t` (s), without the tone."""
+        if not isinstance(t, np.ndarray):
+            held = next((hold for hold in reversed(self._holds) if t >= hold[0]), None)
+            return float(self._deviation_of(*held, t)) if held else 0.0
         value: Any = 0.0
         for since, whisper, rest in self._holds:
             here = self._deviation_of(since, whisper, rest, t)
-            value = np.where(np.asarray(t) >= since, here, value)
-        return value if isinstance(t, np.ndarray) else float(value)
+            value = np.where(t >= since, here, value)
+        return value
 
     def _deviation_of(self, since: float, whisper: bool, rest: float, t: Any) -> Any:
         if whisper:
-            return rest + self._walk.at(t) - self._walk.at(since)
+            return rest + self._walk.at(t)
         return self._wander.at(t) + rest * np.exp(-np.maximum(np.asarray(t) - since, 0.0) / RELOCK)
 
     def _tone(self, t: Any) -> Any:

@@ -24,7 +24,7 @@ Source = Callable[[Any], Any]
 TICK = 0.125  # s; a power of two, at which noise is quick to find
 CHUNK = 2048  # ticks that are worked on together
 FEW = 12  # ticks
-RESTLESS = 2.0  # s after something was told, in which each tick is followed
+RESTLESS = 1.0  # s after something was told, in which each tick is followed
 QUIET_TICKS = 8  # from one look to the next later
 KEPT = 4096  # ticks of the past that can be looked at
 
@@ -55,7 +55,7 @@ class MicroringSource:
         linewidth_hz: full width of a loaded resonance, kappa / 2 pi.
         threshold_mw: pump power at which f^2 = 1.
         coupling: extinction of the auxiliary laser on resonance, 0 to 1.
-        told: what lasers, boosters and temperature control were told; two seconds after it has
+        told: what lasers, boosters and temperature control were told; a second after it has
             changed, the ring is looked at once per second only. By default at every tick.
     """
 

@@ -80,6 +80,7 @@ class _Tree:
         self._memo_level = max(0, min(self._levels, math.ceil(math.log2(MEMO / step))))
         self._memo_key: int | None = None
         self._memo = (0.0, 0.0)
+        self._latest = (-1.0, 0.0)  # the time that was asked for last, and the value
 
     def _root(self, positions: Ints, normals: Floats) -> Floats:
         """Values at ends of root intervals: their grid positions and the numbers they own."""
@@ -98,8 +99,10 @@ class _Tree:
                 return np.empty(t.shape)
             self._check(float(t.min()), float(t.max()))
             return self._many(t.ravel()).reshape(t.shape)
-        self._check(float(t), float(t))
-        return self._one(float(t))
+        if t != self._latest[0]:  # several parts of a world ask about the same moment
+            self._check(float(t), float(t))
+            self._latest = float(t), self._one(float(t))
+        return self._latest[1]
 
     def _check(self, first: float, last: float) -> None:
         if not (first >= 0.0 and last < HORIZON):

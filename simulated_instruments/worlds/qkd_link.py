@@ -266,20 +266,5 @@ def filter_transmission(frequency_hz: Real, channel: int) -> Real:
     return np.asarray(10.0 ** (-decibel / 10.0))
 
 
-def _once(laser: Any) -> Any:
-    """Power (mW) of a laser at a time; asked again for the same, it is not worked out again."""
-    latest: list[Any] = [None, None]
-
-    def power_mw(t: Any) -> Any:
-        if isinstance(t, np.ndarray):
-            return laser.power_mw(t)
-        asked = (t, laser.settings)
-        if latest[0] != asked:
-            latest[:] = asked, laser.power_mw(t)
-        return latest[1]
-
-    return power_mw
-
-
 def _booster(seed_of: Any, name: str, input_mw: Any) -> EdfaModel:
     return EdfaModel(seed_of, name, input_mw, saturation_mw=3000.0, maximum_mw=4000.0)
