@@ -36,7 +36,7 @@ def keep(widget: QWidget, path: Path) -> None:
     picture = widget.grab().toImage()
     picture.scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation).save(str(path))
     with Image.open(path) as found:
-        small = found.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        small = found.convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
 
 

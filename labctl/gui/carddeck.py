@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from labctl.errors import LabError
 from labctl.gui.cards import Card, FailureCard, OfferCard, StopCard
-from labctl.gui.failure import confirmations, look
+from labctl.gui.failure import confirmations, expected, look
 from labctl.gui.feed import Feed
 from labctl.gui.theme import Theme
 
@@ -47,32 +47,33 @@ class CardDeck(QWidget):
         card.skip.connect(self._skip)
         self._put(card)
 
-    def stopping(self, run: Path | None, expected: Sequence[str]) -> None:
+    def stopping(self, run: Path | None, names: Sequence[str]) -> None:
         """Show the confirmations of a stop as they come; without a run they are given later."""
-        self._asked, self._stop_done = time.monotonic(), False
+        self._asked, self._stop_done = time.time(), False
         card = StopCard(run, self.theme)
         self._put(card)
         if run is None:
-            card.show_confirmations([], expected, "running", 0.0)
+            card.show_confirmations([], names, "running", 0.0)
 
     def confirmed(self, rows: list[dict[str, Any]]) -> None:
         """Show what the instruments answered to a stop that no run carried out."""
         for card in self.cards:
             if isinstance(card, StopCard) and card.run is None:
                 names = [str(row["instrument"]) for row in rows]
-                card.show_confirmations(rows, names, "", time.monotonic() - self._asked)
+                card.show_confirmations(rows, names, "", time.time() - self._asked)
 
     def refresh(self, active: Feed | None) -> None:
         """Look again at what a stop has reached."""
         for card in self.cards:
             if isinstance(card, StopCard) and card.run is not None and not self._stop_done:
                 feed = active if active is not None and active.path == card.run else None
-                expected = list((feed.opened.get("identities") or {}) if feed else ())
-                status = feed.status if feed else ""
-                waited = time.monotonic() - self._asked
+                since = self._asked - 1.0  # clocks of file and window agree to that
+                names = expected(card.run, since)
+                names = names or list((feed.opened.get("identities") or {}) if feed else ())
                 self._stop_done = card.show_confirmations(
-                    confirmations(card.run), expected, status, waited
-                )
+                    confirmations(card.run, since), names, feed.status if feed else "",
+                    time.time() - self._asked,
+                )  # fmt: skip
 
     def put_away(self) -> bool:
         """Put the topmost card away; tells whether there was one."""

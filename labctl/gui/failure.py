@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from base64 import b64decode
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from labctl.gui.feed import Feed
 from labctl.jsonline import decode
+from labctl.run import safety as accounts
 
 #: Messages on the wire that a card shows.
 MESSAGES = 20
@@ -89,18 +88,20 @@ def tail(run: Path) -> list[Message]:
     return found
 
 
-def confirmations(run: Path) -> list[dict[str, Any]]:
-    """What each instrument answered when it was last made safe, the last word of each."""
-    found: dict[str, dict[str, Any]] = {}
-    with contextlib.suppress(OSError):
-        for line in (run / "safety.jsonl").read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError, TypeError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and "stop" in entry:  # a new account begins
-                    found.clear()
-                elif isinstance(entry, dict) and "instrument" in entry and "state" in entry:
-                    found[str(entry["instrument"])] = entry
-    return list(found.values())
+def confirmations(run: Path, since: float = 0.0) -> list[dict[str, Any]]:
+    """What each instrument answered when it was last made safe, the last word of each.
+
+    Args:
+        run: its folder.
+        since: only if somebody asked for it at this Unix time or later.
+    """
+    said = [line for line in accounts.read(run, since) if "instrument" in line and "state" in line]
+    return list({str(line["instrument"]): line for line in said}.values())
+
+
+def expected(run: Path, since: float = 0.0) -> list[str]:
+    """The instruments of which a confirmation will come."""
+    return [str(n) for line in accounts.read(run, since) for n in line.get("expected", ())]
 
 
 def _text(entry: dict[str, Any]) -> str:

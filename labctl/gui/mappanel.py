@@ -39,6 +39,7 @@ class MapPanel(QWidget):
         self.plot = self.area.addPlot(row=1, col=0)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.image)
+        self.plot.getViewBox().setBackgroundColor(theme.unknown)  # what is not measured yet
         self.plot.setLabel("bottom", panel.x)
         self.plot.setLabel("left", panel.y)
         self.across = self.area.addPlot(row=0, col=0)

@@ -77,7 +77,7 @@ def preview(
         return f"{runs} runs" if runs > 1 else "how many points there will be is not known"
     exact = len(points) == runs
     count = sum(counted) if exact else round(sum(counted) / len(counted) * runs)
-    text = f"{'' if exact else 'about '}{count} points"
+    text = f"{'' if exact else 'about '}{count} point{'' if count == 1 else 's'}"
     if runs > 1:
         text = f"{runs} runs, {text}"
     seconds, size = total(pace, count, mode)

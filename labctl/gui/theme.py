@@ -38,6 +38,7 @@ class Theme:
     warn: str
     bad: str
     done: str  # part of a progress bar, under its text
+    unknown: str  # what of a map is not measured
 
     @property
     def curves(self) -> tuple[str, ...]:
@@ -46,11 +47,11 @@ class Theme:
 
 DARK = Theme(
     "dark", "#1b1e23", "#23272e", "#2f353e", "#e8eaed", "#a3abb6", "#434b56", "#56B4E9",
-    "#2CC295", "#F0B429", "#FF7A6B", "#21618C",
+    "#2CC295", "#F0B429", "#FF7A6B", "#21618C", "#15171B",
 )  # fmt: skip
 LIGHT = Theme(
     "light", "#eceef1", "#ffffff", "#f5f6f8", "#1b1e23", "#59626e", "#c3c9d1", "#0067A3",
-    "#00785A", "#8A5A00", "#B3261E", "#A9D3EE",
+    "#00785A", "#8A5A00", "#B3261E", "#A9D3EE", "#CDD2D9",
 )  # fmt: skip
 THEMES = {"dark": DARK, "light": LIGHT}
 

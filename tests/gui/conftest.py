@@ -13,13 +13,60 @@ import toybench
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("pyqtgraph", reason="the window's packages are not installed")
 
+from qtpy.QtCore import QProcess
+
 from labctl.gui import app as gui_app
+from labctl.gui.helperlink import HelperLink
 from labctl.gui.window import Window
 from labctl.manager import Manager
 from labctl.run.request import Request
 
 #: Bounds for machines that have much else to do (s).
 PATIENCE = float(os.environ.get("LABCTL_TEST_PATIENCE", "60"))
+
+
+class Spare:
+    """One helper for all windows of these tests: to start it costs a second of computing.
+
+    A window that closes leaves its helper to the next one, unless it was being asked something.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.process: QProcess | None = None
+        start, close = HelperLink._start, HelperLink.close
+
+        def adopt(link: HelperLink) -> None:
+            process, self.process = self.process, None
+            if link._module != "labctl.gui.helper" or process is None:
+                start(link)
+                return
+            process.setParent(link)
+            link._buffer, link._process = b"", process
+            process.readyReadStandardOutput.connect(link._read)
+            process.finished.connect(link._ended)
+
+        def leave(link: HelperLink) -> None:
+            process = link._process
+            if link._module == "labctl.gui.helper" and process is not None and not link.busy:
+                process.finished.disconnect()
+                process.readyReadStandardOutput.disconnect()
+                process.setParent(None)
+                self.process, link._process = process, None
+            close(link)
+
+        monkeypatch.setattr(HelperLink, "_start", adopt)
+        monkeypatch.setattr(HelperLink, "close", leave)
+
+
+@pytest.fixture(scope="session")
+def spare():
+    monkeypatch = pytest.MonkeyPatch()
+    found = Spare(monkeypatch)
+    yield found
+    if found.process is not None:
+        found.process.kill()
+        found.process.waitForFinished(1000)
+    monkeypatch.undo()
 
 
 class Driver:
@@ -31,7 +78,8 @@ class Driver:
         self.window: Window | None = None
 
     def open(self, bench: str = "toy.toml", theme: str = "dark", ready: bool = True) -> Window:
-        self.window = gui_app.open_window(self.runs, bench, theme)
+        path = str(self.runs.parent / bench)  # the helper may be an older one from elsewhere
+        self.window = gui_app.open_window(self.runs, path, theme)
         if ready:
             self.until(self.window.conductor._fast.isActive)
             self.idle()
@@ -101,7 +149,7 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def gui(place):
+def gui(place, spare):
     driver = Driver(place)
     yield driver
     driver.close()

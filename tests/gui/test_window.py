@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -13,9 +12,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from labctl.gui.cards import StopCard
-from labctl.gui.failure import confirmations
+from labctl.gui.failure import confirmations, expected
 from labctl.manager import Manager
-from labctl.run import marks
+from labctl.run import marks, safety
 from labctl.run.folder import RunFolder
 
 
@@ -157,14 +156,15 @@ def test_confirmations_are_shown_as_they_come(gui, tmp_path):
     assert not card.show_confirmations([], ["laser", "tec"], "running", 0.4)
     assert "asked 0.4 s ago" in card.heading.text()
     assert "… laser: waiting" in card.lines.text()
-    lines = [{"stop": "an older one"}, {"instrument": "laser", "state": "failed", "detail": "old"},
-             {"stop": "STOP"}, {"instrument": "laser", "state": "safe", "detail": ""}]  # fmt: skip
-    path = tmp_path / "safety.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    safety.begin(tmp_path, "an older one", ["laser"])
+    safety.confirm(tmp_path, "laser", safety.FAILED, "old")
+    safety.begin(tmp_path, "STOP", ["laser", "tec"])
+    safety.confirm(tmp_path, "laser", safety.SAFE, "")
+    assert expected(tmp_path) == ["laser", "tec"]
     assert not card.show_confirmations(confirmations(tmp_path), ["laser", "tec"], "running", 0.5)
     assert "✓ laser: safe" in card.lines.text()
-    with path.open("a") as file:
-        file.write('{"instrument": "tec", "state": "unreachable", "detail": "no answer"}\n{"inst')
+    safety.confirm(tmp_path, "tec", safety.UNREACHABLE, "no answer")
+    assert confirmations(tmp_path, since=time.time() + 60) == []
     assert card.show_confirmations(confirmations(tmp_path), ["laser", "tec"], "aborted", 1.2)
     assert "1 NOT SAFE, CHECK BY HAND" in card.heading.text()
     assert "✕ tec: unreachable – no answer" in card.lines.text()
