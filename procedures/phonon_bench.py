@@ -74,8 +74,10 @@ ROW = (
 )  # fmt: skip
 
 
-#: How often a point is measured if a detector latches meanwhile.
+#: How often a point is measured if a detector latches or the laser hops meanwhile.
 ATTEMPTS = 3
+#: Clicks per trial are steady within this part, or so many standard deviations.
+STEADY, STEADY_SIGMAS = 0.1, 6.0
 #: s that light needs to follow shutters and a new pattern.
 SETTLING = 0.1
 
@@ -100,14 +102,30 @@ class Clicks:
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(("A1", "B1", "A1 B1", "A2", "B2", "A2 B2"), 0)
+        self.parts: list[tuple[int, int]] = []  # clicks and trials of each commit
 
-    def add(self, tags: Mapping[str, Ints], gates: Gates) -> None:
+    def unsteady(self, usual: float | None) -> float | None:
+        """Clicks per trial of a commit that differ from the `usual` ones; None if none do.
+
+        Without usual ones the median of the commits takes their place.
+        """
+        rates = [clicks / trials for clicks, trials in self.parts]
+        expected = float(np.median(rates)) if usual is None else usual
+        for rate, (_, trials) in zip(rates, self.parts, strict=True):
+            scatter = STEADY_SIGMAS * math.sqrt(expected / trials)
+            if abs(rate - expected) > max(scatter, STEADY * expected):
+                return rate
+        return None
+
+    def add(self, tags: Mapping[str, Ints], gates: Gates, trials: int) -> None:
+        before = sum(self.counts.values())
         for pulse, gate in ((1, gates.first), (2, gates.second)):
             a, b = (gated(tags, detector, gate)[0] for detector in (A, B))
             self.counts[f"A{pulse}"] += a.size
             self.counts[f"B{pulse}"] += b.size
             both = np.intersect1d(a, b, assume_unique=True).size
             self.counts[f"A{pulse} B{pulse}"] += both
+        self.parts.append((sum(self.counts.values()) - before, trials))
 
 
 def gated(tags: Mapping[str, Any], detector: int, gate: tuple[float, float]) -> tuple[Ints, Ints]:
@@ -257,6 +275,7 @@ class PhononMeasurement:
         self.tagger: Id900 = bench["tagger"]
         self.voas: KeysightN7764A = bench["voas"]
         self._playing: tuple[str, float] | None = None
+        self._usual: dict[tuple[str, float], float] = {}  # clicks per trial
         kelvin = bench["thermometer"].temperature_k
         if 1e3 * kelvin > self.warmest:
             raise InstrumentError(
@@ -290,7 +309,7 @@ class PhononMeasurement:
         detectors.bias_currents = [self.bias] * detectors.detectors
         detectors.enabled = True
         detectors.check_latched()
-        bench["laser"].tune(self.wavelength)
+        self.tune(self.wavelength)
         bench["laser"].emission = True
 
     def set_power(self, channel: int, wanted_uw: float) -> None:
@@ -364,20 +383,35 @@ class PhononMeasurement:
         Tags go to the stream that is named after the tones: detector (1 or 2), attempt, trial
         (counted from 0 in each row), time (ps after the trigger). Columns: see `ROW`.
         """
+        usual = self._usual.get((tones, delay))
         for attempt in range(ATTEMPTS):
-            row = self._measure(tones, delay, trials, attempt)
-            latched = self.bench["detectors"].unlatch()
-            if not latched:
+            row, seen = self._measure(tones, delay, trials, attempt)
+            latched, rate = self.bench["detectors"].unlatch(), seen.unsteady(usual)
+            if not latched and (rate is None or row["lost"]):
+                self._usual[tones, delay] = sum(n for n, _ in seen.parts) / trials
                 return row
-            self.note(
-                f"detector {' and '.join(map(str, latched))} latched within {trials} trials of "
-                f"{TONES[tones]}; it is back, and they are measured again"
+            what = (
+                f"detector {' and '.join(map(str, latched))} latched and has its bias back"
+                if latched
+                else f"clicks per trial changed to {rate:.3g}, so the laser is tuned again"
             )
+            self.note(f"{what}; {trials} trials of {TONES[tones]} are measured again")
+            if not latched:
+                self.tune(self._tuned)
         raise InstrumentError(
-            f"detectors: they latched in {ATTEMPTS} attempts at {self.bias:g} uA; lower the bias"
+            f"tagger: clicks of {TONES[tones]} were not steady in {ATTEMPTS} attempts "
+            f"({'latched detectors' if latched else f'{rate:.3g} a trial'}); check laser, powers "
+            "and bias"
         )
 
-    def _measure(self, tones: str, delay: float, trials: int, attempt: int) -> dict[str, Any]:
+    def tune(self, wavelength: float) -> None:
+        """Tune the laser (nm); a mode hop since the last time is undone."""
+        self.bench["laser"].tune(wavelength)
+        self._tuned = wavelength
+
+    def _measure(
+        self, tones: str, delay: float, trials: int, attempt: int
+    ) -> tuple[dict[str, Any], Clicks]:
         self.play(tones, delay)
         period = 1e-3 * self.repetition
         gates, seen = self.gates(delay), Clicks()
@@ -399,7 +433,7 @@ class PhononMeasurement:
                     "time (ps)": np.concatenate([block.tags[n] for n in (A, B)]),
                 }
                 self.record_tags(tones, tags)
-                seen.add(tags, gates)
+                seen.add(tags, gates, min(TRIALS_PER_COMMIT, left + TRIALS_PER_COMMIT))
         triggers = min(self.tagger.triggers(), trials)
         lost = block.overflow_count
         if lost:
@@ -412,8 +446,9 @@ class PhononMeasurement:
                 f"{trials - triggers} of {trials} triggers did not reach the tagger; rates and "
                 "correlations count the others"
             )
-        return {
+        row = {
             "tones": tones, "delay (ns)": delay, "attempt": attempt, "trials": triggers,
             "missed": trials - triggers, "lost": lost,
             "temperature (mK)": 1e3 * self.bench["thermometer"].temperature_k, **seen.counts,
         }  # fmt: skip
+        return row, seen

@@ -76,7 +76,7 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         detuned = point["tones"].endswith("aside")
         if detuned != self._detuned:
-            self.bench["laser"].tune(self.wavelength + self.aside * detuned)
+            self.tune(self.wavelength + self.aside * detuned)
             self._detuned = detuned
         return self.measure(point["tones"], point["delay (ns)"], point["asked"])
 

@@ -109,6 +109,7 @@ PARAMETERS = (
       "assumed: held by a wavelength meter that is not shown", 0.0, 1e9),
     P("laser_wander", 2e6, "Hz", "rms of its remaining wander (600 s)", "assumed", 0.0, 1e9),
     P("laser_power_noise", 2e-3, "", "rms relative power noise (300 s)", "assumed", 0.0, 0.1),
+    P("laser_hop_rate", 1e-6, "1/s", "rate of random mode hops of 5 GHz", "assumed", 0.0, 1.0),
     P("blue_loss", 23.4, "dB", "from the laser to the crystal, without VOA and AOM", "assumed",
       0.0, 100.0),
     P("red_loss", 18.0, "dB", "the same of the red tone", "assumed", 0.0, 100.0),
@@ -242,6 +243,7 @@ class OptomechanicsWorld(World):
             drift_hz=v["laser_drift"],
             thermal_hz=v["laser_wander"],
             power_noise=v["laser_power_noise"],
+            hop_rate=v["laser_hop_rate"],
         )
         self.attenuators = [AttenuatorModel(self.seed_of, f"voas.{n}") for n in (1, 2, 3, 4)]
         coldest = replace(STAGES[MIXING_CHAMBER], base_k=v["base_temperature"])

@@ -17,6 +17,7 @@ from labctl.run.folder import RunFolder
 from labctl.run.results import run_data
 from procedures.delay_scan import DelayScan
 from procedures.gate_scan import GateScan
+from procedures.phonon_bench import Clicks
 from procedures.phonon_pair_g2 import PhononPairG2
 from procedures.pump_probe import PumpProbe
 from procedures.sideband_thermometry import SidebandThermometry
@@ -138,6 +139,31 @@ def test_missed_triggers_are_no_trials(tmp_path):
     assert found["missed_triggers"] == pytest.approx(3e5, abs=4 * math.sqrt(3e6 * 0.09) + 1000)
     assert close(data["A1"][both].sum(), trials * P_CLICK)
     assert abs(found["g2_pre"][0] - 4.7784) < 4 * found["g2_pre"][1]
+
+
+def test_trials_without_light_are_measured_again(tmp_path):
+    # hops of 5 GHz about every five hours; a point takes 2.8 h
+    procedure = PhononPairG2(trials=20_000_000, single_trials=1000)
+    found, data = measure(procedure, tmp_path, seed=2, laser_hop_rate=5e-5)
+    both = np.asarray(data["tones"]) == "both"
+    assert data["attempt"][both].sum() > 0
+    clicks, trials = data["A1"][both], data["trials"][both]
+    assert all(close(n, N * P_CLICK, 0.05) for n, N in zip(clicks, trials, strict=True))
+    assert abs(found["g2_pre"][0] - 4.7784) < 4 * found["g2_pre"][1]
+    assert found["pairs_pre"] == data["A1 B1"][both].sum()  # of the last attempts alone
+
+
+def test_steady_clicks():
+    seen = Clicks()
+    seen.parts = [(5000, 10**6), (5100, 10**6), (4950, 10**6)]
+    assert seen.unsteady(None) is None
+    assert seen.unsteady(5.05e-3) is None
+    assert seen.unsteady(6.5e-3) == pytest.approx(5.0e-3)
+    seen.parts.append((3000, 10**6))
+    assert seen.unsteady(None) == pytest.approx(3.0e-3)
+    few = Clicks()
+    few.parts = [(3, 1000), (9, 1000)]
+    assert few.unsteady(None) is None
 
 
 def test_trials_with_lost_tags_are_not_analysed(tmp_path):
