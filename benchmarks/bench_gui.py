@@ -328,6 +328,10 @@ def rss() -> float:
 def main() -> int:
     from labctl.gui.app import application
 
+    if sys.argv[1:2] == ["--memory"]:  # in a process of its own: others leave free memory behind
+        application()
+        print(json.dumps(memory(Path(sys.argv[2]))))
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         up = {f"{name}, s": window_up(name, place / "up") for name in UP}
@@ -344,7 +348,14 @@ def main() -> int:
                 "with the window": acquisition(place, watched=True),
             },
             f"search of {RUNS} runs, s": search(place / "catalogue"),
-            "memory over a day, MB": memory(place / "day"),
+            "memory over a day, MB": json.loads(
+                subprocess.run(
+                    [sys.executable, __file__, "--memory", str(place / "day")],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                ).stdout.splitlines()[-1]
+            ),
         }
     for title, values in found.items():
         text = "   ".join(f"{name} {value:.4g}" for name, value in values.items())
