@@ -29,7 +29,7 @@ class CombStability(LabProcedure):
 
     DATA_COLUMNS = ["index", "number", "held (h)", "comb (W)", "pump offset (MHz)", "lost"]
     RESULTS = (
-        Result("hours_held", "h", "from the first reading to the last with one soliton"),
+        Result("hours_held", "h", "that one soliton was held; of a resumed run the longest"),
         Result("lost", "", "whether it was lost before the end"),
         Result("power_deviation", "%", "rms of the comb's power over its mean while it was held"),
         Result("pump_moved", "MHz", "by the feedback, from begin to end"),
@@ -57,9 +57,12 @@ class CombStability(LabProcedure):
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Readings; none after the soliton is lost."""
+        before, self._lost = self.rows, False
         for number_ in range(round(self.duration * 3600 / self.interval)):
             if not self._lost:
                 yield {"number": number_ + 1}
+                if number_ < len(before):
+                    self._lost = bool(before[number_]["lost"])
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         self.bench.clock.sleep(self.interval)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.analysis.qkd import distil
 from labctl.errors import InstrumentError, RequestError
 from labctl.live import Curve
 from labctl.parameters import boolean, choice, integer, number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures import decoy_rates
+from procedures.decoy_keys import make_keys
 from procedures.decoy_rates import LinkSettings
 from procedures.soliton_source import INSTRUMENTS as SOURCE
 from procedures.soliton_source import SolitonSource
@@ -178,6 +178,8 @@ class DecoyBb84(LabProcedure):
 
     def startup(self) -> None:
         self._check()
+        if self.keys == "distil":
+            self.note("a transcript of the wire holds what the receivers said; --no-record: none")
         self.source = SolitonSource(self.bench, self.show)
         self.tx: dict[str, QkdTransmitter] = {n: self.bench[f"transmitter_{n}"] for n in "12"}
         self.rx: dict[str, QkdReceiver] = {n: self.bench[f"receiver_{n}"] for n in "12"}
@@ -317,37 +319,36 @@ class DecoyBb84(LabProcedure):
         return row
 
     def _key(self, n: str, found: np.ndarray, frames: int) -> dict[str, Any]:
-        """Sift, correct, verify and shorten the detections of one block; deliver the key."""
-        intensity, basis, bit, own_basis, own_bit = found
-        link, pulses = self.settings(n), frames * FRAME
-        same = basis == own_basis
-        wrong = same & (bit != own_bit)
-        counts = np.stack(
-            [
-                np.rint(link.shares * pulses),
-                *(np.bincount(intensity[chosen], minlength=3) for chosen in (slice(None), same)),
-                np.bincount(intensity[wrong], minlength=3),
-            ]
-        )
-        signal = same & (intensity == 0)
-        rate = float(counts[3, 0] / max(counts[2, 0], 1))
-        unsafe, e1 = decoy_rates.multi_photon_bits(counts, link)
-        key = distil(
-            bit[signal], own_bit[signal], min(max(rate, 1e-4), 0.5),
-            int(self.rng.integers(2**63)), phase_error=e1, unsafe_bits=unsafe,
+        """Make the detections of one block into keys, and deliver them."""
+        link = self.settings(n)
+        made = make_keys(
+            found, frames * FRAME, link, finite=self.finite_key,
+            seed=lambda: int(self.rng.integers(2**63)),
         )  # fmt: skip
-        if key.length:
-            self.deliver_key(f"ALICE-BOB:TR{n}", key.alice, label=f"block {self._block}")
-        elif not key.verified:
-            self.note(f"TR{n}: the corrected bits of a block did not verify; it gave no key")
-        return self._columns(n, counts) | {
-            f"error rate (%) TR{n}": 100.0 * key.error_rate,
-            f"key bits TR{n}": key.length,
-            f"leaked bits TR{n}": key.leaked_bits,
-            f"sifted for key TR{n}": int(signal.sum()),
-            f"efficiency TR{n}": key.efficiency,
+        for name, key in made.keys.items():
+            if key.length >= 8:  # whole bytes count
+                label = f"block {self._block} {name}".strip()
+                self.deliver_key(f"ALICE-BOB:TR{n}", key.alice, label=label)
+            elif not key.verified:
+                self.note(f"TR{n}: the corrected bits of a block did not verify; it gave no key")
+        if self.finite_key and not made.delivered_bits:
+            self._say_too_small(n, made.counts, frames * FRAME_TIME)
+        return self._columns(n, made.counts) | {
+            f"error rate (%) TR{n}": 100.0 * made.mean("error_rate"),
+            f"key bits TR{n}": made.delivered_bits,
+            f"leaked bits TR{n}": sum(key.leaked_bits for key in made.keys.values()),
+            f"sifted for key TR{n}": sum(made.sifted),
+            f"efficiency TR{n}": made.mean("efficiency"),
             f"missing frames TR{n}": self.rx[n].missing_frames,
         }
+
+    def _say_too_small(self, n: str, counts: np.ndarray, seconds: float) -> None:
+        sifted = counts[decoy_rates.SIFTED].sum()
+        _, needed = decoy_rates.finite(counts, self.settings(n))
+        self.note(
+            f"TR{n}: a block of {sifted:.3g} sifted bits is too small for a finite key; it takes "
+            f"{needed:.3g}, an interval of about {seconds * needed / max(sifted, 1):.0f} s"
+        )
 
     # ---------------------------------------------------------------- results
 
@@ -360,8 +361,9 @@ class DecoyBb84(LabProcedure):
             link, blocks = self.settings(n), decoy_rates.rows_of(data, n)
             found = decoy_rates.with_errors(blocks, link)
             results |= {f"{name}{suffix}": found[name] for name in NAMES}
-            if self.finite_key:
-                rate, needed = decoy_rates.finite(blocks.sum(axis=0), link)
+            if self.finite_key:  # in distil, each point is a block of its own
+                block = blocks[0] if self.keys == "distil" else blocks.sum(axis=0)
+                rate, needed = decoy_rates.finite(block, link)
                 results[f"secret_rate{suffix}"] = rate
                 results[f"block_needed{suffix}"] = needed
             if self.keys == "distil":
@@ -369,8 +371,7 @@ class DecoyBb84(LabProcedure):
                 results[f"final_key_bits{suffix}"] = bits
                 missing = int(np.nanmax(data[f"missing frames TR{n}"]))
                 results[f"missing_frames{suffix}"] = missing
-                if not self.finite_key:
-                    results[f"secret_rate{suffix}"] = bits / seconds * link.postprocessing
+                results[f"secret_rate{suffix}"] = bits / seconds * link.postprocessing
         if self.keys == "distil":
             f = np.concatenate([data[f"efficiency TR{n}"] for n in self.links]).astype(float)
             results["correction_efficiency"] = float(np.nanmean(f))

@@ -16,6 +16,8 @@ from labctl.analysis.qkd import (
 
 SENT, CLICKS, SIFTED, WRONG = range(4)  # rows of a block of counts; columns are intensities
 CLOCK = 1e9  # pulses per second
+#: Shortening of a finite key beyond its entropy: 6 log2(21 / 1e-10) + log2(2 / 1e-15).
+FINITE_MARGIN = 277.0  # bits
 LARGEST = 1e15  # sifted bits of a block beyond which nobody waits
 
 
@@ -142,6 +144,23 @@ def multi_photon_bits(counts: np.ndarray, link: LinkSettings) -> tuple[float, fl
     mu = link.intensities[0]
     single = y1 * mu * np.exp(-mu) / max(gains[0], 1e-30)
     return float(counts[SIFTED, 0] * (1.0 - min(single, 1.0))), float(e1)
+
+
+def finite_unsafe_bits(
+    key: np.ndarray, test: np.ndarray, wrong: np.ndarray, link: LinkSettings
+) -> tuple[float, float]:
+    """The same of a finite block, whose bits of one basis are the key and of the other the test.
+
+    Args:
+        key, test, wrong: sifted bits of the key's basis, of the other one, and errors among the
+            latter, by intensity, (3,).
+        link: its settings.
+    """
+    found = finite_key(link.intensities, link.shares, key, test, wrong, 0.0)
+    kept = 1.0 - float(binary_entropy(found.phase_error))
+    if kept <= 0.0:
+        return float(key.sum()), 0.5
+    return float(key.sum()) - found.single - found.vacuum / kept, found.phase_error
 
 
 def rows_of(data: Any, link: str) -> np.ndarray:

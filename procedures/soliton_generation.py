@@ -73,6 +73,7 @@ class SolitonGeneration(LabProcedure):
     )
     _done = False  # whether an attempt has succeeded
     _why = ""  # what went wrong in the last one
+    _failed = 0  # attempts
     LIVE = (Curve("Comb power while held", "time (s)", "comb (W)", by="kind", only=("hold",)),)
 
     def startup(self) -> None:
@@ -86,21 +87,47 @@ class SolitonGeneration(LabProcedure):
             auxiliary_frequency=self.auxiliary_frequency,
         )
         self.source.power_up(self.auxiliary)
+        if any(self._succeeded(row) for row in self.rows):
+            self._make_anew()
+
+    def _make_anew(self) -> None:
+        """The run that is resumed held solitons; they are gone, so others take their place."""
+        for _ in range(self.attempts):
+            attempt = self.source.generate(self.auxiliary, self.target)
+            if attempt.solitons == self.target:
+                self.note("the run was resumed: what is held from here on was made anew")
+                return
+            self._why = attempt.why
+        raise InstrumentError(self._not_reached())
+
+    def _not_reached(self) -> str:
+        return (
+            f"soliton-generation: {self.target} soliton(s) not reached in {self.attempts} "
+            f"attempts; the last one: {self._why}; check powers, wavelength and the auxiliary laser"
+        )
+
+    def _succeeded(self, row: Mapping[str, Any]) -> bool:
+        return bool(row["kind"] == "attempt" and row["solitons"] == self.target)
+
+    def _ended(self, success: bool, why: str) -> None:
+        """An attempt has ended, now or before the run was resumed."""
+        self._done, self._why = success, why
+        self._failed += not success
 
     def shutdown(self) -> None:
         self.source.power_down()
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Attempts until one succeeds, then looks at the comb that is held."""
+        self._done, self._why, self._failed = False, "", 0
+        before = [row for row in self.rows if row["kind"] == "attempt"]
         for attempt in range(self.attempts):
             if not self._done:
                 yield {"kind": "attempt", "number": attempt + 1}
-        if self._why:
-            raise InstrumentError(
-                f"soliton-generation: {self.target} soliton(s) not reached in {self.attempts} "
-                f"attempts; the last one: {self._why}; check powers, wavelength and the auxiliary "
-                "laser"
-            )
+                if attempt < len(before):
+                    self._ended(self._succeeded(before[attempt]), str(before[attempt]["why"]))
+        if self._failed == self.attempts:
+            raise InstrumentError(self._not_reached())
         for look in range(round(self.hold / HOLDING)):
             yield {"kind": "hold", "number": look + 1}
 
@@ -121,8 +148,7 @@ class SolitonGeneration(LabProcedure):
         seen = {"envelope (THz)": float("nan"), "residual (dB)": float("nan")}
         if attempt.solitons == self.target == 1 and self.verify:
             seen = self._look(attempt)
-        self._done = attempt.solitons == self.target
-        self._why = attempt.why
+        self._ended(attempt.solitons == self.target, attempt.why)
         if not self._done:
             self.note(f"attempt {number}: {attempt.why}")
         row = self._row(self.source.comb(), attempt)
