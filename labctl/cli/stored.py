@@ -149,9 +149,7 @@ SUFFIXES = (".png", ".svg", ".pdf", ".html")
 
 
 def plot(arguments: Any) -> int:
-    from labctl.procedure import LabProcedure
-    from labctl.run.request import rebuild
-    from labctl.run.results import run_data
+    from labctl.run import drawing
 
     folder = _folder(arguments)
     output = Path(arguments.output or folder.path / "figures.html")
@@ -163,29 +161,7 @@ def plot(arguments: Any) -> int:
         raise RequestError(f"{output}: there is no folder {output.parent}; make it first")
     if not len(folder.rows):
         raise RequestError(f"{folder.path}: has no rows to draw")
-    import matplotlib
-
-    matplotlib.use("agg")
-    procedure, _ = rebuild(folder.start)
-    draw = getattr(procedure, "figures", None)
-    data = run_data(procedure, folder)
-    try:
-        figures = draw(data) if draw else {}
-    except KeyError as error:  # most figures show what the analysis has found
-        if folder.result:
-            raise
-        of = f" of {folder.start['points']}" if folder.start["points"] else ""
-        status = f"{folder.status}, {len(folder.rows)}{of} rows"
-        panels = procedure.panels() if isinstance(procedure, LabProcedure) else ()
-        if not panels:
-            raise RequestError(
-                f"{folder.path}: {status}, not analysed yet (no {error}); "
-                "finish it with labctl resume first"
-            ) from None
-        from labctl import live
-
-        title = f"{folder.path.name}: {status}, not analysed yet"
-        figures = {"so far": live.figure(panels, data.columns, title)}
+    figures = drawing.figures(folder)
     if not figures:
         raise RequestError(f"{folder.path}: {folder.start['procedure']} defines no figures")
     try:

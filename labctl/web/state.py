@@ -1,0 +1,119 @@
+"""What the page shows, as plain numbers and words."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import LabError
+from labctl.filelock import is_locked
+from labctl.gui.feed import Feed
+from labctl.gui.session import Session
+from labctl.gui.words import clock_time, duration, number, size
+from labctl.run import safety
+from labctl.web.pictures import Picture, Pictures
+
+#: Rows of a run that are held; the page draws from the folder.
+MOST_ROWS = 1 << 10
+#: Runs beside the one that is shown, items of the queue and results that are listed.
+MOST_LISTED = 12
+
+
+class View:
+    """One folder of runs as the page sees it; asked from several threads."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        self._session = Session(runs_dir)
+        self._feed: Feed | None = None
+        self._pictures = Pictures()
+        self._lock = threading.Lock()
+
+    def document(self) -> dict[str, Any]:
+        """The state now."""
+        with self._lock:
+            newest = self._session.newest()
+            running = [path for path in newest if is_locked(path / "writer.lock")]
+            shown = next(iter(running or newest), None)
+            feed = self._follow(shown)
+            return {
+                "now": clock_time(time.time()),
+                "run": self._run(feed) if feed is not None else None,
+                "queue": [_item(i) for i in self._session.items() if i.waits][:MOST_LISTED],
+                "others": [path.name for path in running if path != shown][:MOST_LISTED],
+                "disk": size(self._session.disk_left()),
+            }
+
+    def picture(self, place: int) -> Picture | None:
+        """A figure of the run that is shown."""
+        with self._lock:
+            feed = self._feed
+            pictures = self._latest(feed) if feed is not None else ()
+            return pictures[place] if 0 <= place < len(pictures) else None
+
+    def _follow(self, path: Path | None) -> Feed | None:
+        if path is None:
+            self._feed = None
+        elif self._feed is None or self._feed.path != path:
+            self._feed = Feed(path, most_rows=MOST_ROWS)
+        elif self._feed.complete and is_locked(path / "writer.lock"):
+            self._feed = Feed(path, most_rows=MOST_ROWS)  # it was resumed
+        if self._feed is not None:
+            self._feed.poll(budget=0.5)
+        return self._feed
+
+    def _latest(self, feed: Feed) -> tuple[Picture, ...]:
+        return self._pictures.latest(feed.path, (feed.table.seen, feed.status, bool(feed.results)))
+
+    def _run(self, feed: Feed) -> dict[str, Any]:
+        left, status, done, points = feed.left(), feed.status, feed.table.seen, feed.points
+        if points and status in ("running", "paused") and done >= points:
+            status = "analysing"
+        pictures = self._latest(feed) if feed.start else ()
+        return {
+            "name": feed.path.name,
+            "title": f"{feed.number} {feed.procedure}",
+            "remark": str(feed.start.get("title") or ""),
+            "mode": {"sim": "simulated", "real": "REAL"}.get(feed.mode, feed.mode),
+            "status": status,
+            "reason": feed.reason,
+            "stalled": feed.stalled(),
+            "points": f"{done:,} of {points:,}" if points else f"{done:,}",
+            "part": min(1.0, done / points) if points else None,
+            "elapsed": duration(feed.elapsed()),
+            "left": duration(left) if status == "running" and math.isfinite(left) else "",
+            "until": clock_time(time.time() + left)
+            if status == "running" and math.isfinite(left) else "",
+            "age": duration(feed.age()) if status == "running" else "",
+            "results": [_result(n, r) for n, r in feed.results.items()][:MOST_LISTED],
+            "safety": [
+                {"instrument": e["instrument"], "state": e["state"], "detail": e["detail"]}
+                for e in safety.read(feed.path) if "instrument" in e
+            ],
+            "figures": [{"title": p.title, "version": p.version} for p in pictures],
+            "trouble": self._pictures.trouble,
+        }  # fmt: skip
+
+
+def _item(item: Any) -> str:
+    request = item.request
+    words = (str(item.number), request["procedure"], request.get("bench"), request.get("title"))
+    return "  ".join(str(word) for word in words if word)
+
+
+def _result(name: str, result: Any) -> dict[str, str]:
+    value, error = result.get("value"), result.get("uncertainty")
+    text = number(value)
+    if isinstance(error, float) and math.isfinite(error):
+        text += f" ± {error:.2g}"
+    return {"name": name, "value": f"{text} {result.get('unit') or ''}".strip()}
+
+
+def safely(view: View) -> dict[str, Any]:
+    """The state, or in one line why there is none."""
+    try:
+        return view.document()
+    except (LabError, OSError, KeyError, TypeError, ValueError) as error:
+        return {"error": " ".join(f"{type(error).__name__}: {error}".split())}
