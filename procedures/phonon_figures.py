@@ -32,7 +32,8 @@ def correlations(data: RunData) -> Figure:
         place.errorbar(lags, g2, yerr=sigma, fmt="none", ecolor="black", capsize=2, linewidth=1)
         place.axhline(1, color="black", linewidth=0.8, linestyle=":")
         bound, error, _ = data.results[f"bound_{name}"]
-        top = float(np.nanmax(g2 + sigma))
+        ends = (g2 + sigma)[np.isfinite(g2 + sigma)]
+        top = float(ends.max(initial=1.0))
         if bound is not None and np.isfinite(bound):
             place.axhline(bound, color="black", linestyle="--", linewidth=1.2)
             label = f"classical bound {bound:.2f} ± {error or 0:.2f}"
@@ -40,7 +41,10 @@ def correlations(data: RunData) -> Figure:
         else:
             place.axhline(3, color="black", linestyle="--", linewidth=1.2)
             bound, label, top = 3.0, "thermal light 3 (bound not measured)", max(top, 3.0)
-        place.text(lags[0] - 0.4, bound + 0.02 * top, label, va="bottom", fontsize=9)
+        place.text(
+            lags[0] - 0.4, bound + 0.02 * top, label, va="bottom", fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )  # fmt: skip
         centre = len(lags) // 2
         place.set(
             xlabel="difference of trials $\\Delta N$", ylabel="$g^{(2)}(\\Delta N)$",
@@ -48,6 +52,8 @@ def correlations(data: RunData) -> Figure:
         )  # fmt: skip
         place.set_xticks(lags[::2], [f"{lag:d}" for lag in lags[::2].astype(int)])
         value = f"$g^{{(2)}}(0)$ = {g2[centre]:.2f} ± {sigma[centre]:.2f}"
+        if not np.isfinite(g2[centre]):
+            value = "no clicks in one of the detectors"
         place.set_title(f"{title}: {value}", fontsize=11, loc="left")
     return figure
 

@@ -92,6 +92,12 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
                 raise RequestError(f"this run has no trials with {kind!r}; resume it first")
         most = trials["red only"]
         scaled = {kind: counts[kind] * most / trials[kind] for kind in KINDS}
+        if scaled["blue only"] - scaled["blue aside"] <= scaled["red only"] - scaled["red aside"]:
+            raise RequestError(
+                f"clicks behind blue pulses ({counts['blue only']:.0f}) do not exceed those behind "
+                f"red ones ({counts['red only']:.0f}); measure more trials, or find out whether "
+                "the tones are mixed up"
+            )
         found = sideband_thermometry(
             scaled["red only"], scaled["blue only"], self.blue_area, scaled["red aside"],
             scaled["blue aside"], background_trials=trials["red aside"] / most,
