@@ -19,6 +19,9 @@ from labctl.run.reading import RunReader
 if TYPE_CHECKING:
     from labctl.gui.window import Window
 
+#: How reasons end that were given in this window: whoever pressed the button needs no card.
+BY_HAND = "in the window"
+
 
 class Commands:
     """The actions of one window; what goes wrong becomes a line at its bottom."""
@@ -46,7 +49,7 @@ class Commands:
             window.bench.safe_from_here(window.deck.confirmed)
             return
         try:
-            self.session.control("stop", "STOP ALL SAFE pressed in the window")
+            self.session.control("stop", f"STOP ALL SAFE {BY_HAND}")
         except (LabError, OSError) as error:
             window.say(str(error), True)
         window.deck.stopping(run, ())

@@ -24,7 +24,7 @@ from labctl.errors import LabError
 from labctl.gui import theme as themes
 from labctl.gui.benchview import BenchView
 from labctl.gui.carddeck import CardDeck
-from labctl.gui.commands import Commands
+from labctl.gui.commands import BY_HAND, Commands
 from labctl.gui.conductor import Conductor
 from labctl.gui.feed import Feed
 from labctl.gui.formcontrol import FormControl
@@ -130,7 +130,7 @@ class Window(QMainWindow):
         )  # fmt: skip
         bar.pause.connect(lambda: commands.control("pause"))
         bar.resume.connect(lambda: commands.control("resume"))
-        bar.abort.connect(lambda: commands.control("abort", "aborted in the window"))
+        bar.abort.connect(lambda: commands.control("abort", f"aborted {BY_HAND}"))
         bar.stop_all.connect(commands.stop_all)
         conductor.frame.connect(self._frame)
         conductor.slow.connect(self._slow)
@@ -270,8 +270,8 @@ class Window(QMainWindow):
 
     def _ended(self, feed: Feed) -> None:
         self.show_mode()
-        if feed.status == "finished":
-            self.say(f"run {feed.number} {feed.procedure} finished")
+        if feed.status == "finished" or feed.reason.endswith(BY_HAND):
+            self.say(f"run {feed.number} {feed.procedure} {feed.status}")
         else:
             self.deck.failed(feed)
 
