@@ -44,6 +44,10 @@ MEANINGS = {
 }
 
 
+def _frames_of(seconds: float) -> int:
+    return max(1, round(seconds / FRAME_TIME))
+
+
 class DecoyBb84(LabProcedure):
     """Keys over one or two links, from statistics of the boards or from real bits.
 
@@ -244,7 +248,8 @@ class DecoyBb84(LabProcedure):
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         seconds, self._block = point["seconds"], point["block"]
         for attempt in range(RESTORES + 1):
-            row = self._distilled(seconds) if self.keys == "distil" else self._counted(seconds)
+            detections = self._detected(seconds) if self.keys == "distil" else {}
+            row = {} if detections else self._counted(seconds)
             comb = self.source.hold()
             if not self.source.lost:
                 break
@@ -257,6 +262,8 @@ class DecoyBb84(LabProcedure):
             self._stop_boards()
             self._make_soliton()
             self._start_boards()
+        for n, found in detections.items():  # a key only of a block that counts
+            row |= self._key(n, found, _frames_of(seconds))
         for n in self.links:
             row[f"QBER (%) TR{n}"] = (
                 100.0 * row[f"wrong mu TR{n}"] / max(row[f"sifted mu TR{n}"], 1)
@@ -301,9 +308,9 @@ class DecoyBb84(LabProcedure):
             for j, level in enumerate(LEVELS)
         }
 
-    def _distilled(self, seconds: float) -> dict[str, Any]:
-        """One block of detections of each link, made into a key."""
-        frames = max(1, round(seconds / FRAME_TIME))
+    def _detected(self, seconds: float) -> dict[str, np.ndarray]:
+        """One block of detections of each link: what was sent and what was read, (5, n)."""
+        frames = _frames_of(seconds)
         held: dict[str, list[np.ndarray]] = {n: [] for n in self.links}
         readers = {n: self.rx[n].frames(frames) for n in self.links}
         for _ in range(frames):
@@ -311,12 +318,10 @@ class DecoyBb84(LabProcedure):
                 frame = next(readers[n])
                 sent = self.tx[n].settings_of(frame.number, frame.index)
                 held[n].append(np.stack([*sent, frame.basis, frame.bit]))
-        row: dict[str, Any] = {}
         for n in self.links:
             if missing := self.rx[n].missing_frames:
                 self.note(f"TR{n}: {missing} frames of detections are missing so far")
-            row |= self._key(n, np.concatenate(held[n], axis=1), frames)
-        return row
+        return {n: np.concatenate(parts, axis=1) for n, parts in held.items()}
 
     def _key(self, n: str, found: np.ndarray, frames: int) -> dict[str, Any]:
         """Make the detections of one block into keys, and deliver them."""
