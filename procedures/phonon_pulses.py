@@ -19,6 +19,8 @@ from labctl.errors import RequestError
 LEVEL_TIME = 8
 #: 10-90 % rise over the standard deviation of an edge that is an error function.
 RISE_PER_SIGMA = 2.5631
+#: Transmission at the peak; what is left to 1 makes up for the steps.
+PEAK = 0.9
 #: Before the first pulse (ns): long enough for its tail.
 LEAD = 96
 #: Levels of one pulse; finding them takes a second for this many.
@@ -91,11 +93,14 @@ def drive(pulse: Pulse, rise: float) -> list[Level]:
         )
     edges = LEVEL_TIME * np.arange(first, last + 1)
     t = np.arange(pulse.begin - 3 * sigma, pulse.end + 3 * sigma, 0.5)
-    wanted = np.exp(-4 * math.log(2) * ((t - pulse.middle) / pulse.fwhm) ** 2)
+    wanted = PEAK * np.exp(-4 * math.log(2) * ((t - pulse.middle) / pulse.fwhm) ** 2)
     wanted[(t < pulse.begin) | (t > pulse.end)] = 0.0
     smooth = ndtr((t[:, None] - edges) / sigma)
     levels, _ = nnls(smooth[:, :-1] - smooth[:, 1:], wanted)
-    volts = 2 / np.pi * np.arcsin(np.sqrt(np.minimum(levels, 1.0)))
+    # The same area wherever the pulse lies between the edges of the levels; a short one, whose
+    # levels would have to pass more than all light, keeps its shape at a lower peak.
+    levels *= wanted.sum() * 0.5 / (levels.sum() * LEVEL_TIME)
+    volts = 2 / np.pi * np.arcsin(np.sqrt(levels / max(levels.max(), 1.0)))
     return [
         Level(int(start), LEVEL_TIME, float(height))
         for start, height in zip(edges[:-1], volts, strict=True)
@@ -105,6 +110,6 @@ def drive(pulse: Pulse, rise: float) -> list[Level]:
 
 @lru_cache(maxsize=32)
 def lit(fwhm: float, rise: float) -> float:
-    """Area (ns) of the light that is really made, for a full peak transmission of 1."""
+    """Area (ns) of the light that is really made, if a modulator that stays open passes all."""
     levels = drive(Pulse(LEAD + fwhm, fwhm), rise)
     return sum(level.width * math.sin(math.pi / 2 * level.volts) ** 2 for level in levels)
