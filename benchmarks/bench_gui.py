@@ -27,6 +27,7 @@ FRAMES = 100
 SIDE = 200
 RUNS = 100_000
 DAY = 86_400
+PACE = 1000
 
 UP = {
     "labctl": """
@@ -64,12 +65,18 @@ with RunFolder.create(Path(sys.argv[1]), "bench", start) as run:
     run.opened({})
     print(run.path, flush=True)
     sys.stdin.readline()
-    begin, count = time.perf_counter(), 0
+    begin, count, late = time.perf_counter(), 0, []
+    pace = float(sys.argv[2])
     while time.perf_counter() - begin < 4.0:
-        for _ in range(1000):
+        for _ in range(1000 if not pace else 1):
             run.emit({"index": count, "x": count * 1e-3, "y": (count % 777) * 0.1}, count * 1e-3)
             count += 1
-    print(count / (time.perf_counter() - begin), flush=True)
+        if pace:  # points that come at their time, as those of an instrument do
+            due = begin + count / pace
+            late.append(time.perf_counter() - due)
+            time.sleep(max(0.0, due - time.perf_counter()))
+    late = 1e3 * sorted(late)[len(late) * 99 // 100] if pace else 0.0
+    print(count / (time.perf_counter() - begin), late, flush=True)
     run.stop("finished")
 """
 
@@ -212,13 +219,16 @@ def their_map(place: Path) -> dict[str, float]:
     return frames(draw, 20)
 
 
-def acquisition(place: Path, watched: bool) -> float:
-    """Rows per second that a run writes as fast as it can, with and without a window on it."""
+def acquisition(place: Path, watched: bool, pace: float = 0.0) -> list[float]:
+    """Rows per second that a run writes, with and without a window on it; 99 % are less late (ms).
+
+    Without a pace it writes as fast as it can.
+    """
     from labctl.gui.app import application, open_window
 
-    runs = place / ("watched" if watched else "alone")
+    runs = place / f"{'watched' if watched else 'alone'}-{pace:g}"
     with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(runs)],
+        [sys.executable, "-c", WRITER, str(runs), str(pace)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as writer:  # fmt: skip
         assert writer.stdin
@@ -234,10 +244,19 @@ def acquisition(place: Path, watched: bool) -> float:
         while watched and writer.poll() is None and time.monotonic() < end + 4.5:
             app.processEvents()
             time.sleep(0.002)
-        rate = float(writer.stdout.readline())
+        rate = [float(word) for word in writer.stdout.readline().split()]
         if window is not None:
             window.close()
     return rate
+
+
+def paced(place: Path) -> dict[str, float]:
+    """What becomes of an acquisition at its own pace, with and without a window on it."""
+    found = {}
+    for name, watched in (("alone", False), ("with the window", True)):
+        rate, late = acquisition(place, watched, PACE)
+        found |= {f"{name}, rows/s": rate, f"{name}, 99 % late by less than, ms": late}
+    return found
 
 
 def search(place: Path) -> dict[str, float]:
@@ -343,10 +362,11 @@ def main() -> int:
             f"curve of {ROWS} points, pymeasure": their_curve(place / "theirs"),
             f"map of {SIDE} x {SIDE}, labctl": our_map(),
             f"map of {SIDE} x {SIDE}, pymeasure": their_map(place / "theirs"),
-            "acquisition, rows/s": {
-                "alone": acquisition(place, watched=False),
-                "with the window": acquisition(place, watched=True),
+            "as fast as can be, rows/s": {
+                "alone": acquisition(place, watched=False)[0],
+                "with the window": acquisition(place, watched=True)[0],
             },
+            f"{PACE} rows/s asked for": paced(place),
             f"search of {RUNS} runs, s": search(place / "catalogue"),
             "memory over a day, MB": json.loads(
                 subprocess.run(
