@@ -32,7 +32,7 @@ LOOK_EVERY = 0.05
 #: Seconds after which what may be needed is imported: short runs pay nothing for it.
 PREPARE_AFTER = 1.0
 #: Seconds that a run has to end by itself after STOP.
-GRACE = 0.8
+GRACE = 1.0
 #: Seconds without a sign of life after which a process counts as frozen.
 FROZEN_AFTER = 30.0
 #: Seconds without a yield point after which a run hangs, unless LABCTL_HANG_AFTER says otherwise.

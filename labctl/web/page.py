@@ -25,7 +25,7 @@ h1{font-size:1.25rem;margin:0}h2{font-size:1rem;margin:0 0 .4rem}
 .facts b{display:block;font-size:1.15rem;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%}td{padding:3px 10px 3px 0;vertical-align:top}
 td:last-child{text-align:right;padding-right:0;font-variant-numeric:tabular-nums}
-figure{margin:0 0 14px}figcaption{margin-bottom:4px}
+figure{margin:0 0 14px;overflow-x:auto}figcaption{margin-bottom:4px}
 img{width:100%;height:auto;background:#fff;border-radius:6px;display:block}
 ul{margin:0;padding-left:1.1rem}[hidden]{display:none}
 """
@@ -41,16 +41,24 @@ const make = (tag, text, kind) => { const e = document.createElement(tag);
   if (text !== undefined) e.textContent = text; if (kind) e.className = kind; return e; };
 const KIND = {running: "good", analysing: "good", finished: "good", paused: "warn",
   aborted: "warn", failed: "bad", interrupted: "bad"};
+const LEAST_HEIGHT = 300;  // pixels; wider figures can be moved sideways, and opened alone
 function line(name, value, kind) { const r = make("tr");
   r.append(make("td", name), make("td", value, kind)); return r; }
 function figures(list) {
   const box = at("pictures");
   list.forEach((one, n) => {
     let f = box.children[n];
-    if (!f) { f = make("figure"); f.append(make("figcaption"), make("img")); box.append(f); }
+    if (!f) {
+      f = make("figure"); const link = make("a"), img = make("img");
+      img.onload = () => { const w = img.naturalWidth, h = img.naturalHeight;
+        img.style.minWidth = Math.min(w, LEAST_HEIGHT * w / h) + "px"; };
+      link.append(img); f.append(make("figcaption"), link); box.append(f);
+    }
     f.children[0].textContent = one.title;
-    const src = "figure/" + n + ".png?v=" + one.version, img = f.children[1];
-    if (img.getAttribute("src") !== src) { img.src = src; img.alt = one.title; }
+    const src = "figure/" + n + ".png?v=" + one.version, link = f.children[1];
+    if (link.getAttribute("href") !== src) {
+      link.href = src; link.firstChild.src = src; link.firstChild.alt = one.title;
+    }
   });
   while (box.children.length > list.length) box.lastChild.remove();
 }
@@ -65,7 +73,8 @@ function draw(s) {
   show("figures", !!r && (r.figures.length > 0 || !!r.trouble));
   document.title = r ? r.status + " " + r.points : "labctl";
   if (!r) return;
-  put("title", r.title); put("remark", r.remark); put("mode", r.mode);
+  put("title", r.title); put("remark", r.remark);
+  put("mode", r.mode, r.mode === "REAL" ? "warn status" : "dim");
   put("status", r.status + (r.stalled ? " – STALLED" : ""),
     "status " + (r.stalled ? "warn" : KIND[r.status] || ""));
   put("reason", r.reason); show("reason", !!r.reason);
