@@ -62,7 +62,8 @@ class Envelope:
     @cached_property
     def gaussian_fwhm(self) -> float:
         """Width (ns) of the Gaussian, cut off one width before and after its middle, of the same
-        standard deviation: where a smoothed pulse begins and ends."""
+        standard deviation: where a smoothed pulse begins and ends.
+        """
         variance = (self.times - self.centre) ** 2 @ self.transmission * GRID / self.area
         return math.sqrt(float(variance)) * CUT_GAUSSIAN
 
@@ -107,9 +108,3 @@ def modulated(
     for k in lit.tolist():
         out += taken[k] * (ndtr((times - edges[k]) / sigma) - ndtr((times - edges[k + 1]) / sigma))
     return Envelope(times, out)
-
-
-def separate_pulses(durations: Sequence[float], amplitudes: Sequence[float]) -> int:
-    """How many times the drive opens."""
-    on = np.concatenate(([False], np.asarray(amplitudes) > 0.0))
-    return int(np.count_nonzero(on[1:] & ~on[:-1]))

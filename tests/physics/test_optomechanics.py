@@ -21,7 +21,6 @@ from simulated_instruments.physics.optomechanics_pulses import (
     GRID,
     Envelope,
     modulated,
-    separate_pulses,
 )
 from simulated_instruments.physics.optomechanics_trials import (
     Chances,
@@ -304,8 +303,6 @@ def test_full_amplitude_diffracts_all_light():
     half = modulated([200.0], [0.5], 15.0)
     assert half.peak == pytest.approx(0.5)
     assert modulated([10.0, 20.0], [0.0, 0.0], 15.0) is None
-    assert separate_pulses([1, 1, 1, 1], [0, 0.2, 0.1, 0]) == 1
-    assert separate_pulses([1, 1, 1, 1], [0.1, 0, 0.1, 0]) == 2
 
 
 def test_photons_in_the_cavity():
