@@ -29,12 +29,12 @@ def serve(arguments: Any) -> int:
     folder = runs_dir(arguments)
     server = WebServer(View(folder), token or secrets.token_urlsafe(24), arguments.port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if arguments.json:
-        line = {"address": server.address, "runs": str(folder), "ready": True}
-        print(json.dumps(line), flush=True)
-    else:
-        print(f"{folder} at {server.address}\nwho knows this address may look; Ctrl-C ends",
-              flush=True)  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):
+        if arguments.json:
+            line = {"address": server.address, "runs": str(folder), "ready": True}
+            print(json.dumps(line), flush=True)
+        else:
+            print(f"{folder} at {server.address}")
+            print("who knows this address may look; Ctrl-C ends", flush=True)
         server.serve()
     return 0
