@@ -62,9 +62,12 @@ class MapPanel(QWidget):
         )
         self.bar.setImageItem(self.image)
         self.area.addItem(self.bar, row=1, col=2)
-        pen = pg.mkPen(theme.curves[0], width=1)
-        self._across = self.across.plot(pen=pen, connect="finite")
-        self._along = self.along.plot(pen=pen, connect="finite")
+        look = {  # places whose neighbours are not measured yet are seen as well
+            "pen": pg.mkPen(theme.curves[0], width=1), "connect": "finite", "symbol": "o",
+            "symbolSize": 3, "symbolPen": None, "symbolBrush": theme.curves[0],
+        }  # fmt: skip
+        self._across = self.across.plot(**look)
+        self._along = self.along.plot(**look)
         line = pg.mkPen(theme.warn, width=1, style=Qt.PenStyle.DashLine)
         self.line_x = pg.InfiniteLine(0.0, angle=90, movable=True, pen=line)
         self.line_y = pg.InfiniteLine(0.0, angle=0, movable=True, pen=line)
@@ -152,5 +155,5 @@ class MapPanel(QWidget):
 
 def _ticks(places: Floats, labels: Any) -> list[tuple[float, str]]:
     texts = list(labels) or [f"{place:.4g}" for place in places]
-    every = max(1, -(-len(texts) // 10))
+    every = max(1, -(-len(texts) // 6))
     return [(float(i), texts[i]) for i in range(0, len(texts), every)]

@@ -93,7 +93,7 @@ class StateBar(QFrame):
         middle.setSpacing(2)
         middle.addWidget(self.title)
         middle.addWidget(self.state)
-        row.addLayout(middle, stretch=3)
+        row.addLayout(middle, stretch=5)
         row.addWidget(self.progress, stretch=2)
         for fact in self.facts.values():
             row.addWidget(fact)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -114,6 +117,34 @@ def test_stop_all_safe_asks_the_run_and_shows_what_answers(gui):
     assert '"stop"' in (run / "control.jsonl").read_text()
     gui.until(lambda: "every instrument safe" in card.heading.text())
     assert window.conductor.active.status == "aborted"
+
+
+def test_stop_reaches_instruments_of_a_run_that_hangs(gui, place):
+    """On served simulators: the run's process never looks, the watcher confirms in its place."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", "from labctl.cli import script; script()", "serve", "toy.toml",
+         "--json"], stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        address = json.loads(server.stdout.readline())["address"]
+        text = (place / "toy.toml").read_text()
+        text = text.replace('mode = "sim"', 'mode = "real"').replace("tcp://127.0.0.1:9", address)
+        (place / "real.toml").write_text(text)
+        window = gui.open("real.toml")
+        assert window.statebar.badge.text() == "REAL BENCH"
+        queue(gui, steps="9", wait="0", pause="0", hang_at="2")
+        gui.until(lambda: window.conductor.active and window.conductor.active.table.seen == 2)
+        gui.spin(1.0)  # now it hangs, as a driver call that never comes back
+        began = time.monotonic()
+        QTest.keyClick(window, Qt.Key.Key_F12)
+        card = window.deck.cards[0]
+        gui.until(lambda: "every instrument safe" in card.heading.text())
+        assert time.monotonic() - began < 20.0  # 2 s on a machine that has nothing else to do
+        gui.until(lambda: window.conductor.active.status == "aborted")
+        assert window.mode() == "real"
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 def test_stop_makes_the_bench_safe_also_when_nothing_runs(gui):
