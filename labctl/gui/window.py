@@ -235,8 +235,7 @@ class Window(QMainWindow):
     def _slow(self) -> None:
         if self.queue.isVisible():
             self.queue.refresh()
-        visible = self.runs.isVisible()
-        if visible and time.monotonic() - self._catalogue_shown > CATALOGUE_EVERY:
+        if self.runs.isVisible() and time.monotonic() - self._catalogue_shown > CATALOGUE_EVERY:
             self._catalogue_shown = time.monotonic()
             self.renew_catalogue()
 
@@ -252,8 +251,8 @@ class Window(QMainWindow):
             self._catalogue_shown = 0.0
 
     def _show_view(self) -> None:
-        feed, conductor = self.conductor.view, self.conductor
-        if feed is None:
+        conductor = self.conductor
+        if (feed := conductor.view) is None:
             return
         if self.live.feed is not feed:
             self.live.follow(feed)
