@@ -263,7 +263,7 @@ class Stretch:
         # Others have no yield points that could be missed, or time that others move.
         judged = isinstance(self.procedure, LabProcedure) and not file.clock
         try:
-            self._watch = Watch(self.folder.path, kinds, judged)
+            self._watch = Watch(self.folder.path, kinds, judged, self._remark)
         except OSError as error:  # no process to be had; the run makes its bench safe itself
             self._remark(f"no watcher for this run: {error.strerror or error}")
 

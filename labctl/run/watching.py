@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,15 @@ class Watch:
         folder: of the run.
         kinds: "real" or "sim" by name of the instrument.
         judged: a run that comes to no yield point for long counts as hanging.
+        remark: is told in one line, from a yield point, if the watcher itself is gone.
+
+    Raises:
+        OSError: no process could be started.
     """
 
-    def __init__(self, folder: Path, kinds: Mapping[str, str], judged: bool) -> None:
+    def __init__(
+        self, folder: Path, kinds: Mapping[str, str], judged: bool, remark: Callable[[str], None]
+    ) -> None:
         control = folder / FILE
         hello = {
             "path": sys.path,
@@ -49,6 +55,7 @@ class Watch:
             bufsize=0, **_apart(),
         )  # fmt: skip
         self._judged = judged
+        self._remark: Callable[[str], None] | None = remark
         #: A run that stands still on request does not hang.
         self.paused = False
         self._alive = True
@@ -59,6 +66,12 @@ class Watch:
     def alive(self) -> None:
         """Say that the run came to a yield point."""
         self._alive = True
+        if self._remark is not None and (code := self._process.poll()) is not None:
+            self._remark(
+                f"the watcher of this run ended ({code}): STOP works at yield points only, and "
+                "should the run die, labctl stop RUN makes the bench safe"
+            )
+            self._remark = None
 
     def end(self, *, safe: bool, stopped: bool) -> None:
         """Dismiss the watcher; wait for it if there is something to do for it.

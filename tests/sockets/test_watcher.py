@@ -278,6 +278,21 @@ def test_stop_of_a_run_that_died_together_with_its_watcher(lab, capsys, monkeypa
         assert lab.states() == {"thermometer": SAFE}
 
 
+@needs_proc
+def test_a_run_says_that_its_watcher_is_gone_and_goes_on(lab):
+    with lab.served():
+        process, folder = lab.start("--set", "pause=0.1", "--set", "steps=10000")
+        (watcher,) = set(lab.left()) - {process.pid}
+        os.kill(watcher, signal.SIGKILL)
+        until(
+            lambda: [e for e in RunFolder.open(folder).events if "watcher" in e.get("text", "")],
+            "a remark",
+        )
+        send(folder, "stop")
+        assert process.wait(BOUND) == 3
+        assert lab.states() == {"thermometer": SAFE}
+
+
 def test_stop_of_a_simulation_ends_it(lab, capsys):
     (lab.place / "bench.toml").write_text(toybench.BENCH, encoding="utf-8")
     process, folder = lab.start("--set", "steps=1000000", mode="sim")
