@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.phonon_bench import ROW, PhononMeasurement, portions
+from procedures.phonon_bench import ROW, SPOILT, PhononMeasurement, portions, spoilt
 from procedures.phonon_data import recorded
 
 if TYPE_CHECKING:
@@ -46,15 +46,8 @@ class DelayScan(PhononMeasurement, LabProcedure):
         Result("decay_time", "ns", "of g2 - 2 with the delay, from the most likely exponential"),
         Result("amplitude", "", "g2 - 2 of that at a delay of 30 ns"),
         Result("g2_pre_spread", "", "chi square per delay of g2 of the preparation pulse"),
-        Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
-        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
+        *SPOILT,
     )
-
-    def startup(self) -> None:
-        self.open_bench()
-
-    def shutdown(self) -> None:
-        self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
         """All delays in turn, portion by portion."""
@@ -64,9 +57,6 @@ class DelayScan(PhononMeasurement, LabProcedure):
         for size in portions(self.trials):
             for delay in self.delays:
                 yield {"tones": "both", "delay (ns)": delay, "asked": size}
-
-    def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        return self.measure(point["tones"], point["delay (ns)"], point["asked"])
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """g2 of both pulses at each delay, and the decay that explains the pairs best."""
@@ -89,8 +79,7 @@ class DelayScan(PhononMeasurement, LabProcedure):
             "decay_time": (fit.time, fit.time_error),
             "amplitude": (fit.amplitude, fit.amplitude_error),
             "g2_pre_spread": float((((table[0] - mean) / table[1]) ** 2).sum() / (delays.size - 1)),
-            "missed_triggers": int(data["missed"].sum()),
-            "lost_tags": int(data["lost"].sum()),
+            **spoilt(data),
             "delays": delays,
             "g2_pre": table[0], "g2_pre_error": table[1],
             "g2_meas": table[2], "g2_meas_error": table[3],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.phonon_bench import ROW, PhononMeasurement, portions
+from procedures.phonon_bench import ROW, SPOILT, PhononMeasurement, portions, spoilt
 from procedures.phonon_data import recorded
 
 if TYPE_CHECKING:
@@ -50,15 +50,8 @@ class GateScan(PhononMeasurement, LabProcedure):
         Result("g2_shortest", "", "g2 in the shortest gate"),
         Result("g2_longest", "", "g2 in the longest gate"),
         Result("pairs", "", "trials with both detectors in the longest gate"),
-        Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
-        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
+        *SPOILT,
     )
-
-    def startup(self) -> None:
-        self.open_bench()
-
-    def shutdown(self) -> None:
-        self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
         self.check([self.delay], self.first)
@@ -70,9 +63,6 @@ class GateScan(PhononMeasurement, LabProcedure):
             )
         for size in portions(self.trials):
             yield {"tones": "both", "delay (ns)": self.delay, "asked": size}
-
-    def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        return self.measure(point["tones"], point["delay (ns)"], point["asked"])
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """g2 in each gate, and the decay that explains them best."""
@@ -93,8 +83,7 @@ class GateScan(PhononMeasurement, LabProcedure):
             "g2_shortest": (float(curve.g2[0]), float(curve.error[0])),
             "g2_longest": (float(curve.g2[-1]), float(curve.error[-1])),
             "pairs": int(curve.coincidences[-1]),
-            "missed_triggers": int(data["missed"].sum()),
-            "lost_tags": int(data["lost"].sum()),
+            **spoilt(data),
             "gate_lengths": lengths,
             "g2": curve.g2,
             "g2_error": curve.error,

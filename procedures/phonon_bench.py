@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from labctl.errors import InstrumentError, RequestError
 from labctl.parameters import number
+from labctl.procedure import Result, RunData
 from procedures.phonon_pulses import LEVEL_TIME, Pulse, drive, lit, pulse_pair
 
 if TYPE_CHECKING:
@@ -88,6 +89,20 @@ class Gates:
 
     first: tuple[float, float]
     second: tuple[float, float]  # the whole pulse; measurements use its beginning
+
+
+#: What every measurement tells about trials that were spoilt.
+SPOILT = (
+    Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
+    Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
+)
+
+
+def spoilt(data: RunData) -> dict[str, Any]:
+    """Results of these names."""
+    return {
+        "missed_triggers": int(data["missed"].sum()), "lost_tags": int(data["lost"].sum()),
+    }  # fmt: skip
 
 
 def portions(trials: int) -> Iterator[int]:
@@ -266,6 +281,17 @@ class PhononMeasurement:
                 f"gate: {gate:g} ns is outside the read-out pulse, which lasts "
                 f"{2 * self.second_fwhm:g} ns; ask for a gate inside it"
             )
+
+    # --- what the framework asks for ------------------------------------------------------------
+
+    def startup(self) -> None:
+        self.open_bench()
+
+    def shutdown(self) -> None:
+        self.close_bench()
+
+    def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        return self.measure(point["tones"], point["delay (ns)"], point["asked"])
 
     # --- steps ----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from labctl.analysis.timetags import g2_trials
 from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.phonon_bench import ROW, PhononMeasurement, portions
+from procedures.phonon_bench import ROW, SPOILT, PhononMeasurement, portions, spoilt
 from procedures.phonon_data import BIN, recorded
 
 if TYPE_CHECKING:
@@ -84,15 +84,8 @@ class PhononPairG2(PhononMeasurement, LabProcedure):
         Result("n12", "", "one in the preparation pulse, both in the read-out pulse"),
         Result("n22_limit", "", "upper limit (95 %) of the mean of n22"),
         Result("n22_uncorrelated", "", "n22 that uncorrelated pulses would give"),
-        Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
-        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
+        *SPOILT,
     )
-
-    def startup(self) -> None:
-        self.open_bench()
-
-    def shutdown(self) -> None:
-        self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Portions of all three choices of tones in turn, so that an early end has some of each."""
@@ -104,9 +97,6 @@ class PhononPairG2(PhononMeasurement, LabProcedure):
             for tones, sizes in plan:
                 if n < len(sizes):
                     yield {"tones": tones, "delay (ns)": self.delay, "asked": sizes[n]}
-
-    def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        return self.measure(point["tones"], point["delay (ns)"], point["asked"])
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """g2 at all lags with errors, bound tests, and click patterns."""
@@ -141,9 +131,7 @@ class PhononPairG2(PhononMeasurement, LabProcedure):
         }
         results["n22_limit"] = count_limit(int(table[2, 2]))
         results["n22_uncorrelated"] = float(table[2].sum() * table[:, 2].sum() / both.trials)
-        results["missed_triggers"] = int(data["missed"].sum())
-        results["lost_tags"] = int(data["lost"].sum())
-        return results | arrays | {
+        return results | spoilt(data) | arrays | {
             "patterns": table,
             "counts": both.histogram / both.trials,
             "count_times": both.begin + BIN * (np.arange(both.histogram.size) + 0.5),

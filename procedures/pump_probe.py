@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,10 @@ from procedures.phonon_bench import (
     ETA,
     READOUT_CHANNEL,
     ROW,
+    SPOILT,
     PhononMeasurement,
     portions,
+    spoilt,
 )
 
 if TYPE_CHECKING:
@@ -68,15 +70,8 @@ class PumpProbe(PhononMeasurement, LabProcedure):
         Result("heated", "", "phonons that its heat adds later"),
         Result("thermal", "", "phonons before the pulse, as given"),
         Result("chi_square", "", "of the fit, per degree of freedom"),
-        Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
-        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
+        *SPOILT,
     )
-
-    def startup(self) -> None:
-        self.open_bench()
-
-    def shutdown(self) -> None:
-        self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
         """All delays in turn, portion by portion."""
@@ -86,9 +81,6 @@ class PumpProbe(PhononMeasurement, LabProcedure):
         for size in portions(self.trials):
             for delay in self.delays:
                 yield {"tones": "blue", "delay (ns)": delay, "asked": size}
-
-    def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        return self.measure(point["tones"], point["delay (ns)"], point["asked"])
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Phonon numbers from counts, and the two exponentials that explain them."""
@@ -113,8 +105,7 @@ class PumpProbe(PhononMeasurement, LabProcedure):
             "heated": fit.heated,
             "thermal": fit.thermal,
             "chi_square": chi / max(delays.size - 4, 1),
-            "missed_triggers": int(data["missed"].sum()),
-            "lost_tags": int(data["lost"].sum()),
+            **spoilt(data),
             "delays": delays, "phonons": phonons, "phonons_error": error,
         }  # fmt: skip
 

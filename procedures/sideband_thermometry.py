@@ -12,7 +12,15 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.phonon_bench import BLUE_CHANNEL, RED_CHANNEL, ROW, PhononMeasurement, portions
+from procedures.phonon_bench import (
+    BLUE_CHANNEL,
+    RED_CHANNEL,
+    ROW,
+    SPOILT,
+    PhononMeasurement,
+    portions,
+    spoilt,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,8 +59,7 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
         Result("counts_blue", "", "clicks behind blue pulses"),
         Result("background_red", "", "of these, that are no scattered photons"),
         Result("background_blue", "", "of these, that are no scattered photons"),
-        Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
-        Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
+        *SPOILT,
     )
 
     @property
@@ -60,11 +67,8 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
         return self.blue_area
 
     def startup(self) -> None:
-        self.open_bench()
+        super().startup()
         self._detuned = False
-
-    def shutdown(self) -> None:
-        self.close_bench()
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Both colours on the cavity, then aside of it, portion by portion."""
@@ -78,7 +82,7 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
         if detuned != self._detuned:
             self.tune(self.wavelength + self.aside * detuned)
             self._detuned = detuned
-        return self.measure(point["tones"], point["delay (ns)"], point["asked"])
+        return super().measure_point(point)
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Phonons from the counts of both colours, backgrounds subtracted."""
@@ -109,8 +113,7 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
             "counts_blue": (counts["blue only"], counts["blue only"] ** 0.5),
             "background_red": (scaled["red aside"], scaled["red aside"] ** 0.5),
             "background_blue": (scaled["blue aside"], scaled["blue aside"] ** 0.5),
-            "missed_triggers": int(data["missed"].sum()),
-            "lost_tags": int(data["lost"].sum()),
+            **spoilt(data),
         }
 
     def figures(self, data: RunData) -> dict[str, Figure]:

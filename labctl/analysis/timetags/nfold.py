@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labctl.analysis.timetags.checks import TINY, Tags, sorted_tags, whole
-from labctl.analysis.timetags.correlation import follows
+from labctl.analysis.timetags.checks import TINY, Tags, whole
+from labctl.analysis.timetags.streams import next_chunks
 
 _NEVER = 1 << 62
 
@@ -43,15 +43,7 @@ class NfoldCounter:
         `until` says that all tags before it have been given, so that memory stays bounded even
         if one channel is silent for long.
         """
-        if len(channels) != len(self._pending):
-            raise ValueError(f"channels: must be {len(self._pending)}, got {len(channels)}")
-        new = [sorted_tags(tags, f"channels[{n}]") for n, tags in enumerate(channels)]
-        last = [
-            follows(t, e, f"channels[{n}]")
-            for n, (t, e) in enumerate(zip(new, self._last, strict=True))
-        ]
-        if until is not None:
-            last = [max(end, until) for end in last]
+        new, last = next_chunks(channels, self._last, until)
         self._last = last
         self._pending = [np.concatenate(pair) for pair in zip(self._pending, new, strict=True)]
         # A tuple that begins before this is complete: whatever comes is too late for it.

@@ -84,6 +84,21 @@ def _merge(channels: Sequence[Tags]) -> tuple[Tags, Channels]:
     return streams[0]
 
 
+def next_chunks(
+    channels: Sequence[ArrayLike], ends: Sequence[int], until: int | None
+) -> tuple[list[Tags], list[int]]:
+    """The next tags of channels that ended at `ends` so far, checked, and where they end now.
+
+    `until` says that all tags before it have been given.
+    """
+    if len(channels) != len(ends):
+        raise ValueError(f"channels: must be {len(ends)}, got {len(channels)}")
+    names = [f"channels[{n}]" for n in range(len(channels))]
+    new = [sorted_tags(tags, name) for tags, name in zip(channels, names, strict=True)]
+    last = [follows(*each) for each in zip(new, ends, names, strict=True)]
+    return new, last if until is None else [max(end, until) for end in last]
+
+
 class TagMerger:
     """`merge_tags` chunk by chunk: tags come out as soon as nothing earlier can follow."""
 
@@ -98,15 +113,7 @@ class TagMerger:
         That is settled by the channel that is furthest behind, or by `until`: all tags before it
         have been given.
         """
-        if len(channels) != len(self._pending):
-            raise ValueError(f"channels: must be {len(self._pending)}, got {len(channels)}")
-        new = [sorted_tags(tags, f"channels[{n}]") for n, tags in enumerate(channels)]
-        last = [
-            follows(t, e, f"channels[{n}]")
-            for n, (t, e) in enumerate(zip(new, self._last, strict=True))
-        ]
-        if until is not None:
-            last = [max(end, until) for end in last]
+        new, last = next_chunks(channels, self._last, until)
         self._last = last
         pending = [np.concatenate(pair) for pair in zip(self._pending, new, strict=True)]
         horizon = min(last)
