@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,57 @@ def test_links_of_the_sheet(link, gains, errors, y1, e1, clicks, sifted, rate):
     assert link.shares[0] * link.gains[0] / 2 * per_second == pytest.approx(sifted, rel=1e-3)
     per_pulse = decoy_key_rate(link.levels, link.gains, link.errors) * link.shares[0]
     assert per_pulse * per_second == pytest.approx(rate, rel=1e-3)
+
+
+def net(link, change=1.0, efficiency=1.16):
+    """Secret bits per second before the share of post-processing; eta times `change`."""
+    changed = replace(link, eta=link.eta * change)
+    per_pulse = decoy_key_rate(changed.levels, changed.gains, changed.errors, efficiency)
+    return per_pulse * changed.shares[0] * CLOCK * changed.live
+
+
+def decibel(loss):
+    return 10 ** (-loss / 10)
+
+
+def test_net_rates_and_their_ratio():
+    assert 0.80 * net(TR1) == pytest.approx(78.47e3, rel=1e-3)
+    assert 0.925 * net(TR2) == pytest.approx(196.24e3, rel=1e-3)
+    assert 0.80 * net(TR1) == pytest.approx(78_764, rel=4.5e-3)  # published
+    assert 0.925 * net(TR2) == pytest.approx(195_360, rel=4.6e-3)
+    assert net(TR2) / net(TR1) == pytest.approx(2.16, abs=0.01)
+    assert (195_360 / 78_764) / (net(TR2) / net(TR1)) == pytest.approx(1.15, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("loss", "shares"),
+    [(3, (0.41, 0.48)), (4, (0.50, 0.58)), (5, (0.62, 0.71)), (6, (0.76, 0.88)), (7, (0.95, 1.08))],
+)
+def test_the_rate_fixes_only_transmission_times_share(loss, shares):
+    found = [rate / net(link, decibel(loss - 6.24)) for link, rate in
+             ((TR1, 78_764), (TR2, 195_360))]  # fmt: skip
+    assert found == pytest.approx(shares, abs=0.011)
+
+
+@pytest.mark.parametrize(
+    ("afterpulse", "qber", "rate"),
+    [(0.0, 2.00, 118e3), (0.005, 2.23, 111e3), (0.015, 2.67, 98e3), (0.03, 3.34, 79e3)],
+)
+def test_the_error_rate_fixes_only_misalignment_and_noise(afterpulse, qber, rate):
+    link = replace(TR1, afterpulse=afterpulse)
+    assert 100 * link.errors[0] == pytest.approx(qber, abs=0.01)
+    assert net(link) == pytest.approx(rate, abs=0.6e3)
+
+
+def test_insertion_loss_moves_the_rate():
+    assert net(TR1, decibel(4.70 - 4.95)) == pytest.approx(103.5e3, rel=2e-3)
+    assert net(TR1, decibel(5.20 - 4.95)) == pytest.approx(92.9e3, rel=2e-3)
+
+
+@pytest.mark.parametrize(("link", "distance"), [(TR1, 118.7), (TR2, 120.3)])
+def test_where_keys_end(link, distance):
+    assert net(link, decibel(0.2 * (distance - 0.1 - 25.0))) > 0
+    assert net(link, decibel(0.2 * (distance + 0.1 - 25.0))) == 0
 
 
 @pytest.mark.parametrize("link", [TR1, TR2])

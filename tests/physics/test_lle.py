@@ -78,6 +78,55 @@ def test_beyond_the_limit_there_are_no_solitons():
     assert comb_power(relaxed(24.0)) > 0.2
 
 
+def test_widths_of_the_closed_form():
+    """Full widths of sech^2(pi mu / 2k), in lines: 1.1222 k at -3 dB, 3.8113 k at -20 dB."""
+    psi = ansatz(PUMP, D2, 15.0, np.array([0.0]))
+    psi = psi - psi[256]  # without the background
+    k = math.sqrt(15.0 / D2)
+    level = 10 * np.log10(lines(psi)[:200] / lines(psi)[0])
+    half_width = [np.interp(down, -level, np.arange(200)) for down in (10 * math.log10(2), 20.0)]
+    assert 2 * half_width[0] / k == pytest.approx(1.1222, rel=2e-3)
+    assert 2 * half_width[1] / k == pytest.approx(3.8113, rel=2e-3)
+    assert half_width[1] / half_width[0] == pytest.approx(3.396, rel=2e-3)
+    lines_in_20_db = 65.3 * half_width[1] / half_width[0]  # of an envelope of 3.2 THz
+    assert lines_in_20_db == pytest.approx(221.8, abs=0.5)
+
+
+@pytest.mark.parametrize(("zeta", "state"), [(5.0, "chaos"), (7.5, "breathes"), (10.0, "rests")])
+def test_where_a_soliton_rests_breathes_and_dissolves(zeta, state):
+    resonator = Resonator(PUMP, D2, 4e-3, np.random.default_rng(3))
+    psi = resonator.relax(ansatz(PUMP, D2, zeta, np.array([3.0])), zeta, 15.0)
+    seen = []
+    for _ in range(24):
+        psi = resonator.relax(psi, zeta, 0.25)
+        seen.append(comb_power(psi))
+    spread = np.std(seen) / np.mean(seen)
+    if state == "chaos":
+        assert np.mean(seen) > 1.5  # all of the ring, not one soliton
+    elif state == "breathes":
+        assert spread > 0.02
+        assert np.mean(seen) < 0.3
+    else:
+        assert spread < 1e-3
+
+
+def test_comb_power_grows_with_detuning():
+    """+1.8 % per half linewidth near the working point, so 0.002 K (0.066) are 0.12 %."""
+    low, high = comb_power(relaxed(14.0, dt=4e-3)), comb_power(relaxed(16.0, dt=4e-3))
+    slope = (high - low) / (high + low)
+    assert slope == pytest.approx(0.018, abs=0.0015)
+    assert 0.066 * slope == pytest.approx(0.0012, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_sweep_without_heat_leaves_9_to_15_solitons(seed):
+    resonator = Resonator(PUMP, D2, 4e-3, np.random.default_rng(seed))
+    psi = resonator.run(np.full(512, 0.3 + 0j), np.linspace(-3.0, 15.0, 22_500))
+    peaks = np.abs(psi) ** 2
+    top = (peaks > 10) & (peaks > np.roll(peaks, 1)) & (peaks >= np.roll(peaks, -1))
+    assert 7 <= np.sum(top) <= 17  # mean 12; the range of 20 seeds is good to 2
+
+
 def test_background_is_a_steady_state():
     psi = background(PUMP, 15.0)
     rest = -(1 + 15j) * psi + 1j * abs(psi) ** 2 * psi + math.sqrt(PUMP)
