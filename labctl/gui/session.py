@@ -14,6 +14,7 @@ from typing import Any
 from labctl.errors import LabError, RequestError
 from labctl.filelock import is_locked
 from labctl.manager import Item, Manager
+from labctl.manager.queue import FILE as QUEUE
 from labctl.run.control import send
 from labctl.run.locate import numbered
 
@@ -32,16 +33,23 @@ class Session:
         self.bench = bench
         self.manager = Manager(self.runs_dir)
         self._children: list[subprocess.Popen[bytes]] = []
+        self._items: list[Item] = []
+        self._queue_state: tuple[int, int, bool] | None = None
         self._newest: list[Path] = []
         self._changed = -1
 
     # Looking
 
     def items(self) -> list[Item]:
+        """The queue; read again only if something changed in it."""
         try:
-            return self.manager.items()
+            stat = (self.runs_dir / QUEUE).stat()
+            state = (stat.st_size, stat.st_mtime_ns, self.manager.worked_off())
+            if state != self._queue_state:
+                self._items, self._queue_state = self.manager.items(), state
         except (LabError, OSError, ValueError, KeyError, TypeError):
             return []  # a queue nobody can read must not take the window down
+        return self._items
 
     def newest(self) -> list[Path]:
         """The runs with the highest numbers, the newest first; read again only if any came."""
@@ -57,8 +65,9 @@ class Session:
         return self._newest
 
     def running(self) -> Path | None:
-        """The run that goes on now, whoever started it."""
-        return next((p for p in self.newest() if is_locked(p / "writer.lock")), None)
+        """The run that goes on now, whoever started it; also an old one that is resumed."""
+        resumed = [Path(item.run) for item in self.items() if item.status == "running" and item.run]
+        return next((p for p in [*resumed, *self.newest()] if is_locked(p / "writer.lock")), None)
 
     def disk_left(self) -> int:
         """Bytes free where the runs go."""

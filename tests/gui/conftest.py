@@ -97,13 +97,13 @@ class Driver:
             gui_app.application().processEvents()
             if time.monotonic() >= end:
                 return
-            time.sleep(0.002)
+            time.sleep(0.005)
 
     def until(self, condition: Callable[[], object], patience: float = PATIENCE) -> None:
         end = time.monotonic() + patience
         while not condition():
             self.spin()
-            time.sleep(0.002)
+            time.sleep(0.005)
             assert time.monotonic() < end, "the window did not get there"
 
     def idle(self) -> None:

@@ -1,0 +1,61 @@
+"""What the window finds out about runs and queue without looking at everything each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labctl.gui import session as sessions
+from labctl.gui.session import Session
+from labctl.manager import Manager
+from labctl.run.folder import RunFolder
+
+
+def make(runs: Path, stop: bool = True) -> RunFolder:
+    run = RunFolder.create(runs, "p", {"columns": ["index"], "points": 1, "parameters": {}})
+    if stop:
+        run.stop("finished")
+        run.close()
+    return run
+
+
+def test_newest_runs_are_listed_again_only_when_the_folder_changed(tmp_path, monkeypatch):
+    session = Session(tmp_path / "runs")
+    assert session.newest() == []
+    first = make(session.runs_dir)
+    assert session.newest() == [first.path]
+    looks = []
+    listing = sessions.numbered
+    monkeypatch.setattr(sessions, "numbered", lambda *a: (looks.append(1), listing(*a))[1])
+    assert session.newest() == [first.path]
+    assert not looks
+    second = make(session.runs_dir)
+    assert session.newest() == [second.path, first.path]
+    (second.path / "run.jsonl").rename(second.path / "hidden")  # made, but no journal yet
+    (session.runs_dir / "other").mkdir()
+    assert session.newest() == [first.path]
+    (second.path / "hidden").rename(second.path / "run.jsonl")
+    assert session.newest() == [second.path, first.path]
+
+
+def test_a_resumed_old_run_is_found_through_the_queue(tmp_path, monkeypatch):
+    monkeypatch.setattr(sessions, "LATEST", 2)
+    session = Session(tmp_path / "runs")
+    old = make(session.runs_dir, stop=False)  # this process writes to it
+    for _ in range(3):
+        make(session.runs_dir)
+    assert session.running() is None
+    manager = Manager(session.runs_dir)
+    with manager._working():
+        manager._append({"entry": "add", "item": 1, "request": {}, "run": str(old.path)})
+        item = manager.find(1)
+        manager._status(item, "running", str(old.path))
+        assert session.running() == old.path
+    old.close()
+    assert session.running() is None
+
+
+def test_a_queue_that_cannot_be_read_is_empty(tmp_path):
+    session = Session(tmp_path / "runs")
+    session.runs_dir.mkdir()
+    (session.runs_dir / "queue.jsonl").mkdir()
+    assert session.items() == []
