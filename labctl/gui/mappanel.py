@@ -113,8 +113,12 @@ class MapPanel(QWidget):
         column = self._nearest(grid.x, float(self.line_x.value()), self.panel.x_labels)
         row = self._nearest(grid.y, float(self.line_y.value()), self.panel.y_labels)
         x, y = self._places(grid.x, "x"), self._places(grid.y, "y")
-        self._across.setData(x, grid.values[row])
-        self._along.setData(grid.values[:, column], y)
+        cuts = ((self._across, x, grid.values[row]), (self._along, grid.values[:, column], y))
+        for cut, along, up in cuts:
+            if np.isfinite(along).any() and np.isfinite(up).any():
+                cut.setData(along, up)
+            else:  # nothing measured there yet
+                cut.setData([], [])
         at_x = self._name(grid.x, column, self.panel.x_labels)
         at_y = self._name(grid.y, row, self.panel.y_labels)
         value = grid.values[row, column]
