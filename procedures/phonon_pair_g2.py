@@ -41,7 +41,8 @@ class PhononPairG2(PhononMeasurement, LabProcedure):
     )
     single_trials: int = integer(
         "Single-tone trials", 0, minimum=0, maximum=10**11,
-        meaning="with each tone alone; 0: as many as with both",
+        meaning="with each tone alone; 0: as many as with both for the red tone, and a quarter for "
+        "the blue one, which scatters 20 times more",
     )  # fmt: skip
     delay: float = number(
         "Delay", 30.0, unit="ns", minimum=-1e6, maximum=1e6,
@@ -90,9 +91,10 @@ class PhononPairG2(PhononMeasurement, LabProcedure):
     def points(self) -> Iterator[dict[str, Any]]:
         """Portions of all three choices of tones in turn, so that an early end has some of each."""
         self.check([self.delay], self.gate)
-        single = self.single_trials or self.trials
+        red = self.single_trials or self.trials
+        blue = self.single_trials or -(-self.trials // 4)
         plan = [(tones, list(portions(n))) for tones, n in
-                (("both", self.trials), ("blue", single), ("red", single))]  # fmt: skip
+                (("both", self.trials), ("blue", blue), ("red", red))]  # fmt: skip
         for n in range(max(len(sizes) for _, sizes in plan)):
             for tones, sizes in plan:
                 if n < len(sizes):
