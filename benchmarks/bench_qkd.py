@@ -49,8 +49,8 @@ def kernels():
 
 
 def runs():
-    from labctl.run.runner import start
     from labctl.run.request import Request
+    from labctl.run.runner import start
 
     jobs = {
         "soliton search": ("soliton-generation", {"hold": "0", "verify": "false"}),
