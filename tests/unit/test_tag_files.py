@@ -220,6 +220,36 @@ def test_times_of_t3_are_exact_over_weeks(tmp_path: Path) -> None:
     assert abs(int(tags.times[0]) - exact) <= 1
 
 
+def test_times_of_t3_wait_until_they_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.ptu"
+    write_ptu(path, [0, 1], sync=[3, 9], dtimes=[7, 2], resolution=4, sync_period=12_500)
+    tags = read_tags(path)
+    assert len(tags) == 2
+    assert callable(vars(tags)["times"])
+    assert tags.times.tolist() == [37_528, 112_508]
+    assert tags.times is tags.times
+    assert "times=array" in repr(tags)
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 300), st.integers(0, 1 << 40),
+       st.sampled_from([Fraction(12_500), Fraction(25, 2), Fraction(10**12) / 76_123_456]))  # fmt: skip
+def test_times_of_pulses_by_loop_and_by_numpy(seed, length, gap, period) -> None:
+    from labctl.analysis.timetags.files import ptu_records, record_kernels
+
+    rng = np.random.default_rng(seed)
+    clock = Clock(period, 3.7)
+    ticks = np.minimum(np.cumsum(rng.integers(0, gap + 1, length)), clock.limit)
+    dtimes = rng.integers(0, 1 << 15, length).astype(np.uint16)
+    looped = np.empty(length, np.int64)
+    if length:
+        record_kernels.paired_ps(ticks, dtimes, clock.anchored(int(ticks[0])), looped)
+    assert clock.paired(ticks, dtimes).tolist() == looped.tolist()
+    assert ptu_records.worth_compiling(length) is False  # so those were of numpy
+    exact = (int(t) * period + int(d) * Fraction(3.7) for t, d in zip(ticks, dtimes, strict=True))
+    assert all(abs(int(t) - e) <= 1 for t, e in zip(looped, exact, strict=True))
+
+
 # -- what others read
 
 

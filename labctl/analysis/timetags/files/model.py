@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,6 +69,21 @@ class Source(Protocol):
     def pieces(self) -> Iterator[Piece]: ...
 
 
+class WhenAsked:
+    """Times of a `TagFile`: an array, or what finds it when it is first asked for."""
+
+    def __get__(self, tags: TagFile | None, owner: type | None = None) -> Times:
+        if tags is None:  # a dataclass asks its class for a default: there is none
+            raise AttributeError("times")
+        found: Times | Callable[[], Times] = vars(tags)["times"]
+        if callable(found):
+            vars(tags)["times"] = found = found()
+        return found
+
+    def __set__(self, tags: TagFile, times: Times | Callable[[], Times]) -> None:
+        vars(tags)["times"] = times
+
+
 @dataclass(frozen=True)
 class TagFile:
     """All tags of a file.
@@ -76,29 +91,30 @@ class TagFile:
     Attributes:
         path: the file.
         channels: number of the input of each tag, as the file has it.
-        times: in ps; T3: pulse number times sync period plus dtime times resolution.
         resolution: unit of times (T2) or of dtimes (T3) in ps; NaN if the file does not say.
         sync: T2: times of sync events in ps; else: number of the sync pulse before each tag.
         dtimes: time since that pulse in units of the resolution; empty if the file has none.
         markers: structured, with fields `time` (ps), `sync` (number, T3) and `marker` (code).
         about: format, mode, sync period, header.
+        times: in ps; T3: pulse number times sync period plus dtime times resolution, found when
+            they are first asked for.
         tally: how many records are no tags, by kind.
         warnings: what is odd about the file, one line each.
     """
 
     path: Path
     channels: NDArray[np.uint8]
-    times: Times
     resolution: float
     sync: Times
     dtimes: NDArray[np.uint16]
     markers: NDArray[np.void]
     about: About
+    times: WhenAsked = WhenAsked()  # without a default
     tally: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.times)
+        return len(self.channels)
 
     def counts(self) -> dict[int, int]:
         """Return the number of tags of each channel that has any."""
@@ -143,8 +159,8 @@ def whole(path: Path, source: Source) -> TagFile:
         dtimes.add(piece.dtimes)
         markers.add(piece.markers)
     return TagFile(
-        path, channels.all(), times.all(), source.about.resolution, sync.all(), dtimes.all(),
-        markers.all(), source.about, dict(source.tally), tuple(source.warnings),
+        path, channels.all(), source.about.resolution, sync.all(), dtimes.all(), markers.all(),
+        source.about, times.all(), dict(source.tally), tuple(source.warnings),
     )  # fmt: skip
 
 

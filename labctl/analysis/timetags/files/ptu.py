@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.analysis.timetags.files.model import (
     MARKER,
@@ -16,6 +18,7 @@ from labctl.analysis.timetags.files.model import (
     Piece,
     TagFile,
     TagFileError,
+    Times,
 )
 from labctl.analysis.timetags.files.ptu_header import read_header
 from labctl.analysis.timetags.files.ptu_records import (
@@ -71,7 +74,7 @@ class PtuSource:
             float(self._seconds(header, "MeasDesc_Resolution") if t3 else unit),
             float(unit) if t3 else 0.0, header,
         )  # fmt: skip
-        self._unit = unit
+        self._clock = Clock(unit, self.about.resolution)
         self.most = self._count(header, size)
         mode = header.get("Measurement_Mode")
         if mode not in (None, int(self._layout.mode[1])):
@@ -85,7 +88,12 @@ class PtuSource:
         Raises:
             TagFileError: a record means nothing; what comes before it was yielded.
         """
-        return self._pieces(Room(min(self.most, _PER_PIECE), self.about.mode), in_place=False)
+        room = Room(min(self.most, _PER_PIECE), self.about.mode)
+        for found, sync, markers in self._decode(room, in_place=False):
+            channels, times, ticks, dtimes = room.first(found.tags)
+            if self.about.mode == "T3":
+                sync, times = ticks, self._clock.paired(ticks, dtimes)
+            yield Piece(channels, times, sync, dtimes, markers)
 
     def whole(self) -> TagFile:
         """Read all tags, decoded into their final place.
@@ -96,20 +104,26 @@ class PtuSource:
         room = Room(self.most, self.about.mode)
         sync, markers = Column(np.int64, 0), Column(MARKER, 0)
         tags = 0
-        for piece in self._pieces(room, in_place=True):
-            tags += len(piece.times)
-            markers.add(piece.markers)
-            if self.about.mode == "T2":
-                sync.add(piece.sync)
+        for found, its_sync, its_markers in self._decode(room, in_place=True):
+            tags += found.tags
+            sync.add(its_sync)
+            markers.add(its_markers)
+        channels, times, ticks, dtimes = room.first(tags)
+        t3 = self.about.mode == "T3"
         return TagFile(
-            self.path, room.channels[:tags], room.times[:tags], self.about.resolution,
-            room.ticks[:tags] if self.about.mode == "T3" else sync.all(), room.dtimes[:tags],
-            markers.all(), self.about, self.tally, tuple(self.warnings),
+            self.path, channels, self.about.resolution, ticks if t3 else sync.all(), dtimes,
+            markers.all(), self.about, partial(self._clock.paired, ticks, dtimes) if t3 else times,
+            self.tally, tuple(self.warnings),
         )  # fmt: skip
 
-    def _pieces(self, room: Room, *, in_place: bool) -> Iterator[Piece]:
-        """Decode into `room`: one piece behind the other, or each from its start."""
-        layout, clock = self._layout, Clock(self._unit, self.about.resolution)
+    def _decode(
+        self, room: Room, *, in_place: bool
+    ) -> Iterator[tuple[Specials, Times, NDArray[np.void]]]:
+        """Decode into `room`: one piece behind the other, or each from its start.
+
+        Yield what else was found, with the times of sync events (T2) and the markers.
+        """
+        layout, clock = self._layout, self._clock
         decoder = Decoder(layout, clock, worth_compiling(self.most))
         at_once = _PER_PIECE if decoder.compiled else _PER_PIECE_NUMPY
         buffer = np.empty(min(self.most, at_once), "<u4")
@@ -128,7 +142,7 @@ class PtuSource:
                 base, at = decoder.ticks, tags if in_place else 0
                 found = decoder.decode(words.astype(np.uint32, copy=False), room, at)
                 tags += found.tags
-                yield self._piece(room, slice(at, at + found.tags), found, clock, base)
+                yield found, *self._events(found, base)
                 if found.wrong >= 0:
                     word = int(words[found.wrong])
                     self._stop_at(done + found.wrong, word, tags, decoder.ticks > clock.limit)
@@ -143,18 +157,16 @@ class PtuSource:
                 f"{decoder.zeros} overflow records say 0 overflows; counted as {each} each"
             )
 
-    def _piece(self, room: Room, tags: slice, found: Specials, clock: Clock, base: int) -> Piece:
-        times = clock.ps(found.ticks, np.empty(0, np.uint16), base)
+    def _events(self, found: Specials, base: int) -> tuple[Times, NDArray[np.void]]:
+        """Times of sync events, and markers."""
+        times = self._clock.ps(found.ticks, base)
         is_sync = found.codes == SYNC
         markers = np.zeros(len(found.codes) - int(is_sync.sum()), MARKER)
         markers["time"] = times[~is_sync]
         markers["marker"] = found.codes[~is_sync]
-        if self.about.mode == "T2":
-            sync = times[is_sync]
-        else:
-            sync = room.ticks[tags]
+        if self.about.mode == "T3":
             markers["sync"] = found.ticks[~is_sync]
-        return Piece(room.channels[tags], room.times[tags], sync, room.dtimes[tags], markers)
+        return times[is_sync], markers
 
     def _seconds(self, header: dict[str, Any], name: str) -> Fraction:
         """A time of the header in ps."""

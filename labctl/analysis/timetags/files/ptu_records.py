@@ -61,6 +61,8 @@ LAYOUTS = {
 SYNC = 0
 #: From this many records on in a file, compiled code is worth loading; or using, if it is loaded.
 _LOAD_FROM, _USE_FROM = 4_000_000, 200_000
+#: Times of pulses that are found together.
+_AT_ONCE = 1 << 14
 _LATEST = (1 << 63) - (1 << 60)  #: ps, 93 days; what one record adds to the overflow still fits
 
 
@@ -91,37 +93,62 @@ class Clock:
         """Whole ps per tick, 0 if that is no whole number."""
         return int(self.unit) if self.unit.denominator == 1 else 0
 
-    def anchored(self, tick: int) -> tuple[int, int, float, float, float]:
-        """Return a tick, its ps (whole ones and the rest), ps per tick and per step of a dtime.
+    def anchored(self, tick: int) -> tuple[int, int, float, int, float, float]:
+        """Return a tick, its ps, ps per tick (whole ones and the rest each), ps per dtime step.
 
-        Times close to the tick then follow in float64 to the ps, however late they are: whole +
-        floor((ticks - tick) * unit + rest + dtimes * resolution + 1/2).
+        Times follow to the ps, with float64 for fractions only, however late they are: whole +
+        (ticks - tick) * unit + floor((ticks - tick) * part + rest + dtimes * resolution + 1/2).
         """
         exact = self.unit * tick
-        whole = math.floor(exact)
-        return tick, whole, float(exact - whole), float(self.unit), self.resolution
+        whole, unit = math.floor(exact), math.floor(self.unit)
+        return tick, whole, float(exact - whole), unit, float(self.unit - unit), self.resolution
 
-    def ps(self, ticks: Times, dtimes: NDArray[np.uint16], anchor: int) -> Times:
-        """Return times in ps of ticks close to `anchor`; without `dtimes`, those of the ticks."""
-        if not dtimes.size and self.whole:
+    def ps(self, ticks: Times, anchor: int) -> Times:
+        """Return times in ps of ticks; the closer to `anchor`, the better."""
+        if self.whole:
             return ticks * self.whole
-        first, whole, rest, unit, resolution = self.anchored(anchor)
-        later = (ticks - first).astype(np.float64) * unit + rest
-        if dtimes.size:
-            later += dtimes * resolution
-        rounded: Times = np.floor(later + 0.5).astype(np.int64)
-        return rounded + whole
+        first, whole, rest, unit, part, _ = self.anchored(anchor)
+        later = ticks - first
+        rounded: Times = np.floor(later * part + rest + 0.5).astype(np.int64)
+        return rounded + later * unit + whole
+
+    def paired(self, ticks: Times, dtimes: NDArray[np.uint16]) -> Times:
+        """Return times in ps of pulse numbers and dtimes."""
+        times = np.empty(len(ticks), np.int64)
+        fill = _paired_ps
+        if worth_compiling(len(ticks)):
+            from labctl.analysis.timetags.files.record_kernels import paired_ps as fill
+        for begin in range(0, len(ticks), _AT_ONCE):
+            part = slice(begin, begin + _AT_ONCE)
+            fill(ticks[part], dtimes[part], self.anchored(int(ticks[begin])), times[part])
+        return times
+
+
+def _paired_ps(
+    ticks: Times, dtimes: NDArray[np.uint16], anchor: tuple[Any, ...], times: Times
+) -> None:
+    """What the compiled loop of `record_kernels` does."""
+    first, whole, rest, unit, part, resolution = anchor
+    later = ticks - first
+    times[:] = np.floor(later * part + rest + dtimes * resolution + 0.5)
+    times += later * unit + whole
 
 
 class Room:
     """Arrays for the tags that records hold: as many as there are records at most."""
 
     def __init__(self, records: int, mode: str) -> None:
-        of_pulse = records if mode == "T3" else 0
+        of_pulse, of_time = (records, 0) if mode == "T3" else (0, records)
         self.channels = np.empty(records, np.uint8)
-        self.times = np.empty(records, np.int64)
+        self.times = np.empty(of_time, np.int64)
         self.ticks = np.empty(of_pulse, np.int64)
         self.dtimes = np.empty(of_pulse, np.uint16)
+
+    def first(
+        self, tags: int
+    ) -> tuple[NDArray[np.uint8], Times, NDArray[np.int64], NDArray[np.uint16]]:
+        """Return channels, times, ticks and dtimes of the first tags."""
+        return self.channels[:tags], self.times[:tags], self.ticks[:tags], self.dtimes[:tags]
 
 
 @dataclass
@@ -166,14 +193,16 @@ class Decoder:
             self._special = np.empty(len(words), np.int64), np.empty(len(words), np.uint8)
         ticks, codes = self._special
         base = self.ticks
-        ps = (self.clock.whole or 1) if layout.mode == "T2" else self.clock.anchored(base)
-        tags, specials, self.ticks, overflows, zeros, wrong = kernel(
-            words, base, self.clock.limit, layout.wrap, layout.counted, layout.zero,
-            (room.times, room.channels, room.ticks, room.dtimes, ticks, codes), at, ps,
-        )  # fmt: skip
-        if layout.mode == "T2" and not self.clock.whole:
-            chosen = slice(at, at + tags)
-            room.times[chosen] = self.clock.ps(room.times[chosen], room.dtimes, base)
+        begin = words, base, self.clock.limit, layout.wrap, layout.counted, layout.zero
+        if layout.mode == "T2":
+            out, ps = (room.times, room.channels, ticks, codes), self.clock.whole or 1
+            tags, specials, self.ticks, overflows, zeros, wrong = kernel(*begin, out, at, ps)
+            if not self.clock.whole:
+                chosen = slice(at, at + tags)
+                room.times[chosen] = self.clock.ps(room.times[chosen], base)
+        else:
+            filled = (room.ticks, room.channels, room.dtimes, ticks, codes)
+            tags, specials, self.ticks, overflows, zeros, wrong = kernel(*begin, filled, at)
         self.overflows += overflows
         self.zeros += zeros
         return Specials(tags, codes[:specials].copy(), ticks[:specials].copy(), wrong)
@@ -204,12 +233,11 @@ class Decoder:
         photon, other = np.flatnonzero(~special), np.flatnonzero(special & ~overflow)
         tags = len(photon)
         chosen = slice(at, at + tags)
-        found = every[photon]
-        dtimes = dtime[photon].astype(np.uint16) if t3 else room.dtimes
         room.channels[chosen] = channel[photon]
-        room.times[chosen] = self.clock.ps(found, dtimes, base)
         if t3:
-            room.ticks[chosen], room.dtimes[chosen] = found, dtimes
+            room.ticks[chosen], room.dtimes[chosen] = every[photon], dtime[photon]
+        else:
+            room.times[chosen] = self.clock.ps(every[photon], base)
         return Specials(tags, code[other].astype(np.uint8), every[other], wrong)
 
 

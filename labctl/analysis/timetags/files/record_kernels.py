@@ -2,10 +2,10 @@
 
 Each takes the records, the overflow so far in ticks and the most that it may become, ticks per
 overflow, whether an overflow record counts and what it counts if it says 0, the arrays to fill
-(times, channels, ticks, dtimes, then ticks and codes of special records), from where on, and how
-ticks become ps: T2 times a whole number; T3 as `Clock.anchored` says. Each returns the numbers of
-tags and special records, the overflow afterwards, the overflows and those that said 0, and the
-index of the first record that means nothing or is too late, or -1.
+(T2: times, channels; T3: ticks, channels, dtimes; then ticks and codes of special records), and
+from where on; T2 also the whole ps per tick. Each returns the numbers of tags and special records,
+the overflow afterwards, the overflows and those that said 0, and the index of the first record that
+means nothing or is too late, or -1.
 
 Where rates are high, hundreds of tags follow one another without an overflow. Such runs are found
 block by block and turned into tags by loops that the compiler vectorises. Between them come blocks
@@ -21,8 +21,8 @@ import numpy as np
 
 from labctl.analysis.timetags.kernels import compiled
 
-#: Records looked at together.
-_BLOCK = 16
+#: Records looked at together; fewer make runs between overflows longer, and rare tags slower.
+_BLOCK = 8
 
 
 @compiled
@@ -39,9 +39,22 @@ def run_end(words, i):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def paired_ps(ticks, dtimes, anchor, times):  # type: ignore[no-untyped-def]
+    """Fill in the times of pulse numbers and dtimes, as `Clock.anchored` says."""
+    first, whole, rest, unit, part, resolution = anchor
+    for k in range(ticks.size):
+        later = ticks[k] - first
+        times[k] = (
+            whole
+            + later * unit
+            + np.int64(math.floor(later * part + rest + dtimes[k] * resolution + 0.5))
+        )
+
+
+@compiled
 def t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]
     """HydraHarp and later, T2."""
-    times, channels, _, _, special_ticks, codes = out
+    times, channels, special_ticks, codes = out
     first, specials, overflows, zeros = n, 0, np.int64(0), 0
     i = 0
     while i < words.size:
@@ -50,7 +63,6 @@ def t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-
         run_times, run_channels = times[n : n + ahead], channels[n : n + ahead]
         for k in range(ahead):
             run_times[k] = (base + np.int64(run[k] & np.uint32(0x1FFFFFF))) * ps
-        for k in range(ahead):
             run_channels[k] = np.uint8(run[k] >> np.uint32(25))
         n += ahead
         stop = min(end + _BLOCK, words.size)
@@ -97,39 +109,30 @@ def t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-
 
 
 @compiled
-def t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]  # noqa: PLR0915
+def t3(words, base, limit, wrap, counted, zero, out, n):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     """HydraHarp and later, T3."""
-    times, channels, ticks, dtimes, special_ticks, codes = out
-    anchor, whole, rest, period, resolution = ps
+    ticks, channels, dtimes, special_ticks, codes = out
     first, specials, overflows, zeros = n, 0, np.int64(0), 0
     i = 0
     while i < words.size:
         end = run_end(words, i)
         run, ahead = words[i:end], end - i
-        run_times, run_channels = times[n : n + ahead], channels[n : n + ahead]
-        run_ticks, run_dtimes = ticks[n : n + ahead], dtimes[n : n + ahead]
+        run_ticks, run_channels = ticks[n : n + ahead], channels[n : n + ahead]
+        run_dtimes = dtimes[n : n + ahead]
         for k in range(ahead):
             run_channels[k] = np.uint8(run[k] >> np.uint32(25))
             run_dtimes[k] = np.uint16((run[k] >> np.uint32(10)) & np.uint32(0x7FFF))
-        for k in range(ahead):
-            tick = base + np.int64(run[k] & np.uint32(0x3FF))
-            dtime = np.int64((run[k] >> np.uint32(10)) & np.uint32(0x7FFF))
-            later = (tick - anchor) * period + rest + dtime * resolution
-            run_ticks[k] = tick
-            run_times[k] = whole + np.int64(math.floor(later + 0.5))
+            run_ticks[k] = base + np.int64(run[k] & np.uint32(0x3FF))
         n += ahead
         stop = min(end + _BLOCK, words.size)
         at, late, laps, odd = n, base, np.int64(0), np.int64(0)
         for i in range(end, stop):
             word = np.int64(words[i])
             pulse = word & 0x3FF
-            dtime = (word >> 10) & 0x7FFF
             special, overflow = word >> 31, np.int64(word >= 0xFE000000)
-            later = (late + pulse - anchor) * period + rest + dtime * resolution
-            times[at] = whole + np.int64(math.floor(later + 0.5))
-            channels[at] = word >> 25
             ticks[at] = late + pulse
-            dtimes[at] = dtime
+            channels[at] = word >> 25
+            dtimes[at] = (word >> 10) & 0x7FFF
             at += 1 - special
             count = overflow * (pulse if counted else np.int64(1))
             laps += count
@@ -143,12 +146,9 @@ def t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-
             pulse = word & 0x3FF
             channel = (word >> 25) & 63
             if word < 0x80000000:
-                dtime = (word >> 10) & 0x7FFF
-                later = (base + pulse - anchor) * period + rest + dtime * resolution
-                times[n] = whole + np.int64(math.floor(later + 0.5))
-                channels[n] = channel
                 ticks[n] = base + pulse
-                dtimes[n] = dtime
+                channels[n] = channel
+                dtimes[n] = (word >> 10) & 0x7FFF
                 n += 1
             elif channel == 63:
                 count = pulse if counted else np.int64(1)
@@ -172,7 +172,7 @@ def t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-
 @compiled
 def picoharp_t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]
     """PicoHarp 300, T2; a marker's code stands in the last four bits of its time."""
-    times, channels, _, _, special_ticks, codes = out
+    times, channels, special_ticks, codes = out
     first, specials, overflows = n, 0, 0
     for i in range(words.size):
         word = np.int64(words[i])
@@ -197,10 +197,9 @@ def picoharp_t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: i
 
 
 @compiled
-def picoharp_t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]
+def picoharp_t3(words, base, limit, wrap, counted, zero, out, n):  # type: ignore[no-untyped-def]
     """PicoHarp 300, T3; a marker's code stands in place of the dtime."""
-    times, channels, ticks, dtimes, special_ticks, codes = out
-    anchor, whole, rest, period, resolution = ps
+    ticks, channels, dtimes, special_ticks, codes = out
     first, specials, overflows = n, 0, 0
     for i in range(words.size):
         word = np.int64(words[i])
@@ -208,10 +207,8 @@ def picoharp_t3(words, base, limit, wrap, counted, zero, out, n, ps):  # type: i
         dtime = (word >> 16) & 0xFFF
         pulse = word & 0xFFFF
         if 1 <= channel <= 4:
-            later = (base + pulse - anchor) * period + rest + dtime * resolution
-            times[n] = whole + np.int64(math.floor(later + 0.5))
-            channels[n] = channel
             ticks[n] = base + pulse
+            channels[n] = channel
             dtimes[n] = dtime
             n += 1
         elif channel != 15 or dtime > 15:
