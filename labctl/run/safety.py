@@ -34,6 +34,12 @@ def end(folder: Path, text: str) -> None:
     _append(folder, {"ended": text})
 
 
+def outdate(folder: Path) -> None:
+    """Let earlier accounts no longer count: the run goes on, and changes its instruments again."""
+    if (folder / FILE).exists():
+        begin(folder, "", ())
+
+
 def read(folder: Path, since: float = 0.0) -> list[dict[str, Any]]:
     """All lines of the last account, if it was opened at `since` (Unix time) or later."""
     try:

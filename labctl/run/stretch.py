@@ -232,6 +232,8 @@ class Stretch:
                 self._log = WireLog(self.folder.path / "wire.jsonl", stretch=self.number)
             needed = getattr(self.procedure, "INSTRUMENTS", None)
             only = tuple(needed) if needed is not None else None
+            with contextlib.suppress(OSError):  # it may be on show, no more
+                safety.outdate(self.folder.path)
             self._be_watched(self.file, only)
             self._bench = Bench.open(
                 self.file,

@@ -28,6 +28,7 @@ class View:
     def __init__(self, runs_dir: Path) -> None:
         self._session = Session(runs_dir)
         self._feed: Feed | None = None
+        self._read = 0  # size of its journal when it was read last
         self._pictures = Pictures()
         self._lock = threading.Lock()
 
@@ -58,9 +59,10 @@ class View:
             self._feed = None
         elif self._feed is None or self._feed.path != path:
             self._feed = Feed(path, most_rows=MOST_ROWS)
-        elif self._feed.complete and is_locked(path / "writer.lock"):
+        elif self._feed.complete and _size(path) != self._read:
             self._feed = Feed(path, most_rows=MOST_ROWS)  # it was resumed
-        if self._feed is not None:
+        if self._feed is not None and path is not None and not self._feed.complete:
+            self._read = _size(path)
             self._feed.poll(budget=0.5)
         return self._feed
 
@@ -95,6 +97,13 @@ class View:
             "figures": [{"title": p.title, "version": p.version} for p in pictures],
             "trouble": self._pictures.trouble,
         }  # fmt: skip
+
+
+def _size(run: Path) -> int:
+    try:
+        return (run / "run.jsonl").stat().st_size
+    except OSError:
+        return 0
 
 
 def _item(item: Any) -> str:

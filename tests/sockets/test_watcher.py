@@ -194,6 +194,7 @@ def test_killed_run_is_made_safe_and_can_be_resumed(lab):
         )  # fmt: skip
         assert resumed.returncode == 0, resumed.stderr
     assert [row["index"] for row in RunFolder.open(folder).rows] == list(range(40))
+    assert [e for e in safety.read(folder) if "instrument" in e] == []  # said of a time before
 
 
 def test_stop_while_a_driver_call_hangs(lab):

@@ -132,6 +132,14 @@ def test_a_run_that_goes_on_and_one_that_was_stopped(lab):
         }  # fmt: skip
         folder.stop("aborted", "STOP")
         assert state(server)["run"]["status"] == "aborted"
+        folder.close()
+        assert state(server)["run"]["points"] == "2 of 4"
+        with RunFolder.resume(folder.path) as again:  # and ended while nobody looked
+            again.opened({"t": 0.0, "seed": 0, "identities": {}, "settings": {}})
+            again.emit({"index": 2, "step": 2, "temperature (K)": 20.0, "draw": 0.5}, 1.0)
+            again.stop("failed", "no light")
+        run = state(server)["run"]
+        assert (run["status"], run["reason"], run["points"]) == ("failed", "no light", "3 of 4")
 
 
 def test_only_who_knows_the_token_may_look(lab):
