@@ -7,10 +7,12 @@ from where on; T2 also the whole ps per tick. Each returns the numbers of tags a
 the overflow afterwards, the overflows and those that said 0, and the index of the first record that
 means nothing or is too late, or -1.
 
-Where rates are high, hundreds of tags follow one another without an overflow. Such runs are found
-block by block and turned into tags by loops that the compiler vectorises. Between them come blocks
-with overflows, at places that no processor can foresee: a loop without branches tries them as tags
-and overflows, and if there was anything else, a third loop does the block again, record by record.
+Where rates are high, tags follow one another without an overflow. Such runs are found block by
+block and turned into tags by loops that the compiler vectorises, together with the block behind
+them; if one overflow is all that it holds besides, the next run begins right after that. Where
+overflows are dense, at places that no processor can foresee, a loop without branches tries a block
+as tags and overflows, and if there was anything else, a third loop does it again, record by record.
+What was written for records that are no tags is written over.
 """
 
 from __future__ import annotations
@@ -39,6 +41,17 @@ def run_end(words, i):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def specials_in(words, begin, stop):  # type: ignore[no-untyped-def]
+    """Return how many special records there are, and the index of the last."""
+    many, last = np.int64(0), begin
+    for i in range(begin, stop):
+        special = np.int64(words[i] >> np.uint32(31))
+        many += special
+        last = i if special else last
+    return many, last
+
+
+@compiled
 def paired_ps(ticks, dtimes, anchor, times):  # type: ignore[no-untyped-def]
     """Fill in the times of pulse numbers and dtimes, as `Clock.anchored` says."""
     first, whole, rest, unit, part, resolution = anchor
@@ -52,20 +65,30 @@ def paired_ps(ticks, dtimes, anchor, times):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]
+def t2(words, base, limit, wrap, counted, zero, out, n, ps):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     """HydraHarp and later, T2."""
     times, channels, special_ticks, codes = out
     first, specials, overflows, zeros = n, 0, np.int64(0), 0
     i = 0
     while i < words.size:
         end = run_end(words, i)
-        run, ahead = words[i:end], end - i
+        stop = min(end + _BLOCK, words.size)
+        run, ahead = words[i:stop], stop - i
         run_times, run_channels = times[n : n + ahead], channels[n : n + ahead]
         for k in range(ahead):
             run_times[k] = (base + np.int64(run[k] & np.uint32(0x1FFFFFF))) * ps
             run_channels[k] = np.uint8(run[k] >> np.uint32(25))
-        n += ahead
-        stop = min(end + _BLOCK, words.size)
+        many, last = specials_in(words, end, stop)
+        if many == 0:
+            n, i = n + ahead, stop
+            continue
+        n += end - i
+        if many == 1 and words[last] >= np.uint32(0xFE000000):
+            count = np.int64(words[last] & np.uint32(0x1FFFFFF)) if counted else np.int64(1)
+            if count > 0 and base + count * wrap <= limit:
+                n, i = n + last - end, last + 1
+                base, overflows = base + count * wrap, overflows + count
+                continue
         at, late, laps, odd = n, base, np.int64(0), np.int64(0)
         for i in range(end, stop):
             word = np.int64(words[i])
@@ -116,15 +139,25 @@ def t3(words, base, limit, wrap, counted, zero, out, n):  # type: ignore[no-unty
     i = 0
     while i < words.size:
         end = run_end(words, i)
-        run, ahead = words[i:end], end - i
+        stop = min(end + _BLOCK, words.size)
+        run, ahead = words[i:stop], stop - i
         run_ticks, run_channels = ticks[n : n + ahead], channels[n : n + ahead]
         run_dtimes = dtimes[n : n + ahead]
         for k in range(ahead):
             run_channels[k] = np.uint8(run[k] >> np.uint32(25))
             run_dtimes[k] = np.uint16((run[k] >> np.uint32(10)) & np.uint32(0x7FFF))
             run_ticks[k] = base + np.int64(run[k] & np.uint32(0x3FF))
-        n += ahead
-        stop = min(end + _BLOCK, words.size)
+        many, last = specials_in(words, end, stop)
+        if many == 0:
+            n, i = n + ahead, stop
+            continue
+        n += end - i
+        if many == 1 and words[last] >= np.uint32(0xFE000000):
+            count = np.int64(words[last] & np.uint32(0x3FF)) if counted else np.int64(1)
+            if count > 0 and base + count * wrap <= limit:
+                n, i = n + last - end, last + 1
+                base, overflows = base + count * wrap, overflows + count
+                continue
         at, late, laps, odd = n, base, np.int64(0), np.int64(0)
         for i in range(end, stop):
             word = np.int64(words[i])
