@@ -5,6 +5,7 @@ What each delivers, in bytes per tag:
 
 - T2: ours channel and time in ps (9); ptufile channel, time and marker of every record (10).
 - T3: ours channel, pulse and dtime (11); ptufile these and the marker of every record (12).
+- T2, T3 columns: as ours, one array per column with the tags only; of ptufile's records with numpy.
 - T3 in ps: the times as well; ours `TagFile.times`, those of ptufile with numpy.
 
 Medians of the rounds, taken in turns: of the time on the processor, because the machine is shared,
@@ -42,6 +43,13 @@ def theirs(path: Path) -> np.ndarray:
     """Return the records as ptufile decodes them."""
     with ptufile.PtuFile(path) as file:
         return file.decode_records()
+
+
+def columns_of_theirs(path: Path) -> list[np.ndarray]:
+    """Return the columns of the tags alone."""
+    records = theirs(path)
+    tags = np.flatnonzero(records["channel"] >= 0)
+    return [records[name][tags] for name in records.dtype.names if name != "marker"]
 
 
 def times_of_theirs(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -95,6 +103,8 @@ def main() -> None:
         readers: dict[str, tuple[Path, Callable[[Path], object], Callable[[Path], object]]] = {
             "T2": (t2, read_tags, theirs),
             "T3": (t3, read_tags, theirs),
+            "T2 columns": (t2, read_tags, columns_of_theirs),
+            "T3 columns": (t3, read_tags, columns_of_theirs),
             "T3 in ps": (t3, times_of_ours, times_of_theirs),
         }
         for what, (path, *both) in readers.items():
