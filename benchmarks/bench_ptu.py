@@ -83,7 +83,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tags", type=float, default=10e6)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=21)
     options = parser.parse_args()
     tags = int(options.tags)
     rng = np.random.default_rng(1)
