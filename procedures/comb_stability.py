@@ -67,7 +67,7 @@ class CombStability(LabProcedure):
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         self.bench.clock.sleep(self.interval)
         comb = self.source.hold() if self.feedback else self.source.comb()
-        self._lost = self.source.lost
+        self._lost = not self.source.alive(comb)
         if self._lost:
             self.note("the soliton was lost")
         held = (self.bench.clock.now() - self._begun) / 3600.0

@@ -251,7 +251,7 @@ class DecoyBb84(LabProcedure):
             detections = self._detected(seconds) if self.keys == "distil" else {}
             row = {} if detections else self._counted(seconds)
             comb = self.source.hold()
-            if not self.source.lost:
+            if self.source.alive(comb):
                 break
             if attempt == RESTORES:
                 raise InstrumentError(

@@ -136,7 +136,7 @@ class SolitonGeneration(LabProcedure):
             return self._attempt(point["number"])
         self.bench.clock.sleep(HOLDING - 1.0)
         comb = self.source.hold()
-        if self.source.lost:
+        if not self.source.alive(comb):
             raise InstrumentError(
                 "soliton-generation: the comb was lost while it was held; check the drift of the "
                 "pump laser and the temperature of the chip"

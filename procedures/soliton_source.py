@@ -51,6 +51,7 @@ POWER_SLOPE = (
     0.018 / 56.7
 )  # relative change of a soliton's power per MHz (sheet: 1.8 % per kappa/2)
 HOLD_READINGS = 30
+HOLD_NOISE = 5.0  # MHz that the comb's power may be off by noise alone
 HOLD_LIMIT = 20.0  # MHz that one correction moves
 DARK = 0.02  # of a chaotic comb's power: nothing is left
 
@@ -115,6 +116,7 @@ class SolitonSource:
         self._auxiliary_resonance = auxiliary_frequency
         self._fine = AUXILIARY_RANGE  # MHz
         self._volts = PIEZO_CENTRE
+        self._averaging = 0  # readings of the comb meter, as set; 0: not yet
         self.held = 0.0  # W, comb power of the solitons that are held
 
     # ---------------------------------------------------------------- light on and off
@@ -123,8 +125,9 @@ class SolitonSource:
         """Temperature, lasers far on the blue side, then boosters."""
         self.chip.settle(self._temperature)
         for meter in (self.comb_meter, self.auxiliary_meter):
-            meter.averaging = 1
             meter.auto_range = True
+        self.auxiliary_meter.averaging = 1
+        self._average(1)
         if auxiliary:
             self.auxiliary.frequency = round(self._auxiliary_resonance + 1.5e-3 - 11.5e-3, 4)
             self.auxiliary.emission = True
@@ -189,6 +192,7 @@ class SolitonSource:
 
     def comb(self) -> float:
         """Power at the comb meter, W."""
+        self._average(1)
         return float(self.comb_meter.power)
 
     # ---------------------------------------------------------------- the way to a soliton
@@ -244,20 +248,29 @@ class SolitonSource:
     @property
     def lost(self) -> bool:
         """Whether the comb's power is no longer that of the solitons held."""
-        return not 0.7 * self.held < self.comb() < 1.5 * self.held
+        return not self.alive(self.comb())
+
+    def alive(self, comb: float) -> bool:
+        """Whether a power of the comb (W) is that of the solitons held."""
+        return 0.7 * self.held < comb < 1.5 * self.held
 
     def hold(self) -> float:
         """Correct the pump by what the comb's power says; returns the power, W.
 
-        More detuning makes a soliton stronger, by `POWER_SLOPE`; half of the error is corrected.
+        More detuning makes a soliton stronger, by `POWER_SLOPE`; half of the error is corrected,
+        if it is more than what the boosters' noise looks like.
         """
-        self.comb_meter.averaging = HOLD_READINGS
-        comb = self.comb()
-        self.comb_meter.averaging = 1
-        if 0.7 * self.held < comb < 1.5 * self.held:
+        self._average(HOLD_READINGS)
+        comb = float(self.comb_meter.power)
+        if self.alive(comb):
             error = (comb / self.held - 1.0) / POWER_SLOPE
-            self.move_pump(max(-HOLD_LIMIT, min(HOLD_LIMIT, -0.5 * error)))
+            if abs(error) > HOLD_NOISE:
+                self.move_pump(max(-HOLD_LIMIT, min(HOLD_LIMIT, -0.5 * error)))
         return comb
+
+    def _average(self, readings: int) -> None:
+        if readings != self._averaging:
+            self.comb_meter.averaging = self._averaging = readings
 
     def _read(self, attempt: Attempt, stage: int) -> float:
         comb = self.comb()

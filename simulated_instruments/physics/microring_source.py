@@ -24,8 +24,8 @@ Source = Callable[[Any], Any]
 TICK = 0.125  # s; a power of two, at which noise is quick to find
 CHUNK = 2048  # ticks that are worked on together
 FEW = 12  # ticks
-RESTLESS = 1.0  # s after something was told, in which each tick is followed
-QUIET_TICKS = 8  # from one look to the next later
+RESTLESS = 0.5  # s after something was told, in which each tick is followed
+QUIET_TICKS = 16  # from one look to the next later
 KEPT = 4096  # ticks of the past that can be looked at
 
 DETUNING_STEP = 0.5  # of the effective detuning for which a soliton is relaxed
@@ -56,7 +56,7 @@ class MicroringSource:
         threshold_mw: pump power at which f^2 = 1.
         coupling: extinction of the auxiliary laser on resonance, 0 to 1.
         told: what lasers, boosters and temperature control were told; a second after it has
-            changed, the ring is looked at once per second only. By default at every tick.
+            changed, the ring is looked at every two seconds only. By default at every tick.
     """
 
     def __init__(

@@ -195,13 +195,13 @@ def test_a_block_too_small_for_a_finite_key_gives_none(capsys, runs, tmp_path):
 
 def lose(patch, times):
     """The soliton is lost `times` times, as far as the procedure can tell."""
-    left = [times]
+    left = [2 * times]  # asked by `hold`, and by who calls it
 
-    def lost(source):
+    def alive(source, comb):
         left[0] -= 1
-        return left[0] >= 0
+        return left[0] < 0
 
-    patch.setattr(SolitonSource, "lost", property(lost))
+    patch.setattr(SolitonSource, "alive", alive)
 
 
 def test_no_key_of_a_block_in_which_the_soliton_was_lost(capsys, runs, tmp_path, monkeypatch):
