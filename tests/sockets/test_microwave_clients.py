@@ -170,6 +170,7 @@ def test_pymeasure_redpitaya(served):
     board.dioP0.enabled = True
     assert board.dioP0.enabled is True
     board.aoutslow0.voltage = 0.9
+    assert board.dioP0.enabled is True  # an answer: what came before has been done
     assert served[1]["digitiser"].model.outputs[0] == pytest.approx(0.9)
     # The fault that our class mends: binary samples are read as 64-bit integers.
     board.acq_units, board.acq_format = "RAW", "BIN"
