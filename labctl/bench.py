@@ -94,13 +94,12 @@ class Bench:
             mode = resolve_mode(file, mode)
         elif replay is None:
             raise RequestError("mode 'replay' needs a recorded run: use labctl replay RUN")
-        values = world_values(file, world or {})
         entries = _wanted(file, only)
         kinds = {name: _kind(entry, mode) for name, entry in entries.items()}
         bench = cls(file, mode, _clock(file, mode, set(kinds.values()), start))
         bench._record = record
-        if "sim" in kinds.values():
-            bench.world = build_world(file, seed, values)
+        if "sim" in kinds.values():  # on hardware no world is imported, which takes a second
+            bench.world = build_world(file, seed, world_values(file, world or {}))
         try:
             for name, entry in entries.items():
                 bench._build_instrument(entry, partial(bench._opener, entry, kinds[name], replay))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl import benchfile
-from labctl.bench import Bench, find_bench, resolve_mode, world_values
+from labctl.bench import Bench, find_bench, instrument_kinds, resolve_mode, world_values
 from labctl.benchfile import BenchFile
 from labctl.errors import RequestError, nearest
 from labctl.procedure import LabProcedure
@@ -61,9 +61,11 @@ def check(request: Request) -> Checked:
         return Checked(procedure, None, "", {})
     check_instruments(procedure, file)
     mode = resolve_mode(file, request.mode)
-    world = world_values(file, request.world)
     needed = getattr(procedure, "INSTRUMENTS", None)
-    Bench.rehearse(file, mode, world=world, only=None if needed is None else tuple(needed))
+    only = None if needed is None else tuple(needed)
+    simulated = "sim" in instrument_kinds(file, mode, only).values()
+    world = world_values(file, request.world) if simulated or request.world else {}
+    Bench.rehearse(file, mode, world=world, only=only)
     return Checked(procedure, file, mode, world)
 
 

@@ -348,6 +348,20 @@ def test_unreachable_hardware_fails_by_name(bench_file, tmp_path):
     assert "\n" not in outcome.reason
 
 
+def test_hardware_needs_no_world(tmp_path):
+    """A laboratory's bench file may name a world that is not there, or takes long to import."""
+    text = toybench.BENCH.replace("toybench:ToyWorld", "no_such_module:World")
+    path = tmp_path / "toy.toml"
+    path.write_text(text.replace(':World"', ':World"\nrate = 2'), encoding="utf-8")
+    outcome, folder = started(str(path), tmp_path, mode="real")
+    assert "127.0.0.1:9" in outcome.reason  # it got as far as the instrument
+    assert folder.start["world"] == {}
+    with pytest.raises(RequestError, match="no_such_module"):
+        started(str(path), tmp_path, mode="sim")
+    with pytest.raises(RequestError, match="no_such_module"):
+        started(str(path), tmp_path, mode="real", world={"rate": 3})
+
+
 def test_mixed_bench_uses_real_time(tmp_path):
     text = toybench.BENCH.replace('mode = "sim"', 'mode = "real"') + 'mode = "sim"\n'
     path = tmp_path / "toy.toml"
