@@ -91,6 +91,11 @@ def why_not_imported(error: Exception) -> str:
     return " ".join(f"cannot be imported: {kind}{error}".split())
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an error says, in one line; its class if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ", did you mean 'x'?" for the known name closest to `name`, or an empty string."""
     import difflib

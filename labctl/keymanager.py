@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from labctl.errors import LabError, RequestError
 from labctl.keystore import Key, KeyStore, NotEnoughKeys, UnknownKey
@@ -91,8 +91,8 @@ class KeyManager:
             return 503, {"message": "the key store does not work; its operator has been told why"}
 
     def _answer(self, caller: str, method: str, target: str, body: bytes) -> dict[str, Any]:
-        url = urlsplit(target)
-        found = _PATH.fullmatch(url.path)
+        path, _, asked = target.partition("?")
+        found = _PATH.fullmatch(path)
         if not found:
             raise Refused(404, "there is nothing here; paths are /api/v1/keys/SAE_ID/METHOD")
         other, what = unquote(found[1]), found[2]
@@ -104,7 +104,7 @@ class KeyManager:
         there = self.applications.get(other, other)
         if here == there or not self.store.linked((here, there)):
             raise Refused(400, f"no key is shared between SAE {caller!r} and SAE {other!r}")
-        query = _query(url.query)
+        query = _query(asked)
         if what == "status":
             return self._status(caller, other, here, there)
         if what == "enc_keys":

@@ -81,7 +81,7 @@ def serve(arguments: Any) -> int:
     )
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO)
     server = KeyServer(manager, context, arguments.host, arguments.port)
-    host, port = server.address
+    host, port = server.listens_on
     url = f"https://{f'[{host}]' if ':' in host else host}:{port}/api/v1/keys"
     unserved = 0 if arguments.simulated else sum(b.size - b.given for b in blocks if b.simulated)
     if arguments.json:

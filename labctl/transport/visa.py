@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labctl.errors import ConnectionLost
+from labctl.errors import ConnectionLost, one_line
 
 
 def resource_manager() -> Any:
@@ -35,7 +35,7 @@ class VisaTransport:
             self._resource = resource_manager().open_resource(resource)
         except Exception as error:  # pyvisa-py raises plain Exception for what it cannot reach
             raise ConnectionLost(
-                f"cannot open VISA resource {resource} ({_reason(error)}); check that the "
+                f"cannot open VISA resource {resource} ({one_line(error)}); check that the "
                 "instrument is on, its resource name, and that a VISA library knows this bus"
             ) from error
         self._serial = resource.upper().startswith("ASRL")
@@ -85,8 +85,4 @@ class VisaTransport:
         self._resource.close()
 
     def _lost(self, error: Exception) -> ConnectionLost:
-        return ConnectionLost(f"VISA resource {self._name} broke ({_reason(error)})")
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        return ConnectionLost(f"VISA resource {self._name} broke ({one_line(error)})")

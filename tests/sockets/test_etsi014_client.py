@@ -97,7 +97,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     server = KeyServer(manager, context)
     thread = threading.Thread(target=server.serve)
     thread.start()
-    yield Place(store, authority, server.address[1], np.packbits(bits).tobytes())
+    yield Place(store, authority, server.listens_on[1], np.packbits(bits).tobytes())
     server.close()
     thread.join(10)
     assert not thread.is_alive()
@@ -220,13 +220,32 @@ def test_odd_requests_get_an_answer_and_the_connection_goes_on(place: Place) -> 
         ("POST", "/saeB/dec_keys", b'{"key_IDs": [5]}', 400),
         ("GET", "/saeB/dec_keys?key_ID=" + "x" * 70, None, 400),
         ("POST", "/saeB/enc_keys", b"x" * 70000, 413),
-        ("GET", "/%73aeB/status", None, 200),
+        ("GET", "/%73aeB/status", None, 200), ("GET", "/saeB/status?#", None, 200),
     ]:  # fmt: skip
         answer = session.request(method, base + path, data=body, timeout=10)
         assert answer.status_code == code, (method, path, answer.text)
         assert answer.headers["Cache-Control"] == "no-store"
         document = answer.json()
         assert code == 200 or isinstance(document["message"], str)
+
+
+def test_what_is_no_path_is_answered_as_well(place: Place) -> None:
+    client = ssl.create_default_context(cafile=str(place.authority.pem))
+    client.load_cert_chain(*place.authority.certificate("saeA"))
+    with (
+        socket.create_connection(("localhost", place.port), 10) as plain,
+        client.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        for target in (b"//[", b"*", b"http://[/api/v1/keys/saeB/status", b"/%ff%00"):
+            secure.sendall(b"GET %s HTTP/1.1\r\nHost: kme\r\n\r\n" % target)
+            assert secure.recv(1000).startswith(b"HTTP/1.1 404")
+
+
+def test_a_name_that_would_forge_a_line_of_the_log_is_none(place: Place, caplog) -> None:
+    with caplog.at_level(logging.INFO):
+        client = place.client("saeA\nSAE saeB")
+        assert client.get_status("saeB")[0] == 401
+    assert "SAE saeB" not in caplog.text
 
 
 def test_no_key_is_ever_logged(place: Place, caplog) -> None:

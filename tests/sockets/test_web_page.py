@@ -159,6 +159,21 @@ def test_only_who_knows_the_token_may_look(lab):
         assert (response.status, response.getheader("Location")) == (301, f"/{TOKEN}/")
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:8750", 200), ("localhost", 200), ("LOCALHOST:1", 200), ("[::1]:8750", 200),
+     ("rebound.example:8750", 421), ("127.0.0.1.rebound.example", 421), ("localhost.example", 421),
+     ("x@127.0.0.1", 421), ("", 421), ("127.0.0.1:8750:1", 421)],
+)  # fmt: skip
+def test_a_foreign_name_for_this_machine_shows_nothing(lab, host, status):
+    """A page of another site may resolve its own name to 127.0.0.1; it still says that name."""
+    with shown(lab / "runs") as server:
+        response, body = ask(server, f"/{TOKEN}/state.json", Host=host)
+        assert response.status == status
+        assert (b"points" in body) == (status == 200)
+        assert response.getheader("Cross-Origin-Resource-Policy") == "same-origin"
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "stop"])
 def test_nothing_can_be_changed(lab, method):
     with shown(lab / "runs") as server:
