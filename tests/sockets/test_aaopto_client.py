@@ -53,8 +53,8 @@ def test_out_of_range_is_noticed_by_the_client(mpds):
 def test_modes_and_status(mpds, sim):
     mpds.set_channel_input_mode(2, aotf.InputMode.INTERNAL)
     mpds.set_blanking_mode(aotf.BlankingMode.EXTERNAL)
-    assert not sim.model.lines[2].external
     status = mpds.get_lines_status()
+    assert not sim.model.lines[2].external
     assert status["blanking"] == {"state": "ON", "mode": "EXT"}
     assert status[1] == {"freq": 110.0, "power": 0.0, "state": "OFF", "mode": "EXT"}
     assert status[2]["mode"] == "INT"

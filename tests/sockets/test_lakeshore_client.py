@@ -47,6 +47,7 @@ def test_heater_and_set_point(bridge, sim):
     assert sim.model.heaters[0].setpoint_k == 0.02
     assert sim.model.heaters[0].enabled
     bridge.all_off()
+    assert bridge.get_setpoint_kelvin(0) == 0.02  # an answer: what came before has been done
     assert not sim.model.heaters[0].enabled
 
 

@@ -65,5 +65,6 @@ def test_shutdown_switches_off_and_leaves_an_error(generator, sim):
     """It addresses the low-frequency output, an option that this source does not have."""
     generator.enable()
     generator.shutdown()
-    assert not sim.model.output
+    # The answer to this says that what was written before it has been done.
     assert [int(number) for number, _ in generator.check_errors()] == [-113]
+    assert not sim.model.output
