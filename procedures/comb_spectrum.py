@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.errors import InstrumentError
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.soliton_source import INSTRUMENTS, SolitonSource
@@ -47,18 +46,9 @@ class CombSpectrum(LabProcedure):
     )
 
     def startup(self) -> None:
-        self.source = SolitonSource(self.bench, self.show)
+        self.source = SolitonSource(self)
         self.source.power_up(auxiliary=True)
-        why = ""
-        for _ in range(self.attempts):
-            attempt = self.source.generate(target=self.target)
-            if attempt.solitons == self.target:
-                return
-            why = attempt.why
-        raise InstrumentError(
-            f"comb-spectrum: {self.target} soliton(s) not reached in {self.attempts} attempts; the "
-            f"last one: {why}; try soliton-generation"
-        )
+        self.source.make(self.attempts, self.target)
 
     def shutdown(self) -> None:
         self.source.power_down()

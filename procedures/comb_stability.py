@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.errors import InstrumentError
 from labctl.live import Curve
 from labctl.parameters import boolean, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
@@ -38,19 +37,10 @@ class CombStability(LabProcedure):
     _lost = False
 
     def startup(self) -> None:
-        self.source = SolitonSource(self.bench, self.show)
+        self.source = SolitonSource(self)
         self.source.power_up(auxiliary=True)
-        why = ""
-        for _ in range(self.attempts):
-            attempt = self.source.generate()
-            if attempt.solitons == 1:
-                self._begun = self.bench.clock.now()
-                return
-            why = attempt.why
-        raise InstrumentError(
-            f"comb-stability: no single soliton in {self.attempts} attempts; the last one: {why}; "
-            "try soliton-generation"
-        )
+        self.source.make(self.attempts)
+        self._begun = self.bench.clock.now()
 
     def shutdown(self) -> None:
         self.source.power_down()

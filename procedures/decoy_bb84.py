@@ -184,12 +184,12 @@ class DecoyBb84(LabProcedure):
         self._check()
         if self.keys == "distil":
             self.note("a transcript of the wire holds what the receivers said; --no-record: none")
-        self.source = SolitonSource(self.bench, self.show)
+        self.source = SolitonSource(self)
         self.tx: dict[str, QkdTransmitter] = {n: self.bench[f"transmitter_{n}"] for n in "12"}
         self.rx: dict[str, QkdReceiver] = {n: self.bench[f"receiver_{n}"] for n in "12"}
         self._done: dict[str, int] = {}  # blocks of the present run of the boards, used up
         self.source.power_up(auxiliary=True)
-        self._make_soliton()
+        self.source.make(self.attempts)
         for n in self.links:
             self._set_up(n)
         self._start_boards()
@@ -199,19 +199,6 @@ class DecoyBb84(LabProcedure):
             self.bench[f"receiver_{n}"].make_safe()
             self.bench[f"transmitter_{n}"].make_safe()
         self.source.power_down()
-
-    def _make_soliton(self) -> None:
-        why = ""
-        for _ in range(self.attempts):
-            attempt = self.source.generate()
-            if attempt.solitons == 1:
-                return
-            why = attempt.why
-            self.note(f"no soliton: {why}")
-        raise InstrumentError(
-            f"decoy-bb84: no single soliton in {self.attempts} attempts; the last one: {why}; "
-            "try soliton-generation"
-        )
 
     def _set_up(self, n: str) -> None:
         attenuator = getattr(self.bench["channel"], f"ch_{n}")
@@ -260,7 +247,7 @@ class DecoyBb84(LabProcedure):
                 )
             self.note("the soliton was lost; this interval is measured again with a new one")
             self._stop_boards()
-            self._make_soliton()
+            self.source.make(self.attempts)
             self._start_boards()
         for n, found in detections.items():  # a key only of a block that counts
             row |= self._key(n, found, _frames_of(seconds))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.errors import InstrumentError
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.soliton_source import INSTRUMENTS, SPEED_OF_LIGHT, SolitonSource
@@ -46,18 +45,9 @@ class DemuxCrosstalk(LabProcedure):
     )
 
     def startup(self) -> None:
-        self.source = SolitonSource(self.bench, self.show)
+        self.source = SolitonSource(self)
         self.source.power_up(auxiliary=True)
-        why = ""
-        for _ in range(self.attempts):
-            attempt = self.source.generate()
-            if attempt.solitons == 1:
-                return
-            why = attempt.why
-        raise InstrumentError(
-            f"demux-crosstalk: no single soliton in {self.attempts} attempts; the last one: {why}; "
-            "try soliton-generation"
-        )
+        self.source.make(self.attempts)
 
     def shutdown(self) -> None:
         self.source.power_down()

@@ -11,7 +11,7 @@ from labctl.errors import InstrumentError
 from labctl.live import Curve
 from labctl.parameters import boolean, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.soliton_source import INSTRUMENTS, Attempt, SolitonSource
+from procedures.soliton_source import INSTRUMENTS, Attempt, SolitonSource, not_reached
 from procedures.soliton_spectrum import find_lines, fit_envelope, sweep
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ class SolitonGeneration(LabProcedure):
 
     def startup(self) -> None:
         self.source = SolitonSource(
-            self.bench,
-            self.show,
+            self,
             temperature=self.temperature,
             pump_power=self.pump_power,
             auxiliary_power=self.auxiliary_power,
@@ -88,23 +87,8 @@ class SolitonGeneration(LabProcedure):
         )
         self.source.power_up(self.auxiliary)
         if any(self._succeeded(row) for row in self.rows):
-            self._make_anew()
-
-    def _make_anew(self) -> None:
-        """The run that is resumed held solitons; they are gone, so others take their place."""
-        for _ in range(self.attempts):
-            attempt = self.source.generate(self.auxiliary, self.target)
-            if attempt.solitons == self.target:
-                self.note("the run was resumed: what is held from here on was made anew")
-                return
-            self._why = attempt.why
-        raise InstrumentError(self._not_reached())
-
-    def _not_reached(self) -> str:
-        return (
-            f"soliton-generation: {self.target} soliton(s) not reached in {self.attempts} "
-            f"attempts; the last one: {self._why}; check powers, wavelength and the auxiliary laser"
-        )
+            self.source.make(self.attempts, self.target, auxiliary=self.auxiliary)
+            self.note("the run was resumed: what is held from here on was made anew")
 
     def _succeeded(self, row: Mapping[str, Any]) -> bool:
         return bool(row["kind"] == "attempt" and row["solitons"] == self.target)
@@ -127,7 +111,7 @@ class SolitonGeneration(LabProcedure):
                 if attempt < len(before):
                     self._ended(self._succeeded(before[attempt]), str(before[attempt]["why"]))
         if self._failed == self.attempts:
-            raise InstrumentError(self._not_reached())
+            raise not_reached(self.name(), self.target, f"{self.attempts} attempts", self._why)
         for look in range(round(self.hold / HOLDING)):
             yield {"kind": "hold", "number": look + 1}
 

@@ -11,7 +11,6 @@ Frequencies are in MHz relative to where the pump stood at the begin, unless nam
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from drivers.itla import Itla
     from drivers.thorlabs_pm100 import ThorlabsPm100
     from drivers.toptica_dlcpro import TopticaDlcPro
-    from labctl.bench import Bench
+    from labctl.procedure import LabProcedure
 
 SPEED_OF_LIGHT = 299_792_458.0  # m/s
 
@@ -82,8 +81,7 @@ class SolitonSource:
     """The instruments that make the comb.
 
     Args:
-        bench: where they are.
-        show: called with name, value and unit of what is worth showing.
+        procedure: that needs solitons; its bench has the instruments, it is told what happens.
         temperature: of the chip, degC.
         pump_power, auxiliary_power: of the boosters, mW.
         wavelength: nm at which the cold resonance is expected.
@@ -92,8 +90,7 @@ class SolitonSource:
 
     def __init__(
         self,
-        bench: Bench,
-        show: Callable[[str, float, str], None],
+        procedure: LabProcedure,
         *,
         temperature: float = 25.0,
         pump_power: float = 3500.0,
@@ -101,8 +98,10 @@ class SolitonSource:
         wavelength: float = 1556.0025,
         auxiliary_frequency: float = 193.109,
     ) -> None:
+        bench = procedure.bench
         self._clock = bench.clock
-        self._show = show
+        self._procedure = procedure
+        self._show = procedure.show
         self.chip: Any = bench["chip"]
         self.auxiliary: Itla = bench["auxiliary"]
         self.pump: TopticaDlcPro = bench["pump"]
@@ -227,6 +226,27 @@ class SolitonSource:
             f"{100 * lowest:.0f} %); check auxiliary_frequency, and the power of its booster"
         )
 
+    def make(self, attempts: int, target: int = 1, *, auxiliary: bool = True) -> None:
+        """Hold `target` solitons, with one attempt after the other; each that fails is noted.
+
+        Raises:
+            InstrumentError: so many attempts were not enough; with the last reason, and the bench
+                time that all of them took.
+        """
+        begun = self._clock.now()
+        for number in range(1, attempts + 1):
+            attempt = self.generate(auxiliary, target)
+            if attempt.solitons == target:
+                return
+            self._procedure.note(f"attempt {number} of {attempts}: {attempt.why}")
+        seconds = self._clock.now() - begun
+        raise not_reached(
+            self._procedure.name(),
+            target,
+            f"{attempts} attempts within {seconds:.0f} s",
+            attempt.why,
+        )
+
     def generate(self, auxiliary: bool = True, target: int = 1) -> Attempt:
         """One attempt to get `target` solitons; the lasers start anew far on the blue side."""
         attempt = Attempt()
@@ -335,3 +355,11 @@ class SolitonSource:
             before = comb
         attempt.why = f"solitons did not go one by one within {BACK_RANGE:g} MHz"
         return False
+
+
+def not_reached(who: str, target: int, tried: str, why: str) -> InstrumentError:
+    """What procedure `who` says when what was `tried` did not give `target` solitons."""
+    return InstrumentError(
+        f"{who}: {target} soliton(s) not reached in {tried}; the last one: {why}; check powers, "
+        "wavelength and the auxiliary laser"
+    )
