@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	@echo "figures: runs/demo.html   data: $(BIN)/labctl show last   next: $(BIN)/labctl list"
 
 test: $(VENV)/.tested lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
