@@ -12,7 +12,8 @@ from typing import Any
 
 from labctl.cli.arguments import assignments, print_json, runs_dir
 from labctl.errors import RequestError
-from labctl.keystore import KeyStore, default_store, nodes_of
+from labctl.keys.ledger import nodes_of
+from labctl.keys.store import KeyStore, default_store
 
 
 def _store(arguments: Any) -> KeyStore:
@@ -64,8 +65,8 @@ def status(arguments: Any) -> int:
 
 
 def serve(arguments: Any) -> int:
-    from labctl.keymanager import KeyManager, Limits
-    from labctl.keyserver import KeyServer, tls_context
+    from labctl.keys.manager import KeyManager, Limits
+    from labctl.keys.server import KeyServer, tls_context
 
     store = _store(arguments)
     applications = assignments(arguments.sae, "--sae")

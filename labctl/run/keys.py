@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import RequestError
 from labctl.jsonline import to_json
-from labctl.keystore import KeyStore, default_store, nodes_of
+from labctl.keys.ledger import nodes_of
+from labctl.keys.store import KeyStore, default_store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

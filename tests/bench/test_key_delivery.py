@@ -11,7 +11,7 @@ import toybench
 from commandline import call
 
 from labctl.errors import RequestError
-from labctl.keystore import KeyStore
+from labctl.keys.store import KeyStore
 from labctl.run.folder import RunFolder
 
 

@@ -11,7 +11,7 @@ import pytest
 from commandline import call
 
 from labctl.cli import main
-from labctl.keystore import KeyStore
+from labctl.keys.store import KeyStore
 from labctl.run.folder import RunFolder
 from procedures import decoy_bb84
 from procedures.decoy_bb84 import DecoyBb84

@@ -26,9 +26,9 @@ from cryptography.x509.oid import NameOID
 from etsi_qkd_014_client import QKD014Client
 
 from labctl.errors import RequestError
-from labctl.keymanager import KeyManager
-from labctl.keyserver import KeyServer, tls_context
-from labctl.keystore import KeyStore
+from labctl.keys.manager import KeyManager
+from labctl.keys.server import KeyServer, tls_context
+from labctl.keys.store import KeyStore
 
 A = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 B = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"

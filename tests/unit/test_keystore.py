@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from labctl.errors import RequestError, StorageError
-from labctl.keystore import KeyStore, NotEnoughKeys, UnknownKey, nodes_of
+from labctl.keys.bits import SecretBits
+from labctl.keys.ledger import nodes_of
+from labctl.keys.store import KeyStore, NotEnoughKeys, UnknownKey
 
 A = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 B = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
@@ -101,7 +103,7 @@ def test_what_a_crash_left_unerased_is_erased_later(tmp_path: Path, monkeypatch)
     store.deliver(A, "alice-bob", bits(1, 1024))
     (key,) = store.give(("alice", "bob"), 1, 16, master="m", slave="s")
     with monkeypatch.context() as crash:
-        crash.setattr(KeyStore, "_erase", lambda self: 1 / 0 if self._to_erase else None)
+        crash.setattr(SecretBits, "erase", lambda self, part: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.fetch([key.id], master="m", slave="s")
     block = tmp_path / "blocks" / f"{A}.key"
@@ -183,7 +185,7 @@ def test_what_a_crash_left_half_written_was_never_handed_out(tmp_path: Path) -> 
 #: Takes keys of changing size as fast as it can, and says each one once it has it.
 TAKER = """
 import os, sys
-from labctl.keystore import KeyStore, NotEnoughKeys
+from labctl.keys.store import KeyStore, NotEnoughKeys
 store = KeyStore(sys.argv[1])
 os.write(1, b"ready\\n")
 size = 8

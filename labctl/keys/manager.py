@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from labctl.errors import LabError, RequestError
-from labctl.keystore import Key, KeyStore, NotEnoughKeys, UnknownKey
+from labctl.keys.store import Key, KeyStore, NotEnoughKeys, UnknownKey
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from labctl.errors import RequestError, one_line
 from labctl.httpserver import Answer, HttpServer, Request
-from labctl.keymanager import KeyManager
+from labctl.keys.manager import KeyManager
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Secret keys: a store that gives each bit once, and the key manager that applications ask."""
