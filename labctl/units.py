@@ -19,6 +19,8 @@ def to_unit(text: str, unit: str | None) -> float:
     Raises:
         ValueError: not a number, or a unit that does not convert to `unit`.
     """
+    if unit and unit[0].isdigit() and re.search(rf"\s{re.escape(unit)}$", text):
+        text = text[: -len(unit)]  # 100 1/s
     match = _NUMBER.match(text)
     if match is None:
         raise ValueError(f"{text!r} is not a number")
@@ -27,12 +29,27 @@ def to_unit(text: str, unit: str | None) -> float:
         return value
     if not unit:
         raise ValueError(f"{text!r} has a unit, but this parameter has none")
+    if given.startswith("/"):
+        given = f"1{given}"
     from pymeasure.units import ureg  # pint is slow to import and rarely needed
 
     try:
-        return float(ureg.Quantity(value, given).to(unit).magnitude)
+        converted = float(ureg.Quantity(value, given).to(unit).magnitude)
     except Exception as error:  # pint raises many kinds, some of them not its own
         raise ValueError(f"{text!r} cannot be converted to {unit}") from error
+    return _exact(match[1], value, converted)
+
+
+def _exact(text: str, value: float, converted: float) -> float:
+    """Shift the decimal point where a conversion does no more: 700 nm are 0.7 um to the bit."""
+    if value == 0 or converted / value <= 0 or not math.isfinite(converted):
+        return converted
+    shift = round(math.log10(converted / value))
+    if abs(converted / value / 10.0**shift - 1.0) > 1e-12:
+        return converted
+    from decimal import Decimal
+
+    return float(Decimal(text).scaleb(shift))
 
 
 def measured(result: Mapping[str, Any]) -> str:

@@ -40,14 +40,15 @@ class Field:
 
     @property
     def limits(self) -> str:
-        """What is allowed, in words: "5 to 35", "at least 0"; "" if anything is."""
-        if self.kind == "choice":
+        """What is allowed, in words: "5 to 35", "at least 0 V"; "" if anything is."""
+        low, high = math.isfinite(self.minimum), math.isfinite(self.maximum)
+        if self.kind == "choice" or not (low or high):
             return ""
-        if math.isfinite(self.minimum) and math.isfinite(self.maximum):
-            return f"{self.minimum:.6g} to {self.maximum:.6g}"
-        if math.isfinite(self.minimum):
-            return f"at least {self.minimum:.6g}"
-        return f"at most {self.maximum:.6g}" if math.isfinite(self.maximum) else ""
+        if low and high:
+            text = f"{self.minimum:.6g} to {self.maximum:.6g}"
+        else:
+            text = f"at least {self.minimum:.6g}" if low else f"at most {self.maximum:.6g}"
+        return f"{text} {self.unit}".strip()
 
     def text(self, value: Any) -> str:
         """A value as the field shows it, with all its digits."""
@@ -101,7 +102,7 @@ class Field:
         if not math.isfinite(value):
             raise ValueError(f"{value!r} is not a finite number")
         if value < self.minimum:
-            raise ValueError(f"{value:.17g}{unit} is below the minimum {self.minimum:g}{unit}")
+            raise ValueError(f"{value!r}{unit} is below the minimum {self.minimum:g}{unit}")
         if value > self.maximum:
-            raise ValueError(f"{value:.17g}{unit} is above the maximum {self.maximum:g}{unit}")
+            raise ValueError(f"{value!r}{unit} is above the maximum {self.maximum:g}{unit}")
         return value

@@ -12,12 +12,13 @@ from labctl.units import to_unit
 #: Longest text and deepest nesting that are read.
 LONGEST, DEEPEST = 200, 30
 
-CONSTANTS = {"pi": math.pi, "e": math.e, "c": 299_792_458.0}
+CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e, "c": 299_792_458.0}
 FUNCTIONS: dict[str, Callable[[float], float]] = {
     "sqrt": math.sqrt, "exp": math.exp, "log": math.log, "log10": math.log10, "log2": math.log2,
     "sin": math.sin, "cos": math.cos, "tan": math.tan, "abs": abs,
 }  # fmt: skip
 
+_SIGNS = str.maketrans({"−": "-", "×": "*", "·": "*", "⋅": "*"})
 _PLAIN = re.compile(
     r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*(?:[^\W\d_%°]\w*|[%°]\w*)?(?:/[^\W\d_]\w*)*"
 )
@@ -39,12 +40,18 @@ def evaluate(text: str, unit: str | None = None) -> float:
     Raises:
         ValueError: one line that says what cannot be read, converted or calculated.
     """
-    text = text.strip().replace("−", "-").replace("×", "*")
+    text = text.strip().translate(_SIGNS)
+    if text.startswith("–"):  # a dash; between two numbers it may mean a range, and is refused
+        text = "-" + text[1:]
     if len(text) > LONGEST:
         raise ValueError(f"longer than {LONGEST} characters")
+    if unit and unit[0].isdigit() and re.search(rf"\s{re.escape(unit)}$", text):
+        text = text[: -len(unit)]  # 100 1/s
+    if re.search(r"\d,\d", text):
+        raise ValueError(f"{text!r} has a comma between digits; write 1.5, and 1500")
     try:
         # The former keeps all digits, and knows units like "nm/s".
-        plain = _PLAIN.fullmatch(text)
+        plain = _PLAIN.fullmatch(text) and not text.endswith(("pi", "π"))
         value = to_unit(text, unit) if plain else _Parser(text, unit or "").whole()
     except ZeroDivisionError:
         raise ValueError(f"{text!r} divides by zero") from None
@@ -157,7 +164,9 @@ class _Parser:
         return value
 
     def with_unit(self, value: _Value) -> _Value:
-        """`value`, converted if a unit stands behind it."""
+        """`value`, converted if a unit stands behind it; 2 pi is a product."""
+        if self.take("pi", "π"):
+            value = _Value(value.number * math.pi, value.united)
         if self.place >= len(self.tokens) or self.tokens[self.place][0] != "word":
             return value
         word = self.tokens[self.place][1]

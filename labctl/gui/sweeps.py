@@ -20,11 +20,14 @@ _RANGE = re.compile(
     r"(?:\s*[,;]?\s*(?:in\s+)?(?P<count>\d+)\s*(?:points|steps|values)|\s+step\s+(?P<step>.+))$",
     re.I,
 )
+_BARE = re.compile(r"\s*[-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
+_UNIT = re.compile(r"[\d.)]\s*((?!pi\b|π|[eE][-+]?\d)(?:[^\W\d_]|[%°])[\w%°/]*)\s*$")
 
 
 def values(text: str, field: Field) -> list[Any]:
     """The values that "0 to 10 mW, 11 points", "0 to 1 step 0.1", "log 1 to 100, 5 points" or
-    "1, 2, 5" mean for a parameter, each within its limits.
+    "1, 2, 5" mean for a parameter, each within its limits. Lists and texts that hold commas
+    themselves are separated by semicolons.
 
     Raises:
         ValueError: one line that says which part is wrong and why.
@@ -33,28 +36,41 @@ def values(text: str, field: Field) -> list[Any]:
         if field.kind not in ("number", "integer"):
             raise ValueError(f"{field.label} takes no range, list its values")
         return [field.read(repr(value)) for value in _range(match, field)]
-    parts = [part.strip() for part in text.split(";" if ";" in text else ",") if part.strip()]
-    if not parts:
-        raise ValueError('write "0 to 10, 11 points", "0 to 1 step 0.1" or "1, 2, 5"')
+    semicolons = ";" in text or field.kind == "numbers"
+    parts = [part.strip() for part in text.split(";" if semicolons else ",") if part.strip()]
+    unfinished = field.kind in ("number", "integer") and re.search(r"\bto\b|:|\.\.", text)
+    if not parts or unfinished:
+        raise ValueError(f"write {example(field)}")
     if len(parts) > MOST_RUNS:
         raise ValueError(f"more than {MOST_RUNS} values")
-    return [field.read(part) for part in parts]
+    return [field.read(_like(part, parts[-1], field)) for part in parts]
+
+
+def example(field: Field) -> str:
+    """How several values of a parameter are written."""
+    if field.kind == "numbers":
+        return '"1, 2; 3, 4" for two lists'
+    if field.kind in ("number", "integer"):
+        return '"0 to 10, 11 points", "0 to 10 step 2", "log 1 to 100, 5 points" or "1, 2, 5"'
+    return '"one, another"'
 
 
 def _range(match: re.Match[str], field: Field) -> list[float]:
     last = field.evaluate(match["last"])
     try:
-        first = field.evaluate(match["first"])
+        first = field.evaluate(_like(match["first"], match["last"], field))
     except ValueError:
         raise ValueError(f"{match['first']!r} is not a number") from None
     if match["step"]:
-        step = field.evaluate(match["step"])
+        step = field.evaluate(_like(match["step"], match["last"], field))
         if not step or (last - first) / step < 0:
             raise ValueError(f"steps of {step:g} do not lead from {first:g} to {last:g}")
         count = math.floor((last - first) / step * (1 + 1e-12) + 1e-9) + 1
         if count > MOST_RUNS:
             raise ValueError(f"{count} values are more than {MOST_RUNS}")
         points = [first + i * step for i in range(count)]
+        if math.isclose(points[-1], last, rel_tol=1e-12):
+            points[-1] = last
     else:
         count = int(match["count"])
         if not 2 <= count <= MOST_RUNS:
@@ -65,7 +81,20 @@ def _range(match: re.Match[str], field: Field) -> list[float]:
             points = np.geomspace(first, last, count).tolist()
         else:
             points = np.linspace(first, last, count).tolist()
-    return [round(p) for p in points] if field.kind == "integer" else points
+    if field.kind != "integer":  # 0.3, not 0.30000000000000004
+        return [points[0], *(float(f"{point:.15g}") for point in points[1:-1]), points[-1]]
+    whole = [round(point) for point in points]
+    if len(set(whole)) < len(whole):
+        raise ValueError(f"there are fewer than {count} integers from {first:g} to {last:g}")
+    return whole
+
+
+def _like(text: str, last: str, field: Field) -> str:
+    """`text` in the unit behind `last` if it has none: "5 to 10 mW" begins at 5 mW."""
+    unit = _UNIT.search(last)
+    if field.kind not in ("number", "integer") or unit is None or not _BARE.fullmatch(text):
+        return text
+    return f"{text} {unit[1]}"
 
 
 def combinations(swept: Mapping[str, list[Any]], *, together: bool = False) -> list[dict[str, Any]]:

@@ -49,6 +49,8 @@ def _date_or_delay(text: str, now: float) -> float:
     except ValueError:
         pass
     try:
+        if re.fullmatch(r"\s*\+?[\d.]+\s*", text):  # 22.30 is a time of day for many
+            raise ValueError
         return now + to_unit(text.removeprefix("+"), "s")
     except ValueError:
         raise RequestError(

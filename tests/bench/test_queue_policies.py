@@ -35,16 +35,38 @@ def titles(manager):
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("", None), ("21:30", 1800), ("20:59", 86400 - 60), ("90 min", 5400), ("+2 h", 7200),
-     ("30", 30), ("2026-11-21 08:00", 11 * 3600), ("2026-11-20T21:00:10", 10)],
+     ("30 s", 30), ("2026-11-21 08:00", 11 * 3600), ("2026-11-20T21:00:10", 10)],
 )  # fmt: skip
 def test_times_and_delays(text, seconds):
     assert moment(text, NOW) == (0.0 if seconds is None else NOW + seconds)
 
 
-@pytest.mark.parametrize("text", ["25:00", "soon", "3 K", "2026-13-01", "400 days", "2020-01-01"])
+@pytest.mark.parametrize(
+    "text", ["25:00", "soon", "3 K", "2026-13-01", "400 days", "2020-01-01", "30", "22.30"]
+)
 def test_what_is_no_time(text):
     with pytest.raises(RequestError, match=r"no time|not within"):
         moment(text, NOW)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be changed")
+@pytest.mark.parametrize(
+    ("now", "text", "hours"),
+    [("2026-03-29T00:30:00+00:00", "04:00", 1.5),  # 01:30; an hour later the clock jumps to 03:00
+     ("2026-03-28T22:30:00+00:00", "12 h", 12.0), ("2026-03-28T22:30:00+00:00", "12:00", 11.5),
+     ("2026-10-25T00:10:00+00:00", "02:30", 1 / 3),  # 02:10, the first time
+     ("2026-10-25T01:10:00+00:00", "02:30", 1 / 3),  # 02:10 again
+     ("2026-10-24T22:00:00+00:00", "23:00", 24.0)],
+)  # fmt: skip
+def test_times_of_day_when_the_clock_is_changed(monkeypatch, now, text, hours):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        begin = datetime.fromisoformat(now).timestamp()
+        assert moment(text, begin) == pytest.approx(begin + 3600 * hours)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_delayed_item_lets_others_pass_and_then_runs(manager, monkeypatch):

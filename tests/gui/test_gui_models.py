@@ -44,6 +44,9 @@ PHASES = Field("phases", "Phases", "numbers", "rad", [0.0], "", -4, 4)
         ("3 V / 2", "V", 1.5), ("sqrt(16) * 1 nm", "nm", 4.0), ("5 %", "%", 5.0), ("1e3", "", 1e3),
         (".5", "", 0.5), ("2 − 1", "", 1.0), ("3 × 4", "", 12.0), ("abs(-3 V)", "V", 3.0),
         ("1 MHz/s", "kHz/s", 1000.0), ("+7", "", 7.0), ("6 mV / 2 mV", "V", 3.0),
+        ("2pi", "", 2 * math.pi), ("(π/2) rad", "rad", math.pi / 2), ("–5", "V", -5.0),
+        ("100 1/s", "1/s", 100.0), ("1e5/s", "1/s", 1e5), ("3·4", "", 12.0),
+        ("500\u00a0mV", "V", 0.5), ("500 µV", "V", 5e-4), ("500 μV", "V", 5e-4),
     ],
 )  # fmt: skip
 def test_what_people_write(text, unit, value):
@@ -53,6 +56,9 @@ def test_what_people_write(text, unit, value):
 def test_all_digits_survive():
     assert evaluate("1550.1234567890123", "nm") == 1550.1234567890123
     assert evaluate("1550.1234567890123 nm", "nm") == 1550.1234567890123
+    assert evaluate("700 nm", "um") == 0.7  # 700 * 0.001 is one bit more
+    assert evaluate("1550123.4567890123 pm", "nm") == 1550.1234567890123
+    assert math.copysign(1.0, evaluate("-0", "V")) == -1.0
 
 
 @pytest.mark.parametrize(
@@ -60,7 +66,7 @@ def test_all_digits_survive():
     ["", "1 V + 2", "import os", "9**9**9**9", "2 V * 3 V", "3 K", "1/0", "(" * 50 + "1" + ")" * 50,
      "sqrt(-1)", "2 3", "__class__", "abc", "nan", "inf", "1 / 2 V", "2 V ** 2", "sin(1 V)", "1 +",
      "(1", "1)", "log(0)", "(-8)**0.5", "1e999", "exp(1e6)", "5 V V", "9" * 300, "1;2", "a.b",
-     "1 if 1 else 2", "[1]", "lambda: 1"],
+     "1 if 1 else 2", "[1]", "lambda: 1", "1,5", "1,500.0", "10–20", "9**9**9"],
 )  # fmt: skip
 def test_what_is_no_quantity_is_refused_in_one_line(text):
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
@@ -90,14 +96,14 @@ def test_a_field_reads_what_its_kind_takes():
     assert Field("b", "B", "boolean", "", False, "").read("yes") is True
     assert Field("t", "T", "text", "", "", "").read("any text") == "any text"
     assert Field("n", "N", "integer", "", 0, "").read("9007199254740993") == 9007199254740993
-    assert LEVEL.limits == "-1 to 2"
+    assert LEVEL.limits == "-1 to 2 V"
     assert Field("x", "X", "number", "", 0, "", minimum=0).limits == "at least 0"
 
 
 @pytest.mark.parametrize(
     ("field", "text", "reason"),
     [(LEVEL, "2.1", "2.1.* V is above the maximum 2 V"), (LEVEL, "-2 V", "below the minimum"),
-     (LEVEL, " ", "a value is needed, -1 to 2"), (PAIR, "16.5", "16.5 is not an integer"),
+     (LEVEL, " ", "a value is needed, -1 to 2 V"), (PAIR, "16.5", "16.5 is not an integer"),
      (SHAPE, "oval", "none of round, square"), (PHASES, "0, 9", "above the maximum 4 rad")],
 )  # fmt: skip
 def test_a_field_says_why_not(field, text, reason):
@@ -110,10 +116,13 @@ def test_a_field_says_why_not(field, text, reason):
     [(LEVEL, "0 to 1 V, 5 points", [0, 0.25, 0.5, 0.75, 1]), (LEVEL, "1, 500 mV,0", [1, 0.5, 0]),
      (LEVEL, "0 to 1 step 0.25", [0, 0.25, 0.5, 0.75, 1]), (LEVEL, "1 to 0 step -0.5", [1, 0.5, 0]),
      (LEVEL, "log 0.01 to 1, 3 points", [0.01, 0.1, 1]), (PAIR, "5 to 9 step 2", [5, 7, 9]),
-     (PAIR, "5 to 35 in 4 steps", [5, 15, 25, 35]), (LEVEL, "0.1 to 0.3 step 0.1", [0.1, 0.2, 0.3])],
+     (PAIR, "5 to 35 in 4 steps", [5, 15, 25, 35]), (LEVEL, "0.1 to 0.3 step 0.1", [0.1, 0.2, 0.3]),
+     (LEVEL, "5 to 10 mV, 6 points", [0.005, 0.006, 0.007, 0.008, 0.009, 0.01]),
+     (LEVEL, "1, 2, 5 mV", [0.001, 0.002, 0.005]), (LEVEL, "0 to 10 mV step 5", [0, 0.005, 0.01]),
+     (PHASES, "0, 1; 2", [[0, 1], [2]]), (PHASES, "0, 1", [[0, 1]])],
 )  # fmt: skip
 def test_sweeps_of_one_parameter(field, text, found):
-    assert values(text, field) == pytest.approx(found, rel=1e-12)
+    assert values(text, field) == found  # to the bit: runs are searched by these numbers
 
 
 @pytest.mark.parametrize(
@@ -121,7 +130,9 @@ def test_sweeps_of_one_parameter(field, text, found):
     [(LEVEL, "0 to 3 V, 5 points", "above the maximum"), (LEVEL, "0 to 1 step -1", "do not lead"),
      (LEVEL, "0 to 1 step 1e-9", "more than 10000"), (LEVEL, "0 to 1, 1 points", "outside 2 to"),
      (LEVEL, "log 0 to 1, 3 points", "positive ends"), (SHAPE, "a to b, 3 points", "no range"),
-     (LEVEL, "", "write"), (SHAPE, "round, oval", "none of"), (LEVEL, "x to 1, 3 points", "x")],
+     (LEVEL, "", "write"), (SHAPE, "round, oval", "none of"), (LEVEL, "x to 1, 3 points", "x"),
+     (LEVEL, "0 to 1", "11 points"), (LEVEL, "0:1:11", "11 points"),
+     (PAIR, "5 to 6, 5 points", "fewer than 5 integers")],
 )  # fmt: skip
 def test_wrong_sweeps(field, text, reason):
     with pytest.raises(ValueError, match=reason):
