@@ -7,7 +7,17 @@ import sys
 from typing import Any, NoReturn
 
 from labctl import __version__
-from labctl.cli.syntax import benches, keys, looking, queueing, running, showing, stored, tags
+from labctl.cli.syntax import (
+    benches,
+    keys,
+    looking,
+    queueing,
+    reproducing,
+    running,
+    showing,
+    stored,
+    tags,
+)
 from labctl.cli.syntax.shared import function_of
 
 EPILOG = """\
@@ -56,6 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(call=function_of(target))
         return sub
 
-    for family in (looking, running, stored, queueing, benches, tags, keys, showing):
+    for family in (
+        looking, running, stored, reproducing, queueing, benches, tags, keys, showing
+    ):  # fmt: skip
         family.add(command)
     return parser

@@ -1,0 +1,125 @@
+"""labctl reproduce: the publications' figures and tables measured again, ours beside theirs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from labctl.cli import progress
+from labctl.cli.arguments import finite, print_json
+from labctl.errors import RequestError, StorageError
+
+
+def reproduce(arguments: Any) -> int:
+    from labctl.reproduction import running
+    from labctl.reproduction.papers import select
+
+    selected = select(arguments.names)
+    if arguments.list:
+        return _list(selected, arguments)
+    folder = _folder(arguments.output)
+    entries = [entry for _, chosen in selected for entry in chosen]
+    jobs, keys = running.plan(entries, arguments.quick)
+    with progress.watcher(quiet=arguments.json) as listener:
+        made = running.make(jobs, folder / "runs", listener)
+    return _report(selected, keys, made, folder, arguments)
+
+
+def _report(selected: Any, keys: Any, made: Any, folder: Path, arguments: Any) -> int:
+    from labctl.reproduction import report as reporting
+    from labctl.reproduction.page import page
+
+    if not arguments.json:
+        print("drawing the report", file=sys.stderr, flush=True)
+    report = reporting.build(selected, keys, made, arguments.quick)
+    document = reporting.document(report)
+    _write(folder / "report.html", page(report))
+    _write(folder / "report.json", _json(document))
+    if arguments.json:
+        print_json(document)
+    else:
+        _summary(report, folder)
+    failed = [job for job in made.values() if job.status != "finished"]
+    for job in failed:
+        place = f"{job.path}: " if job.path else ""
+        print(f"labctl: {place}{job.status}: {job.reason}".rstrip(": "), file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _folder(name: str) -> Path:
+    """The folder of the report, made if it is not there; refused before anything runs."""
+    folder = Path(name)
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RequestError(f"{folder}: cannot be made: {reason}; choose another -o DIR") from None
+    if not os.access(folder, os.W_OK):
+        raise RequestError(f"{folder}: is not writable; choose another -o DIR")
+    return folder
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole: whoever reads it meanwhile sees the old one."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StorageError(f"{path}: cannot be written: {reason}; choose another -o DIR") from None
+
+
+def _json(document: Any) -> str:
+    import json
+
+    return json.dumps(finite(document), indent=2, ensure_ascii=False) + "\n"
+
+
+def _list(selected: Any, arguments: Any) -> int:
+    if arguments.json:
+        print_json(
+            [
+                {
+                    "name": entry.full_name, "figure": entry.figure, "title": entry.title,
+                    "procedure": entry.procedure, "bench": entry.bench, "cost": entry.cost,
+                    "rows": len(entry.rows), "quick": entry.quick is not None,
+                }
+                for _, entries in selected
+                for entry in entries
+            ]
+        )  # fmt: skip
+        return 0
+    for paper, entries in selected:
+        print(f"{paper.name}: {paper.title}, {paper.reference}")
+        width = max(len(entry.full_name) for entry in entries)
+        for entry in entries:
+            print(f"  {entry.full_name:<{width}}  {entry.figure}: {entry.title}")
+    return 0
+
+
+def _summary(report: Any, folder: Path) -> None:
+    from rich.table import Table
+
+    from labctl.cli.console import console
+    from labctl.reproduction.report import ours_text, printed_text, pull_text, total_counts
+
+    out = console(one_line_per_row=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("entry", "quantity", "ours", "publication", "difference", "verdict"):
+        table.add_column(name, no_wrap=name == "entry", overflow="fold")
+    for chapter in report.chapters:
+        for section in chapter.sections:
+            for line in section.lines:
+                spec, comparison = line.spec, line.comparison
+                table.add_row(
+                    section.entry.full_name, spec.name, ours_text(line),
+                    printed_text(spec.printed, spec.unit), pull_text(comparison.pull),
+                    comparison.verdict,
+                )  # fmt: skip
+    out.print(table)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in total_counts(report).items())
+    out.print(counts, soft_wrap=True)
+    out.print(f"report: {folder / 'report.html'}", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Measuring again what publications print: descriptions, runs, comparison, report."""

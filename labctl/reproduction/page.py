@@ -1,0 +1,281 @@
+"""The report as one HTML document: nothing from elsewhere, light and dark, paper and phone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from labctl import __version__
+from labctl.reproduction import comparing
+from labctl.reproduction.drawing import Picture
+from labctl.reproduction.markup import Markup, element, join
+from labctl.reproduction.report import (
+    Chapter,
+    Line,
+    Report,
+    Section,
+    ours_text,
+    printed_text,
+    pull_text,
+    total_counts,
+    weaker,
+)
+
+_STYLE = """
+:root{color-scheme:light dark;--back:#f6f7f9;--card:#fff;--ink:#1b1f24;--dim:#5b6470;--line:#d8dde3;
+--good:#0a6b45;--bad:#a3241c;--odd:#8a4b00;--band:#dfe8e3;--link:#0060a0}
+@media (prefers-color-scheme:dark){:root{--back:#111418;--card:#1b2027;--ink:#e8ecf1;--dim:#9aa5b1;
+--line:#313943;--good:#4cc38a;--bad:#ff8a80;--odd:#f0a83c;--band:#27382f;--link:#7ab8e8}}
+*{box-sizing:border-box}
+body{margin:0 auto;padding:1rem;max-width:72rem;background:var(--back);color:var(--ink);
+font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+h1{font-size:1.6rem;line-height:1.25;margin:.5rem 0}h2{font-size:1.35rem;line-height:1.3;
+margin:2.5rem 0 .25rem}h3{font-size:1.1rem;margin:0 0 .5rem}p{margin:.5rem 0}
+a{color:var(--link)}.dim{color:var(--dim)}small,.small{font-size:.86rem}
+section{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:1rem;
+margin:1rem 0}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{text-align:left;vertical-align:top;padding:.4rem .6rem .4rem 0;
+border-bottom:1px solid var(--line);overflow-wrap:break-word}
+th{color:var(--dim);font-weight:600;font-size:.86rem}tr:last-child td{border-bottom:0}
+.number{white-space:nowrap}.remark{min-width:14rem}
+.good{color:var(--good)}.bad{color:var(--bad)}.odd{color:var(--odd)}
+.verdict{font-weight:600}.tag{border:1px solid var(--line);border-radius:4px;padding:0 .3em;
+font-size:.8rem;color:var(--dim);white-space:nowrap}
+.pull{display:block;width:110px;height:14px}.pull .band{fill:var(--band)}
+.pull .axis{stroke:var(--line)}.pull .dot{fill:var(--ink)}
+figure{margin:1rem 0;padding:.5rem;background:#fff;border:1px solid var(--line);border-radius:8px}
+figure img{display:block;max-width:100%;height:auto;margin:0 auto}
+figcaption{color:#444;font-size:.86rem;text-align:center}
+ul{margin:.5rem 0;padding-left:1.2rem}nav a{white-space:nowrap;margin-right:1rem}
+@media (max-width:52rem){
+body{padding:.75rem}section{padding:.75rem}
+.rows thead{display:none}.rows,.rows tbody,.rows tr,.rows td{display:block}
+.rows tr{border-bottom:1px solid var(--line);padding:.5rem 0}.rows tr:last-child{border:0}
+.rows td{border:0;padding:.1rem 0;white-space:normal;min-width:0}
+.rows td[data-head]::before{content:attr(data-head) ": ";color:var(--dim)}
+.rows td:empty{display:none}.pull{display:inline-block;vertical-align:middle}
+}
+@media print{:root{--back:#fff;--card:#fff;--ink:#000;--dim:#444;--line:#bbb;--good:#064;--bad:#900;
+--odd:#740;--band:#e4ece7;--link:#000}body{max-width:none;font-size:10pt}
+section{border:0;padding:0}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}nav{display:none}}
+"""
+
+#: How a verdict looks; the word says it, sign and colour only repeat it.
+_LOOK = {
+    comparing.AGREES: ("✓", "good"),
+    comparing.DIFFERS: ("≠", "bad"),
+    comparing.INCONSISTENT: ("⚠", "odd"),
+    comparing.NOT_GIVEN: ("", "dim"),
+    comparing.NOT_COMPARABLE: ("", "dim"),
+    comparing.NO_VALUE: ("✗", "bad"),
+}
+_ORIGIN = {
+    "put in": "put in",  # the simulated world was given this very number
+    "adjusted": "adjusted",  # the simulated world was adjusted so that it comes out
+}
+_HOW = """\
+Every number of ours was measured on a simulated bench: drivers, procedures and analysis are those
+of the laboratory, the instruments' far ends are physics models. “Agrees” means within 2 combined
+standard errors; a number that is printed without error counts as known to its last digit. Where
+the publication contradicts itself, what follows from its own equations or columns stands beside
+what it prints. Agreement proves little for rows marked “put in” (the simulated device was given
+this number) or “adjusted” (a free parameter was chosen so that it comes out): they test the
+measurement, not the physics. Unmarked rows follow."""
+
+
+def page(report: Report) -> str:
+    """The whole document."""
+    head = join(
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", http_equiv="Content-Security-Policy",
+                content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"),
+        element("title", "Publications reproduced"),
+        element("style", Markup(_STYLE)),
+    )  # fmt: skip
+    body = join(
+        element("h1", "Publications reproduced"),
+        _about(report),
+        *(_chapter(chapter) for chapter in report.chapters),
+    )
+    document = element("html", element("head", head), element("body", body), lang="en")
+    return f"<!doctype html>\n{document}\n"
+
+
+def _about(report: Report) -> Markup:
+    written = f"{report.written:%Y-%m-%d %H:%M}"
+    pieces = [element("p", f"labctl {__version__}, {written}", class_="dim")]
+    if report.quick:
+        pieces.append(
+            element(
+                "p", "Quick: measured shorter than published. Errors are larger than they need be.",
+                class_="odd verdict",
+            )
+        )  # fmt: skip
+    pieces.append(element("p", " ".join(_HOW.split())))
+    if report.failed:
+        names = ", ".join(f"{s.entry.full_name} ({s.made.status})" for s in report.failed)
+        pieces.append(element("p", f"Without a finished run: {names}.", class_="bad verdict"))
+    columns = [v for v in comparing.VERDICTS if v in total_counts(report)]
+    lines = [
+        [element("a", c.paper.name, href=f"#{c.paper.name}"), *_count_cells(c.counts(), columns)]
+        for c in report.chapters
+    ]
+    lines.append(["all", *_count_cells(total_counts(report), columns)])
+    pieces.append(_table(["", *columns], lines))
+    return element("section", *pieces)
+
+
+def _count_cells(counts: Mapping[str, int], columns: list[str]) -> list[str]:
+    return [str(counts.get(verdict, 0) or "–") for verdict in columns]
+
+
+def _chapter(chapter: Chapter) -> Markup:
+    paper = chapter.paper
+    reference: Markup | str = paper.reference
+    if paper.link:
+        reference = element("a", paper.reference, href=paper.link, rel="noreferrer")
+    pieces = [
+        element("h2", paper.title, id=paper.name),
+        element("p", f"{paper.authors}. ", reference),
+    ]
+    if paper.remark:
+        pieces.append(element("p", paper.remark))
+    links = [element("a", s.entry.figure, href=f"#{_anchor(s)}") for s in chapter.sections]
+    pieces.append(element("nav", *(join(one, " ") for one in links), class_="small"))
+    pieces += [_section(section) for section in chapter.sections]
+    if paper.missing:
+        listed = [
+            element("li", element("b", f"{figure}: "), why) for figure, why in paper.missing
+        ]  # fmt: skip
+        pieces.append(
+            element("section", element("h3", "Not reproduced"), element("ul", *listed))
+        )  # fmt: skip
+    return join(*pieces)
+
+
+def _anchor(section: Section) -> str:
+    return section.entry.full_name.replace("/", "-")
+
+
+def _section(section: Section) -> Markup:
+    entry, made = section.entry, section.made
+    pieces = [element("h3", f"{entry.figure}: {entry.title}")]
+    if made.status == "finished":
+        pieces.append(element("p", _origin(section), class_="dim small"))
+    else:
+        reason = f": {made.reason}" if made.reason else ""
+        pieces.append(
+            element("p", f"✗ {entry.procedure} {made.status}{reason}", class_="bad verdict")
+        )  # fmt: skip
+    if entry.remark:
+        pieces.append(element("p", entry.remark))
+    if section.lines:
+        pieces.append(_rows(section.lines))
+    pieces += [element("p", trouble, class_="bad") for trouble in section.troubles]
+    pieces += [_figure(one, entry.figure) for one in section.pictures]
+    return element("section", *pieces, id=_anchor(section))
+
+
+def _origin(section: Section) -> str:
+    facts, entry = section.facts, section.entry
+    said = [f"{facts['procedure']} on {facts['bench']}"]
+    values = {**entry.parameters, **facts["world"]}
+    said += [f"{name} = {_short(facts['parameters'].get(name, v))}" for name, v in values.items()]
+    said.append(f"seed {facts['seed']}")
+    said.append(f"{facts['points']} points, {_duration(facts['bench_seconds'])} of bench time")
+    made = f"{facts['run']}, labctl {facts['labctl']}"
+    said.append(made + (f" ({facts['commit'][:9]})" if facts["commit"] else ""))
+    return "; ".join(said)
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _figure(picture: Picture, where: str) -> Markup:
+    return element(
+        "figure",
+        element("img", src=picture.url, alt=f"{where}: {picture.name}", width=picture.width,
+                height=picture.height, loading="lazy"),
+        element("figcaption", picture.name),
+    )  # fmt: skip
+
+
+_HEADS = ("quantity", "ours", "publication", "difference", "verdict", "remark")
+
+
+def _rows(lines: tuple[Line, ...]) -> Markup:
+    body = [element("tr", *_cells(line)) for line in lines]
+    head = element("tr", *(element("th", name) for name in _HEADS))
+    return element("table", element("thead", head), element("tbody", *body), class_="rows")
+
+
+def _cells(line: Line) -> list[Markup]:
+    spec, comparison = line.spec, line.comparison
+    name = [element("b", spec.name)]
+    if spec.origin in _ORIGIN:
+        name += [Markup(" "), element("span", _ORIGIN[spec.origin], class_="tag")]
+    theirs = [element("span", printed_text(spec.printed, spec.unit), class_="number")]
+    if spec.where:
+        theirs.append(element("span", f" ({spec.where})", class_="dim small"))
+    difference = [_difference(comparison.pull)]
+    sign, look = _LOOK[comparison.verdict]
+    verdict = [element("span", f"{sign} {comparison.verdict}".strip(), class_=f"verdict {look}")]
+    if (ratio := weaker(line)) is not None and comparison.verdict == comparing.AGREES:
+        verdict.append(
+            element("span", f", but our error is {ratio:.1f} times theirs", class_="small")
+        )  # fmt: skip
+    remark = [spec.remark, f" {line.trouble}" if line.trouble else ""]
+    if spec.follows is not None:
+        follows = printed_text(spec.follows, spec.unit)
+        theirs += [element("br"), element("span", f"follows: {follows}", class_="odd")]
+        sign, look = _LOOK[comparison.follows_verdict]
+        text = f"{comparison.follows_verdict} with what follows"
+        if comparison.follows_verdict == comparing.DIFFERS:
+            text = "differs from what follows"
+        if comparison.follows_verdict != comparing.NO_VALUE:
+            verdict += [element("br"), element("span", f"{sign} {text}", class_=f"small {look}")]
+            difference += [element("br"), _difference(comparison.follows_pull)]
+        remark.insert(0, f"Follows from: {spec.because}. ")
+    cells = [
+        ("", name, ""), ("ours", [element("b", ours_text(line))], "number"),
+        ("publication", theirs, ""), ("difference", difference, "number"), ("", verdict, ""),
+        ("", [element("span", *remark, class_="small")] if any(remark) else [], "remark"),
+    ]  # fmt: skip
+    return [
+        element("td", *content, **({"data_head": head} if head else {}), class_=kind)
+        for head, content, kind in cells
+    ]
+
+
+def _difference(pull: float | None) -> Markup:
+    """The difference in sigmas as text, and as a dot on a scale with the band of agreement."""
+    if pull is None:
+        return Markup("")
+    reach, half = 5.0, 55.0
+    clipped = max(-reach, min(reach, pull)) if not math.isnan(pull) else 0.0
+    x = half + clipped / reach * (half - 6.0)
+    edge = comparing.AGREE / reach * (half - 6.0)
+    drawn = element(
+        "svg",
+        element("rect", x=half - edge, y=1, width=2 * edge, height=12, class_="band"),
+        element("line", x1=half, y1=0, x2=half, y2=14, class_="axis"),
+        element("circle", cx=round(x, 1), cy=7, r=4, class_="dot"),
+        viewBox="0 0 110 14", class_="pull", aria_hidden="true",
+    )  # fmt: skip
+    return join(element("span", pull_text(pull), class_="number"), " ", drawn)
+
+
+def _table(heads: list[str], lines: list[list[str]]) -> Markup:
+    head = element("tr", *(element("th", name) for name in heads))
+    body = [element("tr", *(element("td", cell) for cell in line)) for line in lines]
+    return element("table", element("thead", head), element("tbody", *body))
