@@ -92,5 +92,5 @@ class DetuningMap(MagnonMap, LabProcedure):
 
         return {
             "map": magnon_figures.side_by_side(data, "$\\Delta_1$ (MHz)", "$\\Delta_2$ (MHz)"),
-            "duan": magnon_figures.duan_map(data),
+            "duan": magnon_figures.duan_map(data, self.place_device),
         }

@@ -167,4 +167,4 @@ class DriveCalibration(MagnonMeasurement, LabProcedure):
     def figures(self, data: RunData) -> dict[str, Figure]:
         from procedures import magnon_figures
 
-        return {"drive": magnon_figures.drive(data)}
+        return {"drive": magnon_figures.drive(data, self.aim(), RADIUS)}

@@ -13,8 +13,12 @@ from procedures.figures import BLUE, GREEN, GREY, ORANGE, RED, new_figure
 from procedures.magnon_setup import FITTED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from labctl.analysis.magnomechanics import Device
 
 QUADRATURES = ("$X_1$", "$Y_1$", "$X_2$", "$Y_2$")
 DUAN_BOUND = 2.0
@@ -110,14 +114,15 @@ def side_by_side(data: RunData, x_name: str, y_name: str) -> Figure:
     return figure
 
 
-def duan_map(data: RunData) -> Figure:
-    """Duan sum inside the cavities, theory and measurement; above the bound left white."""
-    from procedures.detuning_map import DetuningMap
+def duan_map(data: RunData, place: Callable[[Any, Any], Device]) -> Figure:
+    """Duan sum inside the cavities, theory and measurement; above the bound left white.
 
+    Args:
+        place: the nominal device at detunings (MHz) of the two cavities.
+    """
     table = data.derived["measured"]
-    procedure = DetuningMap(**dict(data.parameters))
     xs, ys = data.derived["theory_x"], data.derived["theory_y"]
-    device = procedure.place_device(xs[None, :], ys[:, None])
+    device = place(xs[None, :], ys[:, None])
     theory = duan(inside_covariance(device)[..., :4, :4])
     figure = new_figure(13.2, 5.6)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -256,22 +261,23 @@ def spectroscopy(data: RunData) -> Figure:
     return figure
 
 
-def drive(data: RunData) -> Figure:
-    """Coupling and magnon shift against drive power, with what theory expects."""
+def drive(data: RunData, aim: Device, radius: float) -> Figure:
+    """Coupling and magnon shift against drive power, with what theory expects.
+
+    Args:
+        aim: the device at the working point that was asked for.
+        radius: of the sphere, in m.
+    """
     values = data.derived["calibration"]
     figure = new_figure(12.2, 5.2)
     left, right = figure.subplots(1, 2)
     fine = np.linspace(0, 1.08 * values[-1, 0], 200)
-    from procedures.drive_calibration import RADIUS, DriveCalibration
-
-    procedure = DriveCalibration(**dict(data.parameters))
-    aim = procedure.aim()
     single, error, _ = data.results["single_magnon_coupling"]
     for hertz, colour, style, name in (
         (single, BLUE, "-", f"$G_0$ = {single:.3f} ± {error or 0:.3f} Hz (fit)"),
         (1.0, ORANGE, "--", "$G_0$ = 1 Hz, same device"),
     ):
-        needed = float(drive_power(aim, hertz, RADIUS))
+        needed = float(drive_power(aim, hertz, radius))
         left.plot(fine, aim.coupling * np.sqrt(fine / needed), color=colour, linestyle=style,
                   linewidth=1.3, label=name)  # fmt: skip
     left.errorbar(values[:, 0], values[:, 1], yerr=values[:, 2], fmt="o", color="black",
@@ -285,11 +291,11 @@ def drive(data: RunData) -> Figure:
     left.grid(linewidth=0.4, alpha=0.6)
     needed, needed_error, _ = data.results["drive_power"]
     left.set_title(
-        f"{procedure.coupling:g} MHz take {needed:.2f} ± {needed_error or 0:.2f} mW", fontsize=11
+        f"{float(aim.coupling):g} MHz take {needed:.2f} ± {needed_error or 0:.2f} mW", fontsize=11
     )
     squares = values[:, 1] ** 2
     line = np.linspace(0, 1.08 * float(squares[-1]), 50)
-    shift = line / (2.0 * procedure.phonon)
+    shift = line / (2.0 * float(aim.phonon))
     right.plot(line, shift, color=GREY, linewidth=2, label="$G^2 / 2\\omega_b$")
     right.plot(squares, values[:, 5], "o", color="black", label="measured")
     right.set(xlabel="$G^2$ (MHz$^2$)", ylabel="shift of the magnon by the mean strain (MHz)")

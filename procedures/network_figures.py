@@ -20,6 +20,7 @@ from procedures.network_plan import (
     parse_pairs,
 )
 from procedures.network_plan import pair_name as named
+from procedures.network_rates import link_rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -225,8 +226,6 @@ def histograms(data: RunData) -> Figure:
 
 def optimum(data: RunData) -> Figure:
     """Error rates and keys over the pump power, with both optima."""
-    from procedures.bbm92_network import link_rates
-
     figure = new_figure(12, 5.4)
     wrong, key = figure.subplots(1, 2)
     power = data["power (mW)"]

@@ -14,9 +14,9 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.bbm92_network import link_rates
 from procedures.network import KEY_PHASES, NetworkMeasurement, standard_routes
 from procedures.network_plan import LINKS, USERS
+from procedures.network_rates import link_rates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labctl.analysis.sifting import sift
-from procedures.bbm92_network import link_rates
+from procedures.network_rates import link_rates
 from simulated_instruments.physics.franson import CONTRAST, DIODE_MA, InterferometerModel
 from simulated_instruments.worlds.entanglement_network import (
     CHANNELS,
