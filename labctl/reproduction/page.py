@@ -40,7 +40,8 @@ border-bottom:1px solid var(--line);overflow-wrap:break-word}
 th{color:var(--dim);font-weight:600;font-size:.86rem}tr:last-child td{border-bottom:0}
 .number{white-space:nowrap}.remark{min-width:14rem}
 .good{color:var(--good)}.bad{color:var(--bad)}.odd{color:var(--odd)}
-.verdict{font-weight:600}.tag{border:1px solid var(--line);border-radius:4px;padding:0 .3em;
+.verdict{font-weight:600}td .verdict{white-space:nowrap}
+.tag{border:1px solid var(--line);border-radius:4px;padding:0 .3em;
 font-size:.8rem;color:var(--dim);white-space:nowrap}
 .pull{display:block;width:110px;height:14px}.pull .band{fill:var(--band)}
 .pull .axis{stroke:var(--line)}.pull .dot{fill:var(--ink)}
@@ -181,7 +182,7 @@ def _section(section: Section) -> Markup:
 def _origin(section: Section) -> str:
     facts, entry = section.facts, section.entry
     said = [f"{facts['procedure']} on {facts['bench']}"]
-    values = {**entry.parameters, **facts["world"]}
+    values = {**entry.parameters, **(entry.quick or {}), **facts["world"]}
     said += [f"{name} = {_short(facts['parameters'].get(name, v))}" for name, v in values.items()]
     said.append(f"seed {facts['seed']}")
     said.append(f"{facts['points']} points, {_duration(facts['bench_seconds'])} of bench time")
@@ -214,8 +215,11 @@ _HEADS = ("quantity", "ours", "publication", "difference", "verdict", "remark")
 
 
 def _rows(lines: tuple[Line, ...]) -> Markup:
-    body = [element("tr", *_cells(line)) for line in lines]
-    head = element("tr", *(element("th", name) for name in _HEADS))
+    cells = [_cells(line) for line in lines]
+    remarked = any(line.spec.remark or line.spec.because or line.trouble for line in lines)
+    width = len(_HEADS) if remarked else len(_HEADS) - 1
+    body = [element("tr", *one[:width]) for one in cells]
+    head = element("tr", *(element("th", name) for name in _HEADS[:width]))
     return element("table", element("thead", head), element("tbody", *body), class_="rows")
 
 
@@ -268,7 +272,8 @@ def _difference(pull: float | None) -> Markup:
     drawn = element(
         "svg",
         element("rect", x=half - edge, y=1, width=2 * edge, height=12, class_="band"),
-        element("line", x1=half, y1=0, x2=half, y2=14, class_="axis"),
+        element("line", x1=6, y1=7, x2=2 * half - 6, y2=7, class_="axis"),
+        element("line", x1=half, y1=1, x2=half, y2=13, class_="axis"),
         element("circle", cx=round(x, 1), cy=7, r=4, class_="dot"),
         viewBox="0 0 110 14", class_="pull", aria_hidden="true",
     )  # fmt: skip

@@ -195,7 +195,9 @@ def pull_text(pull: float | None) -> str:
     """A difference in combined standard deviations."""
     if pull is None:
         return ""
-    return f"{pull:+.1f} σ" if math.isfinite(pull) else "outside"
+    if not math.isfinite(pull):
+        return "outside"
+    return "0.0 σ" if abs(pull) < 0.05 else f"{pull:+.1f} σ".replace("-", "−")
 
 
 def weaker(line: Line) -> float | None:
