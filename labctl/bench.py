@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl import benchfile
+from labctl.benchbuilding import Builder
 from labctl.benchfile import BenchFile, InstrumentEntry
 from labctl.benchloading import (
     build_world,
@@ -24,7 +24,6 @@ from labctl.benchloading import (
 from labctl.clock import Clock, RealClock, VirtualClock
 from labctl.errors import LabError, RequestError, SafetyError, nearest
 from labctl.interlock import Interlock, Watch
-from labctl.transport.link import Link
 
 if TYPE_CHECKING:
     from labctl.adapter import ByteAdapter
@@ -55,10 +54,8 @@ class Bench:
         self.simulators: dict[str, Any] = {}
         self.instruments: dict[str, Any] = {}
         self.identities: dict[str, str] = {}
-        self._connectors: dict[str, Any] = {}
         self._record: Any = None
         self._armed: list[Any] = []
-        self._simulating = threading.RLock()
 
     @classmethod
     def open(
@@ -100,9 +97,11 @@ class Bench:
         bench._record = record
         if "sim" in kinds.values():  # on hardware no world is imported, which takes a second
             bench.world = build_world(file, seed, world_values(file, world or {}))
+        builder = Builder(file, bench.clock, bench.world, record, replay)
+        bench.simulators = builder.simulators
         try:
             for name, entry in entries.items():
-                bench._build_instrument(entry, partial(bench._opener, entry, kinds[name], replay))
+                bench.instruments[name] = builder.build(entry, kinds[name])
                 bench.identities[name] = bench.instruments[name].check_identity()
         except BaseException:
             bench.close()
@@ -128,129 +127,12 @@ class Bench:
         kinds = {name: _kind(entry, mode) for name, entry in entries.items()}
         if "sim" in kinds.values():
             bench.world = build_world(file, 0, world or {})
+        builder = Builder(file, bench.clock, bench.world)
         for name, entry in entries.items():
-            with contextlib.suppress(_Rehearsed):  # a driver that speaks to what it has not yet
-                bench._build_instrument(entry, partial(bench._rehearsal_opener, entry, kinds[name]))
+            if (instrument := builder.rehearse(entry, kinds[name])) is not None:
+                bench.instruments[name] = instrument
         bench.interlocks()
         bench.close()
-
-    def _build_instrument(self, entry: InstrumentEntry, open_port: Any) -> None:
-        from dataclasses import replace
-
-        from labctl.adapter import ByteAdapter, Framing
-        from labctl.instrument import LabInstrument, adopt
-
-        where = f"instruments.{entry.name}"
-        driver = load_target(entry.driver, "driver", self.file, where)
-        if not (isinstance(driver, type) and issubclass(driver, LabInstrument)):
-            try:
-                driver = adopt(driver)
-            except RequestError as error:
-                benchfile.Checker(self.file.text, self.file.path).fail(str(error), "driver", where)
-        framing: Framing = driver.FRAMING
-        if entry.timeout is not None:
-            framing = replace(framing, timeout=entry.timeout)
-        open_transport = open_port("", entry.address)
-        if open_transport is _NoWire:
-            framing = replace(framing, banner=b"")
-        adapter = ByteAdapter(
-            open_transport,
-            self.clock,
-            name=entry.name,
-            framing=framing,
-            address=entry.address,
-            open_port=open_port,
-        )
-        try:
-            instrument = driver(adapter, name=entry.name, **entry.settings)
-        except (RequestError, TypeError, ValueError) as error:
-            adapter.close()
-            benchfile.Checker(self.file.text, self.file.path).fail(
-                f"driver {entry.driver} refuses its settings: {error}", "settings", where
-            )
-        except BaseException:
-            adapter.close()
-            raise
-        self.instruments[entry.name] = instrument
-        if entry.identity:
-            instrument.IDENTITY = entry.identity
-
-    def _opener(
-        self, entry: InstrumentEntry, kind: str, replay: Any, port: str, address: str
-    ) -> Any:
-        """A function that opens a fresh transport; recording wraps whatever it opens.
-
-        Args:
-            entry: the instrument's table.
-            kind: "real", "sim" or "replay".
-            replay: a transcript for "replay".
-            port: which port of the instrument; "" is the one that its address names.
-            address: of this port, unless the bench file names another.
-        """
-        name = f"{entry.name}.{port}" if port else entry.name
-        if kind == "replay":
-            return lambda: replay.transport(name, self.clock)
-        if kind == "sim":
-            inner = self._link_opener(entry, port)
-        else:
-            inner = self._real_opener(entry, entry.ports.get(port, address))
-        if self._record is None:
-            return inner
-        from labctl.transport.wirelog import recording
-
-        return recording(inner, self.clock, self._record, name)
-
-    def _link_opener(self, entry: InstrumentEntry, port: str) -> Any:
-        if entry.name not in self._connectors:
-            self._connectors[entry.name] = self._connector(entry)
-        connect = self._connectors[entry.name]
-        return lambda: Link(connect(port), self.clock, self._simulating)
-
-    def _connector(self, entry: InstrumentEntry) -> Any:
-        """A function that connects to a port of the entry's simulator, over its bad line."""
-        where = f"instruments.{entry.name}"
-        if not entry.simulator:
-            benchfile.Checker(self.file.text, self.file.path).fail(
-                f"instrument {entry.name!r} has no simulator = 'package.module:Class'",
-                entry.name, "instruments",
-            )  # fmt: skip
-        target = load_target(entry.simulator, "simulator", self.file, where)
-        simulator = self.simulators[entry.name] = target(self.world, entry.name)
-        if not entry.faults:
-            return simulator.connect
-        plan = load_target("simulated_instruments.faults:plan", "faults", self.file, where)
-        wrap = load_target("simulated_instruments.faults:wrap", "faults", self.file, where)
-        try:  # one plan for all connections: replies are counted over all of them
-            faults = plan(entry.faults, self.world.seed_of(f"{entry.name}.faults"))
-        except ValueError as error:
-            benchfile.Checker(self.file.text, self.file.path).fail(str(error), "faults", where)
-        return lambda port: wrap(simulator.connect(port), faults)
-
-    def _real_opener(self, entry: InstrumentEntry, address: str) -> Any:
-        from labctl.transport.opening import check_address, open_transport
-        from labctl.transport.stepped import SteppedClock, open_stepped_transport
-
-        clock = self.clock
-        check = benchfile.Checker(self.file.text, self.file.path)
-        where = f"instruments.{entry.name}"
-        if not address:
-            check.fail(
-                f"instrument {entry.name!r} has no address, so it cannot be opened in real mode",
-                entry.name, "instruments",
-            )  # fmt: skip
-        try:
-            if not self.file.clock:  # served simulators have addresses of other forms, too
-                check_address(address)
-        except RequestError as error:
-            check.fail(str(error), "address", where)
-        if isinstance(clock, SteppedClock):
-            return lambda: open_stepped_transport(address, clock)
-        return lambda: open_transport(address, clock)
-
-    def _rehearsal_opener(self, entry: InstrumentEntry, kind: str, port: str, address: str) -> Any:
-        """A function that opens a wire to nowhere, after the real one could have been opened."""
-        self._opener(entry, kind, None, port, address)
-        return _NoWire
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -377,23 +259,6 @@ class Bench:
             self.make_safe()
         finally:
             self.close()
-
-
-class _Rehearsed(Exception):
-    """A driver wanted to speak while its bench is only being checked."""
-
-
-class _NoWire:
-    """A transport that leads nowhere."""
-
-    def send(self, data: bytes) -> None:
-        raise _Rehearsed
-
-    def receive(self, timeout: float) -> bytes:
-        raise _Rehearsed
-
-    def close(self) -> None:
-        pass
 
 
 def _wanted(file: BenchFile, only: tuple[str, ...] | None) -> dict[str, InstrumentEntry]:
