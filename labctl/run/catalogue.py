@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +39,10 @@ _TABLES = (
 #: What is stored as one JSON text, because nobody selects by it.
 _ABOUT = ("title", "bench", "mode", "seed", "parameters", "units", "results", "tags", "reason",
           "remarks")  # fmt: skip
+#: Runs with so many of the highest numbers are looked at even when nothing else is.
+LATELY = 200
+#: When the folders of runs directories were last seen to come or go, by this process.
+_listed: dict[Path, int] = {}
 _DICTIONARIES = ("parameters", "units", "results", "tags")
 
 
@@ -63,6 +68,9 @@ class RunSummary:
     remarks: tuple[str, ...] = ()  #: notes of the run, then what people wrote about it
     labels: tuple[str, ...] = ()
     starred: bool = False
+
+
+_Select = Callable[[sqlite3.Connection], list[RunSummary]]
 
 
 def list_runs(
@@ -97,16 +105,25 @@ def list_runs(
     query = f"SELECT * FROM runs WHERE {_all(conditions)} ORDER BY number, folder"
     if next(numbered(base), None) is None:
         return []
-    path = base / INDEX
-    for attempt in (str(path), str(path)):
-        try:
-            return _look(attempt, base, query, values)
-        except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as exc:
-            if isinstance(exc, sqlite3.OperationalError) and not _is_wrong_table(exc):
-                break  # it cannot be written, or somebody holds it
-            with contextlib.suppress(OSError):  # damaged
-                path.unlink()
-    return _look(":memory:", base, query, values)
+
+    def select(index: sqlite3.Connection) -> list[RunSummary]:
+        return [_summary(base, line) for line in index.execute(query, values)]
+
+    found = _with_index(base, select)
+    return found if found is not None else _look(":memory:", base, select)
+
+
+def renew(runs_dir: Path, *, lately: bool = False) -> None:
+    """Bring the index up to date, as `list_runs` does, and list nothing.
+
+    Args:
+        runs_dir: where the runs lie; an index that cannot be written is left as it is.
+        lately: look only at what is new, has not ended or is among the newest. What else may have
+            changed, such as a label of an old run, is seen at the next complete look; with 1e5
+            runs this takes milliseconds, and that seconds.
+    """
+    if next(numbered(runs_dir), None) is not None:
+        _with_index(runs_dir, lambda _: [], lately=lately)
 
 
 def newest_runs(
@@ -136,27 +153,59 @@ def _all(conditions: list[str]) -> str:
     return " AND ".join(["1", *conditions])
 
 
-def _look(index: str, base: Path, query: str, values: list[Any]) -> list[RunSummary]:
+def _with_index(base: Path, select: _Select, *, lately: bool = False) -> list[RunSummary] | None:
+    """Bring the index file up to date and select from it; None if it cannot be written."""
+    path = base / INDEX
+    for _ in range(2):
+        try:
+            return _look(str(path), base, select, lately=lately)
+        except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as exc:
+            if isinstance(exc, sqlite3.OperationalError) and not _is_wrong_table(exc):
+                break  # it cannot be written, or somebody holds it
+            with contextlib.suppress(OSError):  # damaged
+                path.unlink()
+    return None
+
+
+def _look(index: str, base: Path, select: _Select, *, lately: bool = False) -> list[RunSummary]:
     """Bring an index up to date and select from it."""
     with contextlib.closing(sqlite3.connect(index, timeout=5.0, isolation_level=None)) as db:
         db.row_factory = sqlite3.Row
-        _refresh(db, base)
-        return [_summary(base, line) for line in db.execute(query, values)]
+        _refresh(db, base, lately=lately and _is_current(db))
+        return select(db)
 
 
-def _refresh(index: sqlite3.Connection, base: Path) -> None:
+def _to_look_at(
+    index: sqlite3.Connection, base: Path, *, lately: bool
+) -> tuple[set[str], dict[str, tuple[int, int]]]:
+    """The folders to look at, and what the index knows of them and of those that are gone."""
+    query = "SELECT folder, size, modified FROM runs"
+    changed = base.stat().st_mtime_ns
+    listed, _listed[base] = _listed.get(base) == changed, changed
+    there = {path.name for _, path in numbered(base)} if not (lately and listed) else set()
+    if not lately:
+        lines = index.execute(query) if _is_current(index) else ()
+        return there, {folder: (size, modified) for folder, size, modified in lines}
+    query += " WHERE status = '' OR number > (SELECT max(number) FROM runs) - ?"
+    known = {name: (size, time) for name, size, time in index.execute(query, [LATELY])}
+    names = set(known)
+    if there:
+        indexed = {folder for (folder,) in index.execute("SELECT folder FROM runs")}
+        names |= there - indexed
+        known.update(dict.fromkeys(indexed - there, (0, 0)))
+    return names, known
+
+
+def _refresh(index: sqlite3.Connection, base: Path, *, lately: bool = False) -> None:
     """Read the folders that changed since the last look, forget those that are gone."""
+    names, known = _to_look_at(index, base, lately=lately)
     found = {}
-    for _, path in numbered(base):
+    for name in names:
         with contextlib.suppress(OSError):
-            stat = (path / "run.jsonl").stat()
-            found[path.name] = (stat.st_size, max(stat.st_mtime_ns, marks.changed(path)))
-    known = {}
-    if _is_current(index):
-        lines = index.execute("SELECT folder, size, modified FROM runs")
-        known = {folder: (size, modified) for folder, size, modified in lines}
-        if known == found:
-            return
+            stat = (base / name / "run.jsonl").stat()
+            found[name] = (stat.st_size, max(stat.st_mtime_ns, marks.changed(base / name)))
+    if _is_current(index) and known == found:
+        return
     changed = [name for name, state in found.items() if known.get(name) != state]
     read = [(name, *found[name], *_read(base / name)) for name in changed]
     index.execute("BEGIN IMMEDIATE")

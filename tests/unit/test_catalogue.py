@@ -16,7 +16,7 @@ import pytest
 from labctl.errors import RequestError
 from labctl.journal import Journal
 from labctl.run import catalogue, marks
-from labctl.run.catalogue import INDEX, RunSummary, list_runs, newest_runs
+from labctl.run.catalogue import INDEX, RunSummary, list_runs, newest_runs, renew
 from labctl.run.folder import RunFolder
 
 LONG_AGO = datetime(2020, 2, 29, 12).timestamp()
@@ -276,3 +276,31 @@ def test_no_index_and_a_damaged_one_are_no_runs_yet(runs: Path) -> None:
     runs.mkdir()
     (runs / "catalogue.sqlite").write_bytes(b"nonsense" * 1000)
     assert newest_runs(runs, "") == ([], False)
+
+
+def test_a_look_at_the_latest_sees_what_is_new_gone_or_unfinished(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "LATELY", 1)
+    for _ in range(3):
+        make(runs)
+    renew(runs)
+    going = make(runs, stop="")
+    renew(runs, lately=True)
+    looked = []
+    read = catalogue._read
+    monkeypatch.setattr(catalogue, "_read", lambda path: (looked.append(path.name), read(path))[1])
+    new = make(runs)
+    marks.star(going.path)
+    (old,) = runs.glob("0001-*")
+    marks.star(old)
+    renew(runs, lately=True)
+    assert sorted(looked) == sorted([going.path.name, new.path.name])  # not the old one
+    assert [run.starred for run in newest_runs(runs)[0]] == [False, True, False, False, False]
+    for file in new.path.iterdir():
+        file.unlink()
+    new.path.rmdir()
+    renew(runs, lately=True)
+    assert [run.number for run in newest_runs(runs)[0]] == [4, 3, 2, 1]
+    renew(runs)
+    assert newest_runs(runs)[0][-1].starred
