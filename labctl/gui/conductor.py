@@ -25,7 +25,6 @@ class Conductor(QObject):
     frame = Signal()  # look at the feeds again
     slow = Signal()  # look at everything else again
     ended = Signal(object)  # feed of a run that was seen running and is over
-    dry_ended = Signal(object)
     panels = Signal(list)
     figures = Signal(list, str)
 
@@ -39,7 +38,6 @@ class Conductor(QObject):
         self._expected: set[Path] = set()  # those whose end is news
         self._began = False
         self._dry: Path | None = None  # where a dry run will appear
-        self._dry_place: Path | None = None
         self._disk = (0.0, 0)
         self._fast, self._slow = QTimer(self), QTimer(self)
         self._fast.timeout.connect(self.tick)
@@ -109,7 +107,7 @@ class Conductor(QObject):
 
     def expect_dry_run(self, runs_dir: Path) -> None:
         """Look at the run that will appear in this folder."""
-        self._dry = self._dry_place = runs_dir
+        self._dry = runs_dir
 
     def draw_figures(self, feed: Feed) -> None:
         """Ask for the procedure's own figures of a run."""
@@ -152,9 +150,6 @@ class Conductor(QObject):
     def _over(self, feed: Feed) -> None:
         if feed is self.view:
             self._results(feed)
-        if feed.path.parent == self._dry_place:
-            self._dry_place = None
-            self.dry_ended.emit(feed)
         if feed.path in self._expected and feed.complete:
             self._expected.discard(feed.path)
             self.ended.emit(feed)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from labctl.errors import LabError
-from labctl.run.catalogue import list_runs
+from labctl.run.catalogue import newest_runs, renew
 from labctl.run.reading import RunReader
 
-#: Earlier runs that are looked at, newest first.
-LOOK_AT = 5
+#: Earlier runs of a procedure that are considered, and those of them whose files are read.
+LOOK_AT, READ = 50, 3
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,24 @@ class Pace:
     """What one point took in an earlier run."""
 
     run: int  # its number; 0 for a dry run
+    mode: str  # real or sim
     seconds: float  # of real time per point
     bench_seconds: float  # of the bench's clock per point
     bytes: float  # on disk per point
     parameters: Mapping[str, Any]
 
     def seconds_for(self, mode: str) -> float:
-        """Seconds per point in a mode; a simulation's own clock foretells the real bench."""
-        return self.bench_seconds if mode == "real" else self.seconds
+        """Seconds per point in a mode; a simulation's own clock foretells the real bench.
+
+        NaN if it cannot be known: hardware says nothing of how fast its simulation is.
+        """
+        if self.mode == mode:
+            return self.seconds
+        return self.bench_seconds if mode == "real" else math.nan
+
+    def unlike(self, parameters: Mapping[str, Any]) -> list[str]:
+        """Names of the parameters that were others."""
+        return [n for n, value in parameters.items() if self.parameters.get(n) != value]
 
 
 def measure(path: Path, number: int = 0) -> Pace | None:
@@ -46,27 +56,41 @@ def measure(path: Path, number: int = 0) -> Pace | None:
             seconds -= _moment(resumed) - _moment(paused)
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         return Pace(
-            number or run.number, max(0.0, seconds) / rows, run.last_time / rows, size / rows,
-            start["parameters"],
+            number, str(start.get("mode") or "real"), max(0.0, seconds) / rows,
+            run.last_time / rows, size / rows, start["parameters"],
         )  # fmt: skip
     except (LabError, OSError, KeyError, TypeError, ValueError):
         return None
 
 
-def earlier(runs_dir: Path, procedure: str, parameters: Mapping[str, Any]) -> Pace | None:
-    """The pace of the earlier run of a procedure whose parameters were most like these."""
+def earlier(
+    runs_dir: Path, procedure: str, parameters: Mapping[str, Any], mode: str, dry: Path | None
+) -> Pace | None:
+    """The pace of the earlier run whose parameters were most like these, else with the same mode.
+
+    Args:
+        runs_dir: where they lie.
+        procedure: only runs of this one.
+        parameters: of what is planned.
+        mode: of what is planned.
+        dry: folder of a dry run, which counts as the newest.
+    """
+
+    def distance(pace: Pace) -> tuple[bool, int, bool]:
+        return math.isnan(pace.seconds_for(mode)), len(pace.unlike(parameters)), pace.mode != mode
+
+    found = [pace] if dry is not None and (pace := measure(dry)) is not None else []
     try:
-        runs = [r for r in list_runs(runs_dir, procedure=procedure) if r.rows]
+        renew(runs_dir, lately=True)
+        runs = newest_runs(runs_dir, f'"procedure:{procedure}"', LOOK_AT)[0]
     except (LabError, OSError):
-        return None
-    found = [pace for run in runs[::-1][:LOOK_AT] if (pace := measure(run.path)) is not None]
-    if not found:
-        return None
-    return min(found, key=lambda pace: _unlike(pace.parameters, parameters))
-
-
-def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> int:
-    return sum(one.get(name) != value for name, value in other.items())
+        runs = []
+    whole = [run for run in runs if run.rows]
+    whole.sort(
+        key=lambda run: distance(Pace(run.number, run.mode, 0.0, 0.0, 0.0, run.parameters))
+    )  # those of a kind stay in order, the newest first
+    found += [p for run in whole[:READ] if (p := measure(run.path, run.number)) is not None]
+    return min(found, key=distance, default=None)
 
 
 def _kind(run: RunReader, kind: str) -> list[dict[str, Any]]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from labctl.errors import LabError
-from labctl.gui.estimate import Pace, measure
+from labctl.gui.dryrun import DryRun
+from labctl.gui.estimate import Pace
 from labctl.gui.formview import FormView
 from labctl.gui.helperlink import HelperLink
 from labctl.gui.planning import COUNTED, Wish, preview
@@ -38,7 +37,8 @@ class FormControl(QObject):
         self.editing: int | None = None
         self._asked = ""  # name of the procedure that is shown, or will be
         self._fill: Item | None = None  # whose values the fields get once they are there
-        self._dry_pace: tuple[str, Pace] | None = None
+        self._dry = DryRun(self)
+        self._dry_of = ""  # procedure of the last dry run
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._plan)
@@ -49,6 +49,7 @@ class FormControl(QObject):
         view.dry_run.connect(self.dry_run)
         view.save.connect(self._save)
         view.cancel.connect(self.stop_editing)
+        self._dry.ended.connect(self._dry_run_ended)
         view.allow(False)
 
     def begin(self) -> None:
@@ -60,6 +61,7 @@ class FormControl(QObject):
             return
         self.session.bench = name
         self.bench_changed.emit(name)
+        self.view.show_plan("looking for what this bench can measure…")
         self.helper.ask(
             "procedures", self._show_procedures, self._bench_failed, key="procedures", bench=name
         )
@@ -109,27 +111,29 @@ class FormControl(QObject):
         self._ask_to_queue("submit", lambda numbers: self.queued.emit(numbers, start))
 
     def dry_run(self) -> None:
-        """Run once on the simulated bench, in a folder of its own that nobody keeps."""
-        if self.wish is None:
-            return
-        words = [
-            "run", self.wish.procedure, "--bench", self.wish.bench, "--mode", "sim", "--seed",
-            str(self.wish.seed), "--title", "dry run", "--no-record",
-        ]  # fmt: skip
-        for name, value in self.wish.sets()[0].items():
-            text = ", ".join(map(repr, value)) if isinstance(value, list) else str(value)
-            words += ["--set", f"{name}={text}"]
-        for name, value in self.wish.world.items():
-            words += ["--world", f"{name}={value}"]
-        place = Path(tempfile.mkdtemp(prefix="labctl-dry-"))
-        self.session.start(*words, "--runs", str(place))
-        self.dry_running.emit(place)
+        """Run once on the simulated bench, in a folder of its own that nobody keeps.
 
-    def dry_run_ended(self, run: Path, procedure: str) -> None:
+        Asked for while one goes on, it ends that one.
+        """
+        if self._dry.going:
+            self._dry.stop()
+        elif self.wish is not None:
+            self._dry_of = self.wish.procedure
+            place = self._dry.start(self.wish)
+            self.view.show_dry_run(going=True)
+            self.said.emit("a dry run begins; the queue does not wait for it", False)
+            self.dry_running.emit(place)
+
+    def end(self) -> None:
+        """End what belongs to the window alone."""
+        self._dry.close()
+
+    def _dry_run_ended(self, problem: str) -> None:
         """Use what a dry run took for the next preview."""
-        if (pace := measure(run)) is not None:
-            self._dry_pace = (procedure, Pace(0, pace.seconds, pace.bench_seconds, pace.bytes, {}))
-            self._changed()
+        self.view.show_dry_run(going=False)
+        if problem:
+            self.said.emit(f"the dry run {problem}", True)
+        self._changed()
 
     # Answers of the helper
 
@@ -184,7 +188,8 @@ class FormControl(QObject):
         world: Mapping[str, Any] = request.get("world") or {}
         view.world.setText(", ".join(f"{name}={value}" for name, value in world.items()))
         when = item.policy.not_before
-        view.at.setText(f"{datetime.fromtimestamp(when):%Y-%m-%d %H:%M:%S}" if when else "")
+        later = when > time.time()  # a time that has passed delays nothing any more
+        view.at.setText(f"{datetime.fromtimestamp(when):%Y-%m-%d %H:%M:%S}" if later else "")
         view.failure.setCurrentIndex(view.failure.findData(item.policy.on_failure))
         view.retries.setValue(max(1, item.policy.retries))
         view.show_retries()
@@ -201,23 +206,24 @@ class FormControl(QObject):
             return
         try:
             wish = self.view.wish()
-            self.view.policy()
+            begin = float(self.view.policy()["not_before"])
             sets = wish.sets()
         except (LabError, ValueError) as error:
             self.view.show_plan(str(error), wrong=True)
             return
         self.helper.ask(
-            "plan", lambda found: self._show_plan(wish, len(sets), found), self._plan_failed,
-            key="plan", seconds=20.0, procedure=wish.procedure, bench=wish.bench,
+            "plan", lambda found: self._show_plan(wish, begin, len(sets), found), self._plan_failed,
+            key="plan", seconds=20.0, procedure=wish.procedure, bench=wish.bench, mode=wish.mode,
             sets=sets[:COUNTED], runs_dir=str(self.session.runs_dir),
+            dry=str(self._dry.run or "") if self._dry_of == wish.procedure else "",
         )  # fmt: skip
 
-    def _show_plan(self, wish: Wish, runs: int, found: dict[str, Any]) -> None:
+    def _show_plan(self, wish: Wish, begin: float, runs: int, found: dict[str, Any]) -> None:
         pace = Pace(**found["pace"]) if found["pace"] else None
-        if pace is None and self._dry_pace is not None and self._dry_pace[0] == wish.procedure:
-            pace = self._dry_pace[1]
-        free = self.session.disk_left()
-        text = preview(found["points"], runs, pace, wish.mode or "sim", free, time.time())
+        text = preview(
+            found["points"], runs, pace, found["mode"], self.session.disk_left(), begin,
+            time.time(), found["others"],
+        )  # fmt: skip
         self.view.show_plan(text, wrong="NOT ENOUGH" in text)
         self.wish = wish
         self.view.allow(True)

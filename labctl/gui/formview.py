@@ -46,6 +46,7 @@ class FormView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.rows: dict[str, FieldRow] = {}
+        self._dry_going = False
         self.bench = self._combo("a shipped bench, or the path of a bench file")
         self.bench.setEditable(True)
         self.procedure = self._combo("what to measure")
@@ -205,8 +206,15 @@ class FormView(QWidget):
         self.plan.style().polish(self.plan)
 
     def allow(self, allowed: bool) -> None:
-        for button in (self.queue_button, self.start_button, self.dry_button, self.save_button):
+        for button in (self.queue_button, self.start_button, self.save_button):
             button.setEnabled(allowed)
+        self.dry_button.setEnabled(allowed or self._dry_going)
+
+    def show_dry_run(self, going: bool) -> None:
+        """Offer to end the dry run while one goes on."""
+        self._dry_going = going
+        self.dry_button.setText("Stop dry run" if going else "Dry run")
+        self.dry_button.setEnabled(going or self.queue_button.isEnabled())
 
     # What the form says
 

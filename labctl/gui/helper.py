@@ -75,21 +75,31 @@ def describe(procedure: str, bench: str) -> dict[str, Any]:
 
 
 def plan(
-    procedure: str, bench: str, sets: list[Mapping[str, Any]], runs_dir: str
+    procedure: str,
+    bench: str,
+    mode: str,
+    sets: list[Mapping[str, Any]],
+    runs_dir: str,
+    dry: str,
 ) -> dict[str, Any]:
     """How many points runs with these sets of parameters would have (None where nobody knows),
-    and what a point took in an earlier run.
+    in which mode, and what a point took in an earlier run, or in the dry run in folder `dry`.
     """
+    from labctl.bench import find_bench, resolve_mode
     from labctl.gui.estimate import earlier
     from labctl.procedure import LabProcedure
     from labctl.run.loading import build
 
     cls = _load(procedure, bench)
     built = [build(cls, parameters) for parameters in sets]
-    pace = earlier(Path(runs_dir), procedure, built[0].parameter_values()) if built else None
+    mode = resolve_mode(find_bench(bench), mode or None) if bench else "real"
+    values = built[0].parameter_values()
+    pace = earlier(Path(runs_dir), procedure, values, mode, Path(dry) if dry else None)
     return {
         "points": [p.count_points() if isinstance(p, LabProcedure) else None for p in built],
+        "mode": mode,
         "pace": asdict(pace) if pace else None,
+        "others": pace.unlike(values) if pace else [],
     }
 
 
@@ -158,6 +168,14 @@ def figures(run: str, place: str) -> list[str]:
     return paths
 
 
+def renew(runs_dir: str, lately: bool, also: list[str]) -> None:
+    """Bring the index of the catalogue up to date: completely, or by the latest runs and others."""
+    from labctl.run.catalogue import renew as renew_index
+
+    if Path(runs_dir).is_dir():
+        renew_index(Path(runs_dir), lately=lately, also=also)
+
+
 def interrupted(runs_dir: str) -> list[dict[str, Any]]:
     """Runs whose process died and that nobody queued to be resumed; also renews the index."""
     from labctl.manager import Manager
@@ -177,7 +195,7 @@ def interrupted(runs_dir: str) -> list[dict[str, Any]]:
 ACTIONS: dict[str, Callable[..., Any]] = {
     action.__name__: action
     for action in (benches, procedures, describe, plan, panels, check, submit, edit, figures,
-                   interrupted)
+                   renew, interrupted)
 }  # fmt: skip
 
 

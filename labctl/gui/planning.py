@@ -60,9 +60,11 @@ def preview(
     pace: Pace | None,
     mode: str,
     free: int,
+    begin: float,
     now: float,
+    others: Sequence[str] = (),
 ) -> str:
-    """Points, time and disk of what would be queued, in one or two lines.
+    """Points, time and disk of what would be queued, in a few lines.
 
     Args:
         points: of each run that was counted.
@@ -70,20 +72,31 @@ def preview(
         pace: of an earlier run, if there is one.
         mode: of the bench.
         free: bytes on the disk.
+        begin: Unix time before which nothing begins; 0 for at once.
         now: Unix time.
+        others: parameters that were others in the earlier run.
     """
+    said = f"begins {words.clock_time(begin, now)}; " if begin > now else ""
     counted = [n for n in points if n is not None]
     if not counted:
-        return f"{runs} runs" if runs > 1 else "how many points there will be is not known"
+        return said + (f"{runs} runs" if runs > 1 else "how many points there will be is not known")
     exact = len(points) == runs
     count = sum(counted) if exact else round(sum(counted) / len(counted) * runs)
     text = f"{'' if exact else 'about '}{count} point{'' if count == 1 else 's'}"
     if runs > 1:
         text = f"{runs} runs, {text}"
+    text = said + text
     seconds, size = total(pace, count, mode)
     if pace is None or math.isnan(seconds):
         return f"{text}; a dry run says how long they take"
-    source = f"run {pace.run}" if pace.run else "the dry run"
-    text += f", about {words.duration(seconds)} (until {words.clock_time(now + seconds, now)})"
-    text += f", {words.size(size)} of {words.size(free)} free; as fast as {source}"
+    end = words.clock_time(max(now, begin) + seconds, now)
+    text += f", about {words.duration(seconds)} (until {end})"
+    bench = pace.bench_seconds * count
+    if mode != "real" and bench > 60.0 and bench > 2.0 * seconds:
+        text += f", on hardware {words.duration(bench)}"
+    text += f", {words.size(size)} of {words.size(free)} free"
+    text += f"; as fast as {f'run {pace.run}' if pace.run else 'the dry run'}"
+    if others:
+        more = f" and {len(others) - 2} more" if len(others) > 2 else ""
+        text += f", which had another {', '.join(others[:2])}{more}"
     return text + ("; NOT ENOUGH DISK" if size > free else "")

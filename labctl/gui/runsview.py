@@ -38,7 +38,7 @@ class RunsView(QWidget):
     repeat = Signal(object)
     resume = Signal(list)
     export = Signal(object)
-    renew = Signal()  # bring the index up to date
+    renew = Signal(list)  # bring the index up to date, also of the runs with these folders
     said = Signal(str, bool)
 
     def __init__(self, session: Session, theme: Theme) -> None:
@@ -181,7 +181,7 @@ class RunsView(QWidget):
                 action(run)
         except (LabError, OSError) as error:
             self.said.emit(str(error), True)
-        self.renew.emit()
+        self.renew.emit([run.path.name for run in self.chosen()])
 
     def _ask_label(self) -> None:
         text, agreed = QInputDialog.getText(self, "Label", "label (-LABEL takes it away):")

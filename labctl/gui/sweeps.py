@@ -83,7 +83,7 @@ def _range(match: re.Match[str], field: Field) -> list[float]:
             points = np.linspace(first, last, count).tolist()
     if field.kind != "integer":  # 0.3, not 0.30000000000000004
         return [points[0], *(float(f"{point:.15g}") for point in points[1:-1]), points[-1]]
-    whole = [round(point) for point in points]
+    whole: list[float] = [round(point) for point in points]
     if len(set(whole)) < len(whole):
         raise ValueError(f"there are fewer than {count} integers from {first:g} to {last:g}")
     return whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
@@ -79,6 +80,7 @@ class Window(QMainWindow):
         self.looking_at = QPushButton("")
         self._bar_shown = 0.0
         self._catalogue_shown = 0.0
+        self._looked_through = False  # the whole catalogue, since it was turned to
         self._lay_out()
         self._connect()
         connect_keys(self)
@@ -140,7 +142,6 @@ class Window(QMainWindow):
         conductor.figures.connect(self.results.show_figures)
         conductor.ended.connect(self._ended)
         self.looking_at.clicked.connect(conductor.show_active)
-        conductor.dry_ended.connect(lambda feed: form.dry_run_ended(feed.path, feed.procedure))
         form.queued.connect(self._queued)
         form.bench_changed.connect(self._bench_changed)
         form.said.connect(self.say)
@@ -205,12 +206,15 @@ class Window(QMainWindow):
 
     # What happens
 
-    def renew_catalogue(self) -> None:
-        """Bring the index up to date in the helper, then list again."""
+    def renew_catalogue(self, marked: Sequence[str] = ()) -> None:
+        """Bring the index up to date in the helper, then list again; `marked` names old runs."""
         self.helper.ask(
-            "interrupted", lambda _: self.runs.refresh(), lambda error: self.say(error, True),
-            key="catalogue", runs_dir=str(self.session.runs_dir),
+            "renew", lambda _: self.runs.refresh(), lambda error: self.say(error, True),
+            key="" if marked else "catalogue", runs_dir=str(self.session.runs_dir),
+            lately=self._looked_through,
+            also=list(marked),
         )  # fmt: skip
+        self._looked_through = True
 
     def _frame(self) -> None:
         if self.live.isVisible():
@@ -248,7 +252,7 @@ class Window(QMainWindow):
         elif current is self.runs:
             self.runs.refresh()
             self.runs.search.setFocus()
-            self._catalogue_shown = 0.0
+            self._catalogue_shown, self._looked_through = 0.0, False
 
     def _show_view(self) -> None:
         conductor = self.conductor
@@ -262,8 +266,10 @@ class Window(QMainWindow):
         self.results.show_results(feed)
         self.looking_at.setVisible(conductor.pinned)
         mode = themes.MODES.get(feed.mode, themes.MODES[""])[1]
+        dry = feed.path.parent != self.session.runs_dir
+        run = "the dry run of" if dry else f"run {feed.number}"
         self.looking_at.setText(
-            f"You look at run {feed.number} {feed.procedure} ({mode.lower()}), "
+            f"You look at {run} {feed.procedure} ({mode.lower()}), "
             "not at the active one. Click, or press Ctrl+0, to go back."
         )
 
@@ -289,6 +295,7 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Runs go on: they are not children of this window."""
         self.conductor.end()
+        self.form_control.end()
         self.helper.close()
         self.bench.disconnect_bench()
         self.tags.close_host()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -113,7 +113,7 @@ def list_runs(
     return found if found is not None else _look(":memory:", base, select)
 
 
-def renew(runs_dir: Path, *, lately: bool = False) -> None:
+def renew(runs_dir: Path, *, lately: bool = False, also: Sequence[str] = ()) -> None:
     """Bring the index up to date, as `list_runs` does, and list nothing.
 
     Args:
@@ -121,9 +121,10 @@ def renew(runs_dir: Path, *, lately: bool = False) -> None:
         lately: look only at what is new, has not ended or is among the newest. What else may have
             changed, such as a label of an old run, is seen at the next complete look; with 1e5
             runs this takes milliseconds, and that seconds.
+        also: names of folders to look at nevertheless.
     """
     if next(numbered(runs_dir), None) is not None:
-        _with_index(runs_dir, lambda _: [], lately=lately)
+        _with_index(runs_dir, lambda _: [], lately=lately, also=also)
 
 
 def newest_runs(
@@ -153,12 +154,14 @@ def _all(conditions: list[str]) -> str:
     return " AND ".join(["1", *conditions])
 
 
-def _with_index(base: Path, select: _Select, *, lately: bool = False) -> list[RunSummary] | None:
+def _with_index(
+    base: Path, select: _Select, *, lately: bool = False, also: Sequence[str] = ()
+) -> list[RunSummary] | None:
     """Bring the index file up to date and select from it; None if it cannot be written."""
     path = base / INDEX
     for _ in range(2):
         try:
-            return _look(str(path), base, select, lately=lately)
+            return _look(str(path), base, select, lately=lately, also=also)
         except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as exc:
             if isinstance(exc, sqlite3.OperationalError) and not _is_wrong_table(exc):
                 break  # it cannot be written, or somebody holds it
@@ -167,16 +170,18 @@ def _with_index(base: Path, select: _Select, *, lately: bool = False) -> list[Ru
     return None
 
 
-def _look(index: str, base: Path, select: _Select, *, lately: bool = False) -> list[RunSummary]:
+def _look(
+    index: str, base: Path, select: _Select, *, lately: bool = False, also: Sequence[str] = ()
+) -> list[RunSummary]:
     """Bring an index up to date and select from it."""
     with contextlib.closing(sqlite3.connect(index, timeout=5.0, isolation_level=None)) as db:
         db.row_factory = sqlite3.Row
-        _refresh(db, base, lately=lately and _is_current(db))
+        _refresh(db, base, lately=lately and _is_current(db), also=also)
         return select(db)
 
 
 def _to_look_at(
-    index: sqlite3.Connection, base: Path, *, lately: bool
+    index: sqlite3.Connection, base: Path, *, lately: bool, also: Sequence[str]
 ) -> tuple[set[str], dict[str, tuple[int, int]]]:
     """The folders to look at, and what the index knows of them and of those that are gone."""
     query = "SELECT folder, size, modified FROM runs"
@@ -186,8 +191,9 @@ def _to_look_at(
     if not lately:
         lines = index.execute(query) if _is_current(index) else ()
         return there, {folder: (size, modified) for folder, size, modified in lines}
-    query += " WHERE status = '' OR number > (SELECT max(number) FROM runs) - ?"
-    known = {name: (size, time) for name, size, time in index.execute(query, [LATELY])}
+    newest = "number > (SELECT max(number) FROM runs) - ?"
+    query += f" WHERE status = '' OR {newest} OR folder IN ({', '.join('?' * len(also))})"
+    known = {name: (size, time) for name, size, time in index.execute(query, [LATELY, *also])}
     names = set(known)
     if there:
         indexed = {folder for (folder,) in index.execute("SELECT folder FROM runs")}
@@ -196,9 +202,11 @@ def _to_look_at(
     return names, known
 
 
-def _refresh(index: sqlite3.Connection, base: Path, *, lately: bool = False) -> None:
+def _refresh(
+    index: sqlite3.Connection, base: Path, *, lately: bool = False, also: Sequence[str] = ()
+) -> None:
     """Read the folders that changed since the last look, forget those that are gone."""
-    names, known = _to_look_at(index, base, lately=lately)
+    names, known = _to_look_at(index, base, lately=lately, also=also)
     found = {}
     for name in names:
         with contextlib.suppress(OSError):

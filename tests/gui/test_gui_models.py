@@ -16,7 +16,7 @@ from labctl.benchfile import Connection
 from labctl.gui import words
 from labctl.gui.decimate import envelope, visible
 from labctl.gui.diagram import places
-from labctl.gui.estimate import Pace
+from labctl.gui.estimate import Pace, earlier
 from labctl.gui.fields import Field
 from labctl.gui.gridmap import GridMap, edges, is_even
 from labctl.gui.panels import Histogram, Layouts, Shown, Trace, from_document, usual
@@ -25,6 +25,7 @@ from labctl.gui.quantity import evaluate
 from labctl.gui.sweeps import combinations, values
 from labctl.gui.table import Table
 from labctl.live import Curve, HeatMap
+from labctl.run.folder import RunFolder
 
 LEVEL = Field("level", "Level", "number", "V", 0.5, "of the supply", -1.0, 2.0)
 PAIR = Field("pair", "Pair", "integer", "", 16, "mode number", 5, 35)
@@ -158,14 +159,51 @@ def test_requests_of_a_sweep_say_in_their_title_what_differs():
 
 
 def test_the_preview_says_points_time_and_disk():
-    pace = Pace(7, 0.5, 60.0, 1e6, {})
-    text = preview([10, 20], 2, pace, "sim", 10**10, 0.0)
+    pace = Pace(7, "sim", 0.5, 60.0, 1e6, {})
+    text = preview([10, 20], 2, pace, "sim", 10**10, 0.0, 0.0)
     assert text.startswith("2 runs, 30 points, about 15 s (until ")
-    assert "30 MB of 10 GB free; as fast as run 7" in text
-    assert "30:00 min" in preview([30], 1, pace, "real", 10**10, 0.0)
-    assert "NOT ENOUGH DISK" in preview([30], 1, pace, "sim", 10**6, 0.0)
-    assert "about 200 points" in preview([10, 30], 10, None, "sim", 0, 0.0)
-    assert "not known" in preview([None], 1, pace, "sim", 0, 0.0)
+    assert "on hardware 30:00 min, 30 MB of 10 GB free; as fast as run 7" in text
+    assert "30:00 min (until" in preview([30], 1, pace, "real", 10**10, 0.0, 0.0)
+    assert "NOT ENOUGH DISK" in preview([30], 1, pace, "sim", 10**6, 0.0, 0.0)
+    assert "about 200 points" in preview([10, 30], 10, None, "sim", 0, 0.0, 0.0)
+    assert "not known" in preview([None], 1, pace, "sim", 0, 0.0, 0.0)
+    text = preview([30], 1, pace, "sim", 10**10, 3600.0, 0.0, ["a", "b", "c"])
+    assert text.startswith("begins ")
+    assert text.endswith("which had another a, b and 1 more")
+
+
+def test_hardware_says_nothing_of_its_simulation():
+    pace = Pace(7, "real", 60.0, 60.0, 1e6, {})
+    assert "a dry run says" in preview([30], 1, pace, "sim", 10**10, 0.0, 0.0)
+    assert "30:00 min" in preview([30], 1, pace, "real", 10**10, 0.0, 0.0)
+
+
+def test_the_earlier_run_is_the_one_most_alike(tmp_path):
+    def make(pause, mode):
+        start = {"parameters": {"pause": pause}, "mode": mode, "bench": {"name": "b"}}
+        run = RunFolder.create(tmp_path, "scan", start)
+        run.opened({"t": 0.0})
+        run.emit({"index": 0}, 7.0 * pause)
+        run.stop("finished")
+        run.close()
+        return run.path
+
+    for pause, mode in ((1.0, "sim"), (2.0, "sim"), (2.0, "real"), (3.0, "real")):
+        make(pause, mode)
+    dry = make(4.0, "sim")
+
+    def find(pause, mode, dry=None):
+        found = earlier(tmp_path, "scan", {"pause": pause}, mode, dry)
+        return (found.run, found.unlike({"pause": pause}), found.seconds_for(mode))
+
+    assert find(1.0, "sim")[:2] == (1, [])
+    assert find(2.0, "sim")[:2] == (2, [])
+    assert find(2.0, "real")[:2] == (3, [])
+    assert find(1.0, "real") == (1, [], 7.0)  # simulated, but with these parameters
+    assert find(9.0, "real")[:2] == (4, ["pause"])
+    dry = dry.rename(tmp_path.parent / f"{tmp_path.name}-dry")
+    assert find(4.0, "sim", dry)[:2] == (0, [])
+    assert find(2.0, "sim", dry)[:2] == (2, [])
 
 
 # Tables, thinning, maps

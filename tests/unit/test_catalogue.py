@@ -302,5 +302,5 @@ def test_a_look_at_the_latest_sees_what_is_new_gone_or_unfinished(
     new.path.rmdir()
     renew(runs, lately=True)
     assert [run.number for run in newest_runs(runs)[0]] == [4, 3, 2, 1]
-    renew(runs)
+    renew(runs, lately=True, also=[old.name])
     assert newest_runs(runs)[0][-1].starred
