@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QColor, QDropEvent, QKeyEvent
+from qtpy.QtGui import QColor, QDropEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -29,6 +30,21 @@ COLUMNS = ("#", "state", "procedure", "title", "parameters", "bench", "when, and
            "remark")  # fmt: skip
 #: Items that are over and still listed.
 MOST_ENDED = 200
+#: Pixels that columns have at most before the user makes them wider.
+WIDEST = {2: 150, 3: 200, 4: 220, 5: 130, 6: 220}
+
+
+def differing(items: Sequence[Item]) -> dict[str, list[str]]:
+    """By procedure, the parameters in which its items differ: what tells one from another."""
+    values: dict[str, dict[str, set[str]]] = {}
+    for item in items:
+        known = values.setdefault(item.request["procedure"], {})
+        for name, value in item.request["parameters"].items():
+            known.setdefault(name, set()).add(repr(value))
+    return {
+        procedure: [name for name, found in names.items() if len(found) > 1]
+        for procedure, names in values.items()
+    }
 
 
 class QueueTable(QTableWidget):
@@ -46,19 +62,32 @@ class QueueTable(QTableWidget):
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Reorder in the queue itself; the table is filled from it afterwards."""
-        place = self.indexAt(event.position().toPoint()).row()
-        target = len(self.queued) if place < 0 else place
-        for item in self.chosen():
-            if item.waits:
-                self.moved.emit(item.number, self.place_of(target, item))
+        row = self.indexAt(event.position().toPoint()).row()
+        if row < 0:
+            row = len(self.queued)
+        elif self.dropIndicatorPosition() == QAbstractItemView.DropIndicatorPosition.BelowItem:
+            row += 1
+        for number, place in self.moves_to(row):
+            self.moved.emit(number, place)
         event.setDropAction(Qt.DropAction.IgnoreAction)
         event.accept()
 
-    def place_of(self, row: int, item: Item) -> int:
-        """The place in the queue that a row stands for, if `item` goes there."""
-        waiting = [i for i, other in enumerate(self.queued) if other.waits]
-        before = [i for i in waiting if i < row and self.queued[i].number != item.number]
-        return min(len(before) + 1, max(1, len(waiting)))
+    def moves_to(self, row: int) -> list[tuple[int, int]]:
+        """Items and their new places, one after the other, that bring the chosen ones before `row`.
+
+        They stay in the order in which they are.
+        """
+        order = [item.number for item in self.queued if item.waits]
+        chosen = [item.number for item in self.chosen() if item.waits]
+        before = [i.number for i in self.queued[:row] if i.waits and i.number not in chosen]
+        found = []
+        for number in chosen:
+            order.remove(number)
+            place = order.index(before[-1]) + 1 if before else 0
+            order.insert(place, number)
+            before.append(number)
+            found.append((number, place + 1))
+        return found
 
     def chosen(self) -> list[Item]:
         rows = sorted({index.row() for index in self.selectedIndexes()})
@@ -109,6 +138,7 @@ class QueueView(QWidget):
         box.addWidget(self.table, stretch=1)
         box.addLayout(below)
         self._shown: list[Any] = []
+        self._removed: list[tuple[Item, int]] = []  # the last ones, with their places
         self.refresh()
 
     def refresh(self) -> None:
@@ -129,20 +159,22 @@ class QueueView(QWidget):
         self._shown = items
         self.table.queued = items
         self.table.setRowCount(len(items))
+        different = differing(items)
         for row, item in enumerate(items):
-            self._fill(row, item)
+            self._fill(row, item, different[item.request["procedure"]])
         if len(items) and not chosen:
             self.table.resizeColumnsToContents()
-            for column, width in ((3, 200), (4, 260), (5, 180)):
+            for column, width in WIDEST.items():
                 self.table.setColumnWidth(column, min(self.table.columnWidth(column), width))
         self._choose(chosen)
         self._enable()
 
-    def _fill(self, row: int, item: Item) -> None:
+    def _fill(self, row: int, item: Item, different: Sequence[str]) -> None:
         request = item.request
-        values = ", ".join(
-            f"{name}={words.number(value)}" for name, value in request["parameters"].items()
-        )
+        given = request["parameters"]
+        names = [*(name for name in different if name in given),
+                 *(name for name in given if name not in different)]  # fmt: skip
+        values = ", ".join(f"{name}={words.number(given[name])}" for name in names)
         bench = str(request.get("bench") or "").rsplit("/", 1)[-1]
         mode = f" ({request['mode']})" if request.get("mode") else ""
         texts = (str(item.number), item.status, request["procedure"], request.get("title") or "",
@@ -177,8 +209,22 @@ class QueueView(QWidget):
         self.refresh()
 
     def remove(self) -> None:
-        for item in self.table.chosen():
-            self._do(self.session.manager.remove, item.number)
+        """Remove the chosen items; those that waited can be put back."""
+        chosen = self.table.chosen()
+        waiting = [item.number for item in self.table.queued if item.waits]
+        gone = [item for item in chosen if self._do(self.session.manager.remove, item.number)]
+        self._removed = [(i, waiting.index(i.number) + 1) for i in gone if i.waits]
+        if gone:
+            said = f"item {gone[0].number}" if len(gone) == 1 else f"{len(gone)} items"
+            back = "; Ctrl+Z puts what waited back" if self._removed else ""
+            self.said.emit(f"removed {said} from the queue{back}", False)
+        self.refresh()
+
+    def put_back(self) -> None:
+        """Queue what was removed last again, where it was."""
+        for item, place in self._removed:
+            self._do(self.session.manager.restore, item, place)
+        self._removed = []
         self.refresh()
 
     def halt(self) -> None:
@@ -194,7 +240,8 @@ class QueueView(QWidget):
             if item.waits and not item.run:
                 self.edit.emit(item)
             else:
-                self.said.emit(f"item {item.number} does not wait; copy it to the form", True)
+                why = "resumes a run with its parameters" if item.waits else "does not wait"
+                self.said.emit(f"item {item.number} {why}; copy it to the form instead", True)
 
     def _copy(self) -> None:
         for item in self.table.chosen()[:1]:
@@ -243,7 +290,7 @@ class QueueView(QWidget):
         menu.exec(self.table.viewport().mapToGlobal(place))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keys of the table: Delete, E, D, C, Return, and Alt with an arrow."""
+        """Keys of the table: Delete, Ctrl+Z, E, D, C, Return, and Alt with an arrow."""
         if event.type() != QEvent.Type.KeyPress or not isinstance(event, QKeyEvent):
             return False
         keys = Qt.Key
@@ -251,6 +298,8 @@ class QueueView(QWidget):
         names = {keys.Key_Delete: "Delete", keys.Key_E: "E", keys.Key_D: "D", keys.Key_C: "C"}
         if alt and event.key() in (keys.Key_Up, keys.Key_Down):
             self.move_by(-1 if event.key() == keys.Key_Up else +1)
+        elif event.matches(QKeySequence.StandardKey.Undo):
+            self.put_back()
         elif event.key() in (keys.Key_Return, keys.Key_Enter):
             self._open()
         elif not event.modifiers() and event.key() in names:

@@ -150,6 +150,14 @@ class Queue:
                 raise RequestError(f"queue item {number} runs now; abort its run instead")
             self._append({"entry": "remove", "item": number})
 
+    def restore(self, item: Item, place: int) -> int:
+        """Queue again at `place` what was removed while it waited; returns its new number."""
+        with self._changing():
+            resumed = {"run": item.run} if item.run else {}
+            number = self._add(item.request, item.policy, **resumed)
+            self._append({"entry": "move", "item": number, "place": place})
+        return number
+
     def halt(self) -> None:
         """Let the run that goes on now finish, and then begin no other."""
         if not self.worked_off():

@@ -1,0 +1,65 @@
+"""Form and queue as people handle them: several at a time, by mistake, and with afterthoughts."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QItemSelectionModel, Qt
+from qtpy.QtTest import QTest
+
+from labctl.gui.queueview import differing
+
+
+def choose(queue, titles):
+    queue.table.clearSelection()
+    flags = QItemSelectionModel.SelectionFlag
+    for row, item in enumerate(queue.table.queued):
+        if item.request["title"] in titles:
+            index = queue.table.model().index(row, 0)
+            queue.table.selectionModel().select(index, flags.Select | flags.Rows)
+
+
+def order(gui):
+    return "".join(item.request["title"] for item in gui.manager.waiting())
+
+
+def test_the_queue_is_reordered_and_emptied_in_bulk(gui):
+    for title in "abcde":
+        gui.manager.submit(gui.watch(title, steps=ord(title)))
+    window = gui.open()
+    window.tabs.setCurrentWidget(window.queue)
+    queue = window.queue
+    gui.until(lambda: len(queue.table.queued) == 5)
+    assert differing(gui.manager.items()) == {"toybench:Watch": ["steps"]}
+    assert queue.table.item(2, 4).text().startswith("steps=99")  # that, in which they differ
+    for titles, row, found in (("de", 1, "adebc"), ("ad", 5, "ebcad"), ("ea", 2, "beacd"),
+                               ("b", 1, "beacd"), ("b", 2, "ebacd")):  # fmt: skip
+        choose(queue, titles)
+        for number, place in queue.table.moves_to(row):
+            queue.table.moved.emit(number, place)
+        assert order(gui) == found, (titles, row)
+        assert sorted(i.request["title"] for i in queue.table.chosen()) == sorted(titles)
+    choose(queue, "bd")
+    QTest.keyClick(queue.table, Qt.Key.Key_Delete)
+    assert order(gui) == "eac"
+    assert "removed 2 items" in window.message.text()
+    for _ in range(2):  # the second time there is nothing to put back
+        QTest.keyClick(queue.table, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        assert order(gui) == "ebacd"
+
+
+def test_a_dry_run_can_be_stopped_and_leaves_nothing(gui):
+    window = gui.open()
+    gui.choose("patient", steps="2000", wait="10")
+    gui.until(window.form.dry_button.isEnabled)
+    window.form.dry_button.click()
+    assert window.form.dry_button.text() == "Stop dry run"
+    gui.until(lambda: window.conductor.view and window.conductor.view.table.seen > 2)
+    assert "the dry run of patient" in window.looking_at.text()
+    place = window.conductor.view.path.parent
+    window.form.dry_button.click()
+    gui.until(lambda: window.form.dry_button.text() == "Dry run")
+    assert "the dry run aborted: stopped in the window" in window.message.text()
+    gui.idle()
+    gui.until(window.form.start_button.isEnabled)
+    gui.close()
+    assert not place.exists()
+    assert gui.manager.items() == []
