@@ -80,7 +80,7 @@ def plot(spec: PlotSpec, folder: RunFolder) -> Figure:
             place += 1
         else:
             _printed_points(axes, np.asarray(series.x), series.y, series.label)
-    axes.set(xlabel=spec.x, ylabel=spec.y, title=spec.title)
+    axes.set(xlabel=spec.x, ylabel=spec.y)  # its title is the caption
     if spec.log:
         axes.set_yscale("log")
     axes.legend(fontsize=9)

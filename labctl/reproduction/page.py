@@ -55,7 +55,8 @@ body{padding:.75rem}section{padding:.75rem}
 .rows tr{border-bottom:1px solid var(--line);padding:.5rem 0}.rows tr:last-child{border:0}
 .rows td{border:0;padding:.1rem 0;white-space:normal;min-width:0}
 .rows td[data-head]::before{content:attr(data-head) ": ";color:var(--dim)}
-.rows td:empty{display:none}.pull{display:inline-block;vertical-align:middle}
+.rows td:empty{display:none}.counts td{display:inline-block;margin-right:1rem}
+.pull{display:inline-block;vertical-align:middle}
 }
 @media print{:root{--back:#fff;--card:#fff;--ink:#000;--dim:#444;--line:#bbb;--good:#064;--bad:#900;
 --odd:#740;--band:#e4ece7;--link:#000}body{max-width:none;font-size:10pt}
@@ -118,18 +119,37 @@ def _about(report: Report) -> Markup:
     if report.failed:
         names = ", ".join(f"{s.entry.full_name} ({s.made.status})" for s in report.failed)
         pieces.append(element("p", f"Without a finished run: {names}.", class_="bad verdict"))
-    columns = [v for v in comparing.VERDICTS if v in total_counts(report)]
-    lines = [
-        [element("a", c.paper.name, href=f"#{c.paper.name}"), *_count_cells(c.counts(), columns)]
-        for c in report.chapters
-    ]
-    lines.append(["all", *_count_cells(total_counts(report), columns)])
-    pieces.append(_table(["", *columns], lines))
+    pieces.append(_overview(report))
     return element("section", *pieces)
 
 
-def _count_cells(counts: Mapping[str, int], columns: list[str]) -> list[str]:
-    return [str(counts.get(verdict, 0) or "–") for verdict in columns]
+def _overview(report: Report) -> Markup:
+    """How many rows have which verdict, and what the agreements are worth."""
+    verdicts = [verdict for verdict in comparing.VERDICTS if verdict in total_counts(report)]
+    heads = ["", *verdicts]
+    if comparing.AGREES in verdicts:
+        heads.insert(2, _WORTH)
+    body = []
+    for chapter in report.chapters:
+        name = element("a", chapter.paper.name, href=f"#{chapter.paper.name}")
+        body.append(_counts(name, heads, chapter.counts(), chapter.assumed()))
+    assumed = sum(chapter.assumed() for chapter in report.chapters)
+    body.append(_counts(Markup("all"), heads, total_counts(report), assumed))
+    head = element("tr", *(element("th", name) for name in heads))
+    return element(
+        "table", element("thead", head), element("tbody", *body), class_="rows counts"
+    )  # fmt: skip
+
+
+_WORTH = "of these put in or adjusted"
+
+
+def _counts(name: Markup, heads: list[str], counts: Mapping[str, int], assumed: int) -> Markup:
+    cells = [element("td", name)]
+    for head in heads[1:]:
+        count = assumed if head == _WORTH else counts.get(head, 0)
+        cells.append(element("td", str(count or ""), data_head=head))
+    return element("tr", *cells)
 
 
 def _chapter(chapter: Chapter) -> Markup:
@@ -242,11 +262,11 @@ def _cells(line: Line) -> list[Markup]:
     if spec.follows is not None:
         follows = printed_text(spec.follows, spec.unit)
         theirs += [element("br"), element("span", f"follows: {follows}", class_="odd")]
-        sign, look = _LOOK[comparison.follows_verdict]
-        text = f"{comparison.follows_verdict} with what follows"
-        if comparison.follows_verdict == comparing.DIFFERS:
-            text = "differs from what follows"
-        if comparison.follows_verdict != comparing.NO_VALUE:
+        if comparison.follows_verdict not in ("", comparing.NO_VALUE):
+            sign, look = _LOOK[comparison.follows_verdict]
+            text = f"{comparison.follows_verdict} with what follows"
+            if comparison.follows_verdict == comparing.DIFFERS:
+                text = "differs from what follows"
             verdict += [element("br"), element("span", f"{sign} {text}", class_=f"small {look}")]
             difference += [element("br"), _difference(comparison.follows_pull)]
         remark.insert(0, f"Follows from: {spec.because}. ")
@@ -278,9 +298,3 @@ def _difference(pull: float | None) -> Markup:
         viewBox="0 0 110 14", class_="pull", aria_hidden="true",
     )  # fmt: skip
     return join(element("span", pull_text(pull), class_="number"), " ", drawn)
-
-
-def _table(heads: list[str], lines: list[list[str]]) -> Markup:
-    head = element("tr", *(element("th", name) for name in heads))
-    body = [element("tr", *(element("td", cell) for cell in line)) for line in lines]
-    return element("table", element("thead", head), element("tbody", *body))

@@ -22,7 +22,8 @@ FOLDER = "papers"  #: in a package of procedures
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 #: Where an agreement can come from: a number that was put into the simulated world, one that the
 #: world was adjusted to, or neither.
-ORIGINS = ("put in", "adjusted", "follows")
+FOLLOWS = "follows"
+ORIGINS = ("put in", "adjusted", FOLLOWS)
 TAKES = ("mean", "std", "min", "max", "first", "last")
 
 
@@ -248,7 +249,7 @@ def _row(fields: Fields) -> RowSpec:
         where=fields.get("where", str, ""),
         follows=_printed(fields, "follows"),
         because=fields.get("because", str, ""),
-        origin=fields.choice("origin", ORIGINS, "follows"),
+        origin=fields.choice("origin", ORIGINS, FOLLOWS),
         comparable=fields.get("comparable", bool, True),
         group=fields.get("group", str, ""),
         remark=fields.get("remark", str, ""),

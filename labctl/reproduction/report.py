@@ -13,9 +13,9 @@ from typing import Any
 from labctl import __version__
 from labctl.errors import LabError
 from labctl.reproduction import drawing
-from labctl.reproduction.comparing import VERDICTS, Comparison, Ours, compare
+from labctl.reproduction.comparing import AGREES, VERDICTS, Comparison, Ours, compare
 from labctl.reproduction.measured import ours
-from labctl.reproduction.papers import Entry, Paper, RowSpec
+from labctl.reproduction.papers import FOLLOWS, Entry, Paper, RowSpec
 from labctl.reproduction.printed import Printed
 from labctl.reproduction.running import Made
 from labctl.run import drawing as run_drawing
@@ -55,6 +55,14 @@ class Chapter:
     def counts(self) -> Counter[str]:
         return Counter(
             line.comparison.verdict for section in self.sections for line in section.lines
+        )
+
+    def assumed(self) -> int:
+        """How many agreements are with what was put in or adjusted to."""
+        return sum(
+            line.comparison.verdict == AGREES and line.spec.origin != FOLLOWS
+            for section in self.sections
+            for line in section.lines
         )
 
 
@@ -178,9 +186,10 @@ def ours_text(line: Line) -> str:
         return "–"
     if spec.printed is not None and spec.printed.kind == "word":
         return "yes" if found.value else "no"
-    value: float | int = found.value
-    if found.error is None and float(value).is_integer() and abs(value) < 1e6:
-        value = int(value)
+    value = found.value
+    if not found.error:
+        whole = float(value).is_integer() and abs(value) < 1e6
+        return f"{value:.0f} {spec.unit}".strip() if whole else f"{value:.4g} {spec.unit}".strip()
     return measured({"value": value, "uncertainty": found.error, "unit": spec.unit})
 
 
@@ -226,6 +235,7 @@ def document(report: Report) -> dict[str, Any]:
                 "authors": chapter.paper.authors,
                 "reference": chapter.paper.reference,
                 "counts": _ordered(chapter.counts()),
+                "agrees_as_assumed": chapter.assumed(),
                 "entries": [_entry_document(section) for section in chapter.sections],
                 "missing": [
                     {"figure": figure, "why": why} for figure, why in chapter.paper.missing

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from labctl.bench import shipped_benches
 from labctl.errors import RequestError
 from labctl.reproduction import papers, running
+from labctl.reproduction.comparing import VERDICTS
+from labctl.reproduction.papers import ORIGINS, TAKES
 from labctl.run.loading import load_procedure
 
+ROOT = Path(__file__).resolve().parents[2]
 PAPERS = {name: papers.load(path) for name, path in papers.find_papers().items()}
 ENTRIES = [entry for paper in PAPERS.values() for entry in paper.entries]
 NAMES = [entry.full_name for entry in ENTRIES]
@@ -88,6 +94,19 @@ def test_unknown_names(name, message):
     with pytest.raises(RequestError) as caught:
         papers.select([name])
     assert message in str(caught.value)
+
+
+def test_the_description_in_the_documentation_is_one(tmp_path):
+    text = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    path = tmp_path / "rooms.toml"
+    path.write_text("\n".join(re.findall(r"```toml\n(.*?)```", text, re.S)), encoding="utf-8")
+    (entry,) = papers.load(path).entries
+    assert entry.rows[0].printed.error == 0.07
+    assert [series.label for series in entry.plots[0].series] == ["here", "printed"]
+    for verdict in VERDICTS:
+        assert f"| {verdict} |" in text
+    for key in (*ORIGINS, *TAKES):
+        assert f"`{key}`" in text or f'"{key}"' in text
 
 
 HEAD = """
