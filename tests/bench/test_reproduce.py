@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from html.parser import HTMLParser
 
@@ -40,6 +39,7 @@ rows = [
     { name = "warm", result = "warm", printed = "yes", where = "p. 1", follows = "yes", because = "<x>" },
     { name = "coldest", array = "sorted", at = [0], unit = "K", printed = "< 30", where = "p. 1" },
     { name = "first", column = "temperature (K)", take = "first", unit = "K" },
+    { name = "odd", result = "mean", printed = "5", where = "p. 1", follows = "3.6 ± 0.1", because = "b", comparable = false, remark = "r" },
     { name = "absent", array = "nothing", at = [0], unit = "K", printed = "3", where = "p. 1" },
 ]
 plots = [{ title = "T", x = "index", y = "T (K)", ours = [
@@ -119,10 +119,12 @@ def test_report_and_document(place, paper, capsys):
     verdicts = {name: row["verdict"] for name, row in table.items()}
     assert verdicts == {
         "mean <u>": "agrees", "again": "agrees", "warm": "agrees", "coldest": "agrees",
-        "first": "not printed", "absent": "no value",
+        "first": "not printed", "odd": "paper inconsistent", "absent": "no value",
     }  # fmt: skip
     assert rows(document, "warm/same")["far off"]["verdict"] == "differs"
-    assert document["counts"] == {"agrees": 4, "differs": 1, "not printed": 1, "no value": 1}
+    assert document["counts"] == {
+        "agrees": 4, "differs": 1, "paper inconsistent": 1, "not printed": 1, "no value": 1,
+    }  # fmt: skip
     (same,) = [e for e in document["papers"][0]["entries"] if e["name"] == "warm/same"]
     assert same["troubles"] == ["the procedure draws no figure 'none'"]
 
@@ -210,7 +212,7 @@ def test_ctrl_c_and_again(place, paper, capsys, monkeypatch):
 
     def interrupted(self, point):
         if point["step"] == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return measure(self, point)
 
     monkeypatch.setattr(toybench.Watch, "measure_point", interrupted)
