@@ -9,7 +9,8 @@ import numpy as np
 
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.soliton_source import INSTRUMENTS, SolitonSource
+from procedures.soliton_light import INSTRUMENTS
+from procedures.soliton_source import SolitonSource
 from procedures.soliton_spectrum import find_lines, fit_envelope, sweep
 
 if TYPE_CHECKING:

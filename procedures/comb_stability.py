@@ -10,7 +10,8 @@ import numpy as np
 from labctl.live import Curve
 from labctl.parameters import boolean, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.soliton_source import INSTRUMENTS, SolitonSource
+from procedures.soliton_light import INSTRUMENTS
+from procedures.soliton_source import SolitonSource
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,7 @@ from labctl.procedure import LabProcedure, Result, RunData
 from procedures import decoy_rates
 from procedures.decoy_keys import make_keys
 from procedures.decoy_rates import LinkSettings
-from procedures.soliton_source import INSTRUMENTS as SOURCE
+from procedures.soliton_light import INSTRUMENTS as SOURCE
 from procedures.soliton_source import SolitonSource
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import numpy as np
 
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.soliton_source import INSTRUMENTS, SPEED_OF_LIGHT, SolitonSource
+from procedures.soliton_light import INSTRUMENTS, SPEED_OF_LIGHT
+from procedures.soliton_source import SolitonSource
 from procedures.soliton_spectrum import sweep
 
 if TYPE_CHECKING:

@@ -125,7 +125,7 @@ def crosstalk(data: RunData) -> Figure:
     """Spectra behind the channels, and how much of each band comes out of each channel."""
     from matplotlib.figure import Figure
 
-    from procedures.soliton_source import SPEED_OF_LIGHT
+    from procedures.soliton_light import SPEED_OF_LIGHT
 
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))

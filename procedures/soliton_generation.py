@@ -11,7 +11,8 @@ from labctl.errors import InstrumentError
 from labctl.live import Curve
 from labctl.parameters import boolean, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.soliton_source import INSTRUMENTS, Attempt, SolitonSource, not_reached
+from procedures.soliton_light import INSTRUMENTS
+from procedures.soliton_source import Attempt, SolitonSource, not_reached
 from procedures.soliton_spectrum import find_lines, fit_envelope, sweep
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from procedures.decoy_bb84 import DecoyBb84
 from procedures.soliton_generation import SolitonGeneration
 from procedures.soliton_source import SolitonSource
 from simulated_instruments.physics.laser import CtlLaserModel
+from simulated_instruments.physics.microring_source import MicroringSource
 
 BENCH = ("--bench", "soliton-qkd", "--runs")
 
@@ -276,6 +278,30 @@ def test_a_lost_soliton_is_made_anew(capsys, runs):
     events = RunFolder.open(found["run"]).events
     notes = [e["text"] for e in events if e["entry"] == "note"]
     assert any("the soliton was lost" in text for text in notes)
+
+
+def test_a_soliton_is_looked_for_where_the_resonance_has_gone(capsys, runs):
+    """Within minutes it leaves the 9 GHz that are searched at first; looked for on both sides."""
+    words = ("--world", "pump_drift=40e9", "--set", "duration=60", "--set", "interval=30")
+    found = document(capsys, "run", "decoy-bb84", *BENCH, runs, *words, "--seed", "1")
+    assert value(found, "restored") >= 1
+    notes = notes_of(RunFolder.open(found["run"]))
+    assert any("attempt 1 of 5: no comb from 1556.050 to 1556.123 nm" in text for text in notes)
+
+
+def test_nowhere_a_comb_says_where_and_how_long_it_was_looked_for(capsys, runs, monkeypatch):
+    """The pump never couples: five places are searched, none further off than half a spacing."""
+    monkeypatch.setattr(MicroringSource, "comb_power", lambda self, t: 0.0 * np.asarray(t))
+    code, _, err = call(capsys, "run", "comb-stability", *BENCH, runs, "--seed", "1", "--no-record")
+    assert code == 1
+    assert "1 soliton(s) not reached in 5 attempts within" in err
+    folder = RunFolder.open(document(capsys, "show", "last", "--runs", runs)["run"])
+    notes = notes_of(folder)
+    places = [float(text.split("no comb from ")[1].split()[0]) for text in notes]
+    assert len(set(places)) == 5
+    assert max(places) - min(places) < 0.4  # nm, 49 GHz
+    (seconds,) = re.findall(r"within (\d+) s", folder.stop_entry["reason"])
+    assert 800 < float(seconds) < 1200
 
 
 def test_spectrum_of_one_soliton(capsys, runs):
