@@ -154,12 +154,11 @@ def test_six_sets_of_2047_are_fast() -> None:
     [
         (lambda: ppt_values(0.5 * np.eye(4)), "cov"),
         (lambda: ppt_values(np.eye(3)), "cov"),
-        (lambda: ppt_values(np.eye(2)), "modes"),
         (lambda: ppt_values(np.eye(4), [True, False]), "parties"),
         (lambda: ppt_values(np.eye(4), [[True, False, True]]), "parties"),
         (lambda: ppt_values(np.eye(4), [[2, 0]]), "parties"),
         (lambda: ppt_values(np.eye(4), [["a", "b"]]), "parties"),
-        (lambda: ppt_values(np.eye(60)), "modes"),
+        (lambda: ppt_values(np.eye(60)), "parties"),
         (lambda: log_negativity(np.eye(4), [2]), "party"),
         (lambda: log_negativity(np.eye(4), [0.5]), "party"),
         (lambda: log_negativity(np.eye(4), [True, False, True]), "party"),
@@ -170,7 +169,7 @@ def test_six_sets_of_2047_are_fast() -> None:
         (lambda: duan_sum(np.eye(4), 0, 0), "j"),
         (lambda: duan_sum(np.eye(4), -1, 0), "i"),
         (lambda: duan_sum(np.eye(2)), "j"),
-        (lambda: ppt_gradient(np.eye(4), [True]), "parties"),
+        (lambda: ppt_gradient(np.eye(4), [True]), "party"),
     ],
 )
 def test_bad_input_is_refused_by_name(call, name: str) -> None:

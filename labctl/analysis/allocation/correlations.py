@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from operator import index
+from typing import Any
+
+from labctl.analysis.arguments import shown
 
 
 @dataclass(frozen=True)
@@ -16,12 +20,12 @@ class Correlations:
     @classmethod
     def of(cls, pumps: Sequence[int]) -> Correlations:
         """Check the pumps: two or three different whole numbers."""
-        for pump in pumps:
-            if isinstance(pump, bool) or not isinstance(pump, int):
-                raise ValueError(f"pumps: must be whole channel labels, got {pump!r}")
-        if len(pumps) not in (2, 3) or len(set(pumps)) != len(pumps):
+        if not isinstance(pumps, Iterable):
+            raise ValueError(f"pumps: must be two or three labels, got {shown(pumps)}")
+        labels = [_label(pump) for pump in pumps]
+        if len(labels) not in (2, 3) or len(set(labels)) != len(labels):
             raise ValueError("pumps: must be two or three different labels, such as 0,10")
-        return cls(tuple(sorted(pumps)))
+        return cls(tuple(sorted(labels)))
 
     @property
     def sums(self) -> tuple[int, ...]:
@@ -38,3 +42,13 @@ class Correlations:
         """The usable labels that share pairs with `label`, ascending."""
         partners = (total - label for total in reversed(self.sums))
         return tuple(p for p in partners if p != label and p not in self.forbidden)
+
+
+def _label(pump: Any) -> int:
+    """A whole number, also one of numpy's."""
+    try:
+        if isinstance(pump, bool):
+            raise TypeError
+        return index(pump)
+    except TypeError:
+        raise ValueError(f"pumps: must be whole channel labels, got {shown(pump)}") from None

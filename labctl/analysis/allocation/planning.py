@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from labctl.analysis.allocation.bounds import fewest_channels
 from labctl.analysis.allocation.correlations import Correlations
 from labctl.analysis.allocation.search import UNUSED, anneal, missing
+from labctl.analysis.arguments import shown
 
 MOST_USERS = 30
 STEPS = 3_000_000  #: exchanges tried in one search, at most
@@ -64,7 +65,7 @@ def plan_channels(users: int, pumps: Sequence[int] = (0, 10)) -> Plan:
         ValueError: names the argument; or these pumps leave no usable channels.
     """
     if isinstance(users, bool) or not isinstance(users, int | np.integer):
-        raise ValueError(f"users: must be a whole number, got {users!r}")
+        raise ValueError(f"users: must be a whole number, got {shown(users)}")
     if not 2 <= users <= MOST_USERS:
         raise ValueError(f"users: must be from 2 to {MOST_USERS}, got {users}")
     correlations = Correlations.of(pumps)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labctl.analysis.gaussian.checks import Array
+from labctl.analysis.arguments import Array
 from labctl.analysis.gaussian.homodyne import Reconstruction
 from labctl.analysis.gaussian.symplectic import nearest_physical
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labctl.analysis.gaussian.checks import Array, form, mode_index, state, symmetric
+from labctl.analysis.arguments import Array, float_array, scalar
+from labctl.analysis.gaussian.checks import form, mode_list, state, symmetric
 from labctl.analysis.gaussian.homodyne import Reconstruction
 from labctl.analysis.gaussian.ppt import bipartitions
 from labctl.analysis.gaussian.symplectic import nearest_physical
@@ -27,6 +28,8 @@ from labctl.analysis.gaussian.symplectic import nearest_physical
 #: More subsets of one size than this are not tried.
 MOST_SUBSETS = 50_000
 CHUNK = 2048
+#: The tail of the normal distribution beyond this is no number any more.
+MOST_SIGMAS = 37.0
 #: A PPT value this close to 1 may be rounding, and proves nothing.
 ROUNDING = 1e-9
 
@@ -79,8 +82,7 @@ def certify_inseparability(
     modes = len(array) // 2
     if modes < 2:
         raise ValueError("cov: needs at least two modes")
-    if not (math.isfinite(sigmas) and sigmas >= 0):
-        raise ValueError(f"sigmas: must be a number from 0, got {sigmas}")
+    sigmas = scalar(sigmas, "sigmas", 0.0, MOST_SIGMAS)
     if largest < 2:
         raise ValueError(f"largest: must be at least 2, got {largest}")
     noise = _noise(cov_error, array)
@@ -176,7 +178,7 @@ def _noise(cov_error: ArrayLike | Reconstruction | None, array: Array) -> _Noise
         if cov_error.covariance.shape != array.shape:
             raise ValueError(f"cov_error: must belong to a matrix of shape {array.shape}")
         return cov_error
-    error = np.asarray(cov_error, dtype=float)
+    error = float_array(cov_error, "cov_error")
     if error.shape != array.shape:
         raise ValueError(f"cov_error: must have shape {array.shape}, got {error.shape}")
     if np.isinf(error).any() or (error < 0).any():
@@ -201,9 +203,9 @@ def _checked(
 ) -> list[tuple[int, ...]]:
     out = []
     for subset in subsets:
-        members = tuple(sorted(mode_index(mode, modes, "subsets") for mode in subset))
-        if len(set(members)) < 2 or len(set(members)) < len(members):
-            raise ValueError(f"subsets: {tuple(subset)} does not name two or more different modes")
+        members = tuple(sorted(mode_list(subset, modes, "subsets")))
+        if len(members) < 2:
+            raise ValueError(f"subsets: {members} does not name two or more different modes")
         if not known[np.ix_(members, members)].all():
             raise ValueError(f"subsets: {tuple(subset)} was not measured completely")
         out.append(members)

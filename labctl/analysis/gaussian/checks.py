@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from labctl.analysis.arguments import Array, finite_array, shown
 
 #: Largest asymmetry, relative to the largest element, that counts as rounding.
 ASYMMETRY = 1e-8
 #: How far below zero an eigenvalue of V + i Omega may lie in a matrix that calls itself a state.
 #: Wide enough for matrices printed with six digits, narrow enough to catch vacuum = 1/2.
 UNPHYSICAL = 1e-5
-
-
-def finite_array(value: ArrayLike, name: str) -> Array:
-    """Return `value` as floats, or say which argument is not a finite real array."""
-    try:
-        array = np.asarray(value)
-        if np.iscomplexobj(array):
-            raise TypeError
-        array = array.astype(float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: must be an array of real numbers") from None
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: contains values that are not finite")
-    return array
 
 
 def symmetric(cov: ArrayLike, name: str = "cov", *, batched: bool = False) -> Array:
@@ -39,7 +26,8 @@ def symmetric(cov: ArrayLike, name: str = "cov", *, batched: bool = False) -> Ar
     if array.ndim > 2 and not batched:
         raise ValueError(f"{name}: must be one matrix of shape (2N, 2N), got {array.shape}")
     transposed = np.swapaxes(array, -1, -2)
-    if array.size and np.abs(array - transposed).max() > ASYMMETRY * np.abs(array).max():
+    uneven, largest = (np.abs(a).max(axis=(-1, -2)) for a in (array - transposed, array))
+    if (uneven > ASYMMETRY * largest).any():
         raise ValueError(f"{name}: must be symmetric")
     return 0.5 * (array + transposed)
 
@@ -77,7 +65,17 @@ def triangular_root(array: Array, name: str = "cov") -> Array:
 def mode_index(value: Any, modes: int, name: str) -> int:
     """Return a mode number that lies in 0..modes-1."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise ValueError(f"{name}: must be a mode number, got {value!r}")
+        raise ValueError(f"{name}: must be a mode number, got {shown(value)}")
     if not 0 <= value < modes:
         raise ValueError(f"{name}: must be from 0 to {modes - 1}, got {value}")
     return int(value)
+
+
+def mode_list(values: Any, modes: int, name: str) -> list[int]:
+    """Return different mode numbers that lie in 0..modes-1."""
+    if not isinstance(values, Iterable):
+        raise ValueError(f"{name}: must be a list of mode numbers, got {shown(values)}")
+    chosen = [mode_index(value, modes, name) for value in values]
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(f"{name}: must name each mode at most once, got {chosen}")
+    return chosen

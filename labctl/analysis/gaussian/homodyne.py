@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labctl.analysis.gaussian.checks import Array, finite_array, mode_index, symmetric
+from labctl.analysis.arguments import Array, finite_array
+from labctl.analysis.gaussian.checks import mode_index, symmetric
 
 #: A product of two components of a unit direction below this is rounding, not a measurement.
 NEGLIGIBLE = 1e-12

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from labctl.analysis.arguments import Array
 from labctl.analysis.gaussian.certificate import certify_inseparability
-from labctl.analysis.gaussian.checks import ASYMMETRY, UNPHYSICAL, Array, form
+from labctl.analysis.gaussian.checks import ASYMMETRY, UNPHYSICAL, form
 from labctl.analysis.gaussian.homodyne import align_phases
 from labctl.analysis.gaussian.metrology import displacement_qfi
 from labctl.analysis.gaussian.ppt import ppt_values

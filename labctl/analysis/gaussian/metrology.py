@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labctl.analysis.gaussian.checks import Array, mode_index, state
+from labctl.analysis.arguments import Array, scalar
+from labctl.analysis.gaussian.checks import mode_index, mode_list, state
 
+#: A weight beyond this is no weight: p_k would be lost in rounding.
+MOST_WEIGHT = 1e9
 #: Random starting points of the search over directions; it has several local maxima.
 STARTS = 128
 ROUNDS = 3000
@@ -20,14 +23,12 @@ FINALISTS = 12
 def nullifier_direction(modes: int, k: int, partners: Sequence[int], weight: float) -> Array:
     """Return the direction of p_k + weight * sum of x over `partners`, unit length."""
     k = mode_index(k, modes, "k")
-    others = [mode_index(partner, modes, "partners") for partner in partners]
-    if k in others or len(set(others)) < len(others):
-        raise ValueError(f"partners: must be different modes other than {k}, got {others}")
+    others = mode_list(partners, modes, "partners")
+    if k in others:
+        raise ValueError(f"partners: must be other modes than {k}, got {others}")
     direction = np.zeros(2 * modes)
     direction[modes + k] = 1.0
-    direction[others] = weight
-    if not np.isfinite(direction).all():
-        raise ValueError(f"weight: must be finite, got {weight}")
+    direction[others] = scalar(weight, "weight", -MOST_WEIGHT, MOST_WEIGHT)
     return np.asarray(direction / np.linalg.norm(direction))
 
 

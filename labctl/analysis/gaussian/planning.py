@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labctl.analysis.gaussian.checks import finite_array, symmetric
+from labctl.analysis.arguments import finite_array
+from labctl.analysis.gaussian.checks import symmetric
 from labctl.analysis.gaussian.homodyne import covariance_from_variances
 
 

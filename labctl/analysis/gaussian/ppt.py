@@ -7,13 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labctl.analysis.gaussian.checks import (
-    Array,
-    form,
-    mode_index,
-    state,
-    triangular_root,
-)
+from labctl.analysis.arguments import Array, any_array, shown
+from labctl.analysis.gaussian.checks import form, mode_index, state, triangular_root
 
 #: Bipartitions handled at once; keeps the work inside the cache.
 CHUNK = 512
@@ -41,11 +36,22 @@ def ppt_values(cov: ArrayLike, parties: ArrayLike | None = None) -> Array:
     """Return the smallest symplectic eigenvalue of the partial transpose for each bipartition.
 
     Below 1 the bipartition is entangled. `parties` is (M, N) bool, True for the modes of one
-    party; by default all 2^(N-1) - 1 bipartitions in the order of `bipartitions`.
+    party; by default all 2^(N-1) - 1 bipartitions in the order of `bipartitions`, of which a single
+    mode has none.
     """
     array = state(cov)
     modes = array.shape[-1] // 2
-    flags = bipartitions(modes) if parties is None else _parties(parties, modes)
+    if parties is not None:
+        flags = _parties(parties, modes)
+    elif modes == 1:
+        return np.empty(0)
+    elif modes > MOST_MODES:
+        raise ValueError(
+            f"parties: must be given for more than {MOST_MODES} modes, cov has {modes}; "
+            "certify_inseparability covers all bipartitions"
+        )
+    else:
+        flags = bipartitions(modes)
     root = triangular_root(array)
     signs = np.where(flags, -1.0, 1.0)
     chunks = [signs[start : start + CHUNK] for start in range(0, len(signs), CHUNK)]
@@ -63,7 +69,7 @@ def ppt_gradient(cov: ArrayLike, party: ArrayLike) -> Array:
     """
     array = state(cov)
     modes = array.shape[-1] // 2
-    (flags,) = _parties(np.atleast_2d(np.asarray(party)), modes)
+    flags = _side(party, modes)
     root = triangular_root(array)
     values, vectors = np.linalg.eigh(1j * _kernels(root, np.where(flags, -1.0, 1.0)[None])[0])
     direction = np.linalg.solve(root.T, vectors[:, modes])
@@ -73,8 +79,8 @@ def ppt_gradient(cov: ArrayLike, party: ArrayLike) -> Array:
 def log_negativity(cov: ArrayLike, party: ArrayLike) -> Array:
     """Return the logarithmic negativity (natural logarithm), one value per matrix of a stack.
 
-    `party` names the modes of one side: N flags, or mode numbers. The value is the sum of -ln nu
-    over all symplectic eigenvalues nu of the partial transpose that are below 1.
+    `party` names the modes of one side: N flags (bool, or 0 and 1), or mode numbers. The value is
+    the sum of -ln nu over all symplectic eigenvalues nu of the partial transpose that are below 1.
     """
     array = state(cov, batched=True)
     modes = array.shape[-1] // 2
@@ -101,7 +107,7 @@ def duan_sum(cov: ArrayLike, i: int = 0, j: int = 1) -> Array:
 
 
 def _parties(parties: ArrayLike, modes: int) -> NDArray[np.bool_]:
-    flags = np.asarray(parties)
+    flags = any_array(parties, "parties")
     if flags.ndim != 2 or flags.shape[1] != modes:
         raise ValueError(f"parties: must have shape (M, {modes}), got {flags.shape}")
     if flags.dtype != bool:
@@ -112,13 +118,15 @@ def _parties(parties: ArrayLike, modes: int) -> NDArray[np.bool_]:
 
 
 def _side(party: ArrayLike, modes: int) -> NDArray[np.bool_]:
-    given = np.atleast_1d(np.asarray(party))
+    given = np.atleast_1d(any_array(party, "party"))
     if given.ndim != 1 or not given.size:
-        raise ValueError(f"party: must be one list of modes, got shape {given.shape}")
+        raise ValueError(f"party: must be one list of modes, got {shown(party)}")
     if given.dtype == bool:
         if given.shape != (modes,):
             raise ValueError(f"party: must have {modes} flags, got {len(given)}")
         return given
+    if modes > 1 and given.shape == (modes,) and np.isin(given, (0, 1)).all():
+        return given.astype(bool)  # as mode numbers they would repeat one, or name all modes
     flags = np.zeros(modes, dtype=bool)
     for mode in given.tolist():
         flags[mode_index(mode, modes, "party")] = True

@@ -7,13 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labctl.analysis.gaussian.checks import (
-    Array,
-    form,
-    mode_index,
-    symmetric,
-    triangular_root,
-)
+from labctl.analysis.arguments import Array, scalar
+from labctl.analysis.gaussian.checks import form, mode_list, symmetric, triangular_root
 
 #: Dykstra stops when no element moves more than this (vacuum = 1), or after so many rounds.
 PROJECTION_STEP = 1e-12
@@ -43,10 +38,9 @@ def symplectic_eigenvalues(cov: ArrayLike) -> Array:
 def is_physical(cov: ArrayLike, tolerance: float = 1e-9) -> bool:
     """Say whether V + i Omega >= -tolerance, the uncertainty relation for vacuum variance 1."""
     array = symmetric(cov)
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance: must not be negative, got {tolerance}")
+    allowed = scalar(tolerance, "tolerance", 0.0)
     lowest = np.linalg.eigvalsh(array + 1j * form(array.shape[-1] // 2))[0]
-    return bool(lowest >= -tolerance)
+    return bool(lowest >= -allowed)
 
 
 def nearest_physical(cov: ArrayLike) -> Array:
@@ -83,8 +77,8 @@ def reduced(cov: ArrayLike, modes: Sequence[int]) -> Array:
     symmetric(cov, batched=True)
     array = np.asarray(cov, dtype=float)
     total = array.shape[-1] // 2
-    chosen = np.array([mode_index(mode, total, "modes") for mode in modes], dtype=int)
-    if len(set(chosen.tolist())) != len(chosen) or not len(chosen):
-        raise ValueError(f"modes: must name each mode at most once, got {list(modes)}")
+    chosen = np.array(mode_list(modes, total, "modes"), dtype=int)
+    if not len(chosen):
+        raise ValueError("modes: must name at least one mode")
     rows = np.concatenate([chosen, chosen + total])
     return np.asarray(array[..., rows[:, None], rows[None, :]])

@@ -14,7 +14,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labctl.analysis.qkd.checks import Bits, scalar
+from labctl.analysis.arguments import scalar, shown
+from labctl.analysis.qkd.checks import Bits
 from labctl.analysis.qkd.checks import bits as checked_bits
 
 PASSES = 4
@@ -38,6 +39,8 @@ def cascade(alice: ArrayLike, bob: ArrayLike, qber: float, seed: int) -> tuple[B
     if len(ours) != len(theirs):
         raise ValueError(f"bob: must be as long as alice ({len(ours)} bits), got {len(theirs)}")
     rate = scalar(qber, "qber", 0.0, 0.5)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed: must be a whole number from 0, got {shown(seed)}")
     rng = np.random.default_rng(seed)
     corrected, leaked = theirs.copy(), 0
     frames = max(1, round(len(ours) / FRAME))

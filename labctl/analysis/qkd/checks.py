@@ -5,33 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labctl.analysis.arguments import Array, any_array, finite_array, within
+
 Bits = NDArray[np.uint8]
-Array = NDArray[np.float64]
+#: f of error correction beyond this is a slip, not a code.
+MOST_EFFICIENCY = 1e6
 
 
 def real(value: ArrayLike, name: str, low: float, high: float = np.inf) -> Array:
     """Return finite real numbers from `low` to `high`, or say which argument is none."""
-    try:
-        array = np.asarray(value)
-        if np.iscomplexobj(array):
-            raise TypeError
-        array = array.astype(float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: must be a number or an array of numbers") from None
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: contains values that are not finite")
-    if ((array < low) | (array > high)).any():
-        limits = f"from {low:g} to {high:g}" if np.isfinite(high) else f"at least {low:g}"
-        raise ValueError(f"{name}: must be {limits}")
+    array = finite_array(value, name)
+    within(array, name, low, high)
     return array
-
-
-def scalar(value: float, name: str, low: float, high: float = np.inf) -> float:
-    """Return one finite number from `low` to `high`."""
-    array = real(value, name, low, high)
-    if array.ndim:
-        raise ValueError(f"{name}: must be one number, got shape {array.shape}")
-    return float(array)
 
 
 def three(value: ArrayLike, name: str, low: float, high: float = np.inf) -> Array:
@@ -54,8 +39,10 @@ def intensities(value: ArrayLike) -> tuple[float, float, float]:
 
 def bits(value: ArrayLike, name: str) -> Bits:
     """Return a string of bits as uint8, or say which argument is none."""
-    array = np.asarray(value)
-    if array.ndim != 1 or array.dtype.kind not in "biu" or (array.size and not _binary(array)):
+    array = any_array(value, name)
+    if array.shape == (0,):
+        return np.zeros(0, np.uint8)  # an empty list is an array of floats
+    if array.ndim != 1 or array.dtype.kind not in "biu" or not _binary(array):
         raise ValueError(f"{name}: must be a one-dimensional array of bits 0 and 1")
     return array.astype(np.uint8)
 

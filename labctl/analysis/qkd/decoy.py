@@ -9,8 +9,9 @@ from math import exp
 
 from numpy.typing import ArrayLike
 
+from labctl.analysis.arguments import scalar
+from labctl.analysis.qkd.checks import MOST_EFFICIENCY, three
 from labctl.analysis.qkd.checks import intensities as checked_intensities
-from labctl.analysis.qkd.checks import scalar, three
 from labctl.analysis.qkd.rates import binary_entropy
 
 
@@ -57,7 +58,7 @@ def decoy_key_rate(
         efficiency: f, bits disclosed by error correction relative to H(E_mu).
         sifting: q, the share of detections in which both chose the same basis.
     """
-    f = scalar(efficiency, "efficiency", 1.0)
+    f = scalar(efficiency, "efficiency", 1.0, MOST_EFFICIENCY)
     q = scalar(sifting, "sifting", 0.0, 1.0)
     _, y1, e1 = decoy_bounds(intensities, gains, errors)
     mu, _, _ = checked_intensities(intensities)

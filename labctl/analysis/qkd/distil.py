@@ -8,8 +8,9 @@ from math import floor
 import numpy as np
 from numpy.typing import ArrayLike
 
+from labctl.analysis.arguments import scalar
 from labctl.analysis.qkd.cascade import cascade
-from labctl.analysis.qkd.checks import Bits, scalar
+from labctl.analysis.qkd.checks import Bits
 from labctl.analysis.qkd.checks import bits as checked_bits
 from labctl.analysis.qkd.rates import binary_entropy
 from labctl.analysis.qkd.toeplitz import toeplitz_hash

@@ -12,8 +12,9 @@ from math import floor, log, log2, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labctl.analysis.qkd.checks import Array, scalar, three
+from labctl.analysis.arguments import Array, scalar
 from labctl.analysis.qkd.checks import intensities as checked_intensities
+from labctl.analysis.qkd.checks import three
 from labctl.analysis.qkd.rates import binary_entropy
 
 #: Into how many parts the proof divides the secrecy parameter.

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from labctl.analysis.qkd.checks import Array, real, scalar
+from labctl.analysis.arguments import Array, scalar
+from labctl.analysis.qkd.checks import MOST_EFFICIENCY, real
 
 
 def binary_entropy(p: ArrayLike) -> Array | float:
@@ -37,7 +38,7 @@ def bbm92_key_rate(
     sifted = real(sifted_rate, "sifted_rate", 0.0)
     bit = real(bit_error, "bit_error", 0.0, 0.5)
     phase = bit if phase_error is None else real(phase_error, "phase_error", 0.0, 0.5)
-    f = scalar(efficiency, "efficiency", 1.0)
+    f = scalar(efficiency, "efficiency", 1.0, MOST_EFFICIENCY)
     try:
         fraction = 1 - f * np.asarray(binary_entropy(bit)) - np.asarray(binary_entropy(phase))
         rate = np.maximum(sifted * fraction, 0.0)
@@ -48,7 +49,7 @@ def bbm92_key_rate(
 
 def max_qber(efficiency: float = 1.2) -> float:
     """Largest error rate, the same in both bases, that leaves a key: 0.0955 for f = 1.2."""
-    f = scalar(efficiency, "efficiency", 1.0)
+    f = scalar(efficiency, "efficiency", 1.0, MOST_EFFICIENCY)
     return float(brentq(lambda e: 1 - (1 + f) * float(binary_entropy(e)), 1e-12, 0.5, xtol=1e-15))
 
 

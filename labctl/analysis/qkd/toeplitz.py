@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from labctl.analysis.arguments import shown
 from labctl.analysis.qkd.checks import Bits
 from labctl.analysis.qkd.checks import bits as checked_bits
 
@@ -25,7 +26,7 @@ def toeplitz_hash(bits: ArrayLike, seed_bits: ArrayLike, length: int) -> Bits:
     """
     key, seed = checked_bits(bits, "bits"), checked_bits(seed_bits, "seed_bits")
     if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 0:
-        raise ValueError(f"length: must be a whole number from 0, got {length!r}")
+        raise ValueError(f"length: must be a whole number from 0, got {shown(length)}")
     n, m = len(key), int(length)
     if m > n:
         raise ValueError(f"length: {m} bits cannot be made from {n}")

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labctl.analysis.arguments import any_array, shown
+
 Tags = NDArray[np.int64]
 
 #: Fewer tags than these are worked on with numpy: compiled kernels cost 0.5 s to load.
@@ -20,7 +22,7 @@ LARGEST_DELAY = 1 << 60
 
 def integers(value: ArrayLike, name: str) -> Tags:
     """Return a one-dimensional int64 array, or say which argument is none."""
-    array = np.asarray(value)
+    array = any_array(value, name)
     if array.ndim != 1:
         raise ValueError(f"{name}: must be a one-dimensional array, got shape {array.shape}")
     if not array.size:
@@ -60,7 +62,7 @@ def whole(value: Any, name: str, minimum: int) -> int:
     except (TypeError, ValueError, OverflowError):
         exact = False
     if not exact:
-        raise ValueError(f"{name}: must be a whole number, got {value!r}")
+        raise ValueError(f"{name}: must be a whole number, got {shown(value)}")
     if not minimum <= number <= LARGEST_DELAY:
         raise ValueError(f"{name}: must be from {minimum} to 2^60, got {number}")
     return number

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from labctl.analysis.arguments import shown
 from labctl.analysis.timetags.checks import TINY, Tags, whole
 from labctl.analysis.timetags.streams import next_chunks
 
@@ -19,6 +20,8 @@ def nfold_coincidences(channels: Sequence[ArrayLike], window: int) -> int:
     No channel is special. Two channels: the pairs with a delay between -window and window, both
     excluded. A channel with two tags near the others gives two tuples.
     """
+    if not isinstance(channels, Sequence | np.ndarray):
+        raise ValueError(f"channels: must be a list of channels, got {shown(channels)}")
     return NfoldCounter(len(channels), window).add(channels).count
 
 
