@@ -113,13 +113,27 @@ def test_switching_off_all_detectors_releases_them_too():
     assert not model.latched(0)
 
 
-def test_random_latching_follows_its_hazard():
-    # 18 uA, R = 1e6 /s: R / (1 + R t) clicks, each latches with 1e-9 (1 + R t): R 1e-9 per second
-    model = detectors(1e6, bias_ua=18.0, channels=400)
-    model.advance(800.0)
+@pytest.mark.parametrize(
+    ("bias", "hazard", "time"),
+    [(18.0, 0.897775e-9, 800.0), (18.5, 0.898649e-9 * np.exp(2.0), 100.0)],
+)
+def test_random_latching_follows_its_hazard(bias, hazard, time):
+    # R = 1e6 /s: R / (1 + R t) clicks, each latches with hazard (1 + R t): R times that per second
+    model = detectors(1e6, bias_ua=bias, channels=400)
+    model.advance(time)
     latched = sum(model.latched(i) for i in range(400))
-    share = 1 - np.exp(-1e6 * 0.897775e-9 * 800)
+    share = 1 - np.exp(-1e6 * hazard * time)
     assert latched == pytest.approx(400 * share, abs=4 * np.sqrt(400 * share * (1 - share)))
+
+
+@pytest.mark.parametrize(("bias", "free"), [(1.9, True), (2.1, False)])
+def test_latching_ends_below_2_ua(bias, free):
+    model = detectors()
+    model.set_bias(0, 21.0)
+    model.set_bias(0, bias)
+    model.advance(0.011)
+    model.set_bias(0, 16.0)
+    assert model.latched(0) is not free
 
 
 def test_latching_does_not_depend_on_who_looks():
