@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from labctl.bench import find_bench
 from labctl.benchfile import BenchFile
 from labctl.errors import LabError
 from labctl.gui import tables
-from labctl.gui.diagramview import DiagramView
+from labctl.gui.diagramview import SIGNS, DiagramView
 from labctl.gui.feed import Feed
 from labctl.gui.helperlink import HelperLink
 from labctl.gui.session import Session
@@ -35,6 +35,7 @@ class BenchView(QWidget):
         self.mode = ""
         self.heading = QLabel("")
         self.heading.setObjectName("heading")
+        self.heading.setWordWrap(True)
         self.connect_button = tables.button(
             "Connect", "to each instrument", self.connect_bench, go=True
         )
@@ -79,18 +80,27 @@ class BenchView(QWidget):
         except LabError as error:
             self.file = None
             self.heading.setText(str(error))
+            self.diagram.show_bench(None)
         self.states = {}
         instruments = self.file.instruments if self.file else {}
         self.table.setRowCount(len(instruments))
         for row, entry in enumerate(instruments.values()):
             for column, text in enumerate((entry.name, "", "", entry.driver, entry.address)):
                 tables.put(self.table, row, column, text)
-        for column, width in enumerate((130, 140, 260, 220)):
+        for column, width in enumerate((120, 110, 240, 220)):
             self.table.setColumnWidth(column, width)
         if self.file is not None:
             self.heading.setText(self.file.title)
             self.diagram.show_bench(self.file)
         self._enable()
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours; connections stay."""
+        self.theme = theme
+        self.diagram.restyle(theme)
+        self.values.restyle(theme)
+        for row in range(self.table.rowCount()):
+            self._colour(row, self.states.get(self._name(row), ""))
 
     def show_owner(self, feed: Feed | None) -> None:
         """Lock the panel while a run has the instruments, and show what it found in them."""
@@ -122,7 +132,7 @@ class BenchView(QWidget):
 
     # Connections
 
-    def connect_bench(self, done: Any = None, failed: Any = None) -> None:
+    def connect_bench(self) -> None:
         """Connect to every instrument."""
         if self.file is None or self.owner is not None:
             return
@@ -131,7 +141,7 @@ class BenchView(QWidget):
         for name in self.file.instruments:
             self._show_state(name, "", "connecting…")
         self.host.ask(
-            "connect", done or self._connected, failed or self._lost, seconds=60.0,
+            "connect", self._connected, self._lost, seconds=60.0,
             bench=str(self.file.path), mode=self.mode,
         )  # fmt: skip
 
@@ -149,31 +159,6 @@ class BenchView(QWidget):
         """Make every connected instrument safe by hand."""
         if self.host is not None:
             self.host.ask("make_safe", self._made_safe, self._lost, seconds=30.0)
-
-    def safe_from_here(self, confirmed: Callable[[list[dict[str, Any]]], None]) -> None:
-        """Connect to every instrument that answers and make it safe; tell what each answered."""
-
-        def made_safe(rows: list[dict[str, Any]]) -> None:
-            self._made_safe(rows)
-            confirmed([*silent, *rows])
-
-        def connected(rows: list[dict[str, Any]]) -> None:
-            self._connected(rows)
-            silent.extend(
-                {"instrument": row["name"], "state": "unreachable", "detail": row["text"]}
-                for row in rows if not row["ok"]
-            )  # fmt: skip
-            if self.host is not None:
-                self.host.ask("make_safe", made_safe, failed, seconds=30.0)
-
-        def failed(error: str) -> None:
-            self._lost(error)
-            confirmed(
-                [{"instrument": name, "state": "failed", "detail": error} for name in self.states]
-            )
-
-        silent: list[dict[str, Any]] = []
-        self.connect_bench(connected, failed)
 
     def _connected(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
@@ -244,15 +229,19 @@ class BenchView(QWidget):
 
     def _show_state(self, name: str, state: str, text: str, detail: str = "") -> None:
         self.states[name] = state
-        theme = self.theme
-        colours = {"good": theme.good, "bad": theme.bad, "busy": theme.accent}
         for row in range(self.table.rowCount()):
             if self._name(row) == name:
-                sign = {"good": "● ", "bad": "▲ ", "busy": "■ "}.get(state, "○ ")
-                tables.put(self.table, row, 1, sign + text, colours.get(state, theme.dim))
+                tables.put(self.table, row, 1, f"{SIGNS.get(state, '○')} {text}")
+                self._colour(row, state)
                 if detail or not state:
                     tables.put(self.table, row, 2, detail)
         self.diagram.show_lamps(self.states)
+
+    def _colour(self, row: int, state: str) -> None:
+        theme, cell = self.theme, self.table.item(row, 1)
+        colours = {"good": theme.good, "bad": theme.bad, "busy": theme.accent}
+        if cell is not None:
+            cell.setForeground(QColor(colours.get(state, theme.dim)))
 
     def _name(self, row: int) -> str:
         cell = self.table.item(row, 0)

@@ -20,22 +20,22 @@ from labctl.live import Curve
 Floats = NDArray[np.float64]
 #: Up to so many points get error bars, and up to so many symbols.
 WITH_ERRORS, WITH_SYMBOLS = 2000, 400
-_SYMBOLS = "osdt+x"
+#: Symbols of pyqtgraph, and the signs that stand for them in the legend.
+_SYMBOLS, _SIGNS, _LINE = "osdt+x", "●■◆▼✚✖", "━"
 
 
 class CurvePanel(PlotPanel):
     """One column over another, one curve for each value of a third if the panel says so."""
 
     def __init__(self, panel: Curve, theme: Theme) -> None:
-        super().__init__(theme)
-        self.panel = panel
-        self.set_labels(panel.x, panel.y_label)
-        self.area.setAccessibleName(f"plot of {panel.y} over {panel.x}")
         self._curves: dict[str, Any] = {}
         self._bars: dict[str, Any] = {}
         self._data: dict[str, tuple[Floats, Floats, Floats | None]] = {}
         self._rising: dict[str, bool] = {}
-        self._legend: Any = None
+        super().__init__(theme)
+        self.panel = panel
+        self.set_labels(panel.x, panel.y_label)
+        self.area.setAccessibleName(f"plot of {panel.y} over {panel.x}")
         self._table: Table | None = None
         self._cost = 0.0
         self.plot.getViewBox().sigXRangeChanged.connect(lambda *_: self._draw())
@@ -51,11 +51,17 @@ class CurvePanel(PlotPanel):
         super().set_log(x, y)
         self._draw()
 
-    def value_at(self, x: float) -> float:
-        for xs, ys, _ in self._data.values():
-            if len(xs):
-                return float(ys[int(np.nanargmin(np.abs(xs - x)))])
-        return math.nan
+    def restyle(self, theme: Theme) -> None:
+        super().restyle(theme)
+        self._remove(list(self._curves))
+        self._draw()
+
+    def value_at(self, x: float) -> tuple[float, float]:
+        for xs, ys, errors in self._data.values():
+            if np.isfinite(xs).any():
+                place = int(np.nanargmin(np.abs(xs - x)))
+                return float(ys[place]), math.nan if errors is None else float(errors[place])
+        return math.nan, math.nan
 
     def _series(self, table: Table) -> dict[str, tuple[Floats, Floats, Floats | None]]:
         """x, y and error by name of the curve, in order of recording or of x."""
@@ -99,24 +105,29 @@ class CurvePanel(PlotPanel):
         return x, y, error
 
     def _draw(self) -> None:
-        if self.panel.by and self._legend is None:
-            self._legend = self.plot.addLegend(
-                offset=(-10, 10), labelTextColor=self.theme.text, brush=self.theme.raised + "D0",
-                verSpacing=-4,
-            )  # fmt: skip
-        for name in list(self._curves.keys() - self._data.keys()):
-            self.plot.removeItem(self._curves.pop(name))
-            self.plot.removeItem(self._bars.pop(name))
+        self._remove(list(self._curves.keys() - self._data.keys()))
         width = max(100, int(self.area.width()))
+        entries = []
         for number, (name, (x, y, error)) in enumerate(self._data.items()):
             curve = self._curve(name, number)
             x, y, error = self._in_view(name, x, y, error)
-            small = len(x) <= WITH_SYMBOLS
+            kind = _kind(number) if len(x) <= WITH_SYMBOLS else -1
             self._draw_bars(name, x, y, error)
             x, y = envelope(x, y, width)
-            curve.setSymbol(_SYMBOLS[number % len(_SYMBOLS)] if small else None)
+            curve.setSymbol(_SYMBOLS[kind] if kind >= 0 else None)
             curve.setData(*self.on_axes(x, y), connect="finite")
+            if name:
+                entries.append((_SIGNS[kind] if kind >= 0 else _LINE, self._colour(number), name))
+        self.show_legend(entries)
         self.show_readout()
+
+    def _remove(self, names: list[str]) -> None:
+        for name in names:
+            self.plot.removeItem(self._curves.pop(name))
+            self.plot.removeItem(self._bars.pop(name))
+
+    def _colour(self, number: int) -> str:
+        return self.theme.curves[number % len(self.theme.curves)]
 
     def _in_view(
         self, name: str, x: Floats, y: Floats, error: Floats | None
@@ -132,11 +143,11 @@ class CurvePanel(PlotPanel):
 
     def _curve(self, name: str, number: int) -> Any:
         if name not in self._curves:
-            colour = self.theme.curves[number % len(self.theme.curves)]
+            colour = self._colour(number)
             bars = pg.ErrorBarItem(pen=pg.mkPen(colour, width=1.5))
             line = pg.PlotDataItem(
-                pen=pg.mkPen(colour, width=1), symbolSize=7, symbolPen=None, symbolBrush=colour,
-                name=name or None, style=Qt.PenStyle.SolidLine,
+                pen=pg.mkPen(colour, width=1, style=_dash(number)), symbolSize=7,
+                symbolPen=None, symbolBrush=colour,
             )  # fmt: skip
             self.plot.addItem(bars)
             self.plot.addItem(line)
@@ -155,3 +166,13 @@ class CurvePanel(PlotPanel):
         bottom = np.where(np.isfinite(bottom), bottom, middle)  # below zero on a log axis
         bars.setData(x=at_x, y=middle, top=top - middle, bottom=middle - bottom, beam=0.0)
         bars.setVisible(True)
+
+
+def _kind(number: int) -> int:
+    """Which symbol: curves of one colour have different ones."""
+    return (number + number // len(_SYMBOLS)) % len(_SYMBOLS)
+
+
+def _dash(number: int) -> Qt.PenStyle:
+    styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
+    return styles[number // len(_SYMBOLS) % len(styles)]

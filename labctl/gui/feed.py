@@ -11,7 +11,7 @@ from typing import Any
 
 from labctl.errors import LabError, StorageError
 from labctl.filelock import is_locked
-from labctl.gui.table import Table
+from labctl.gui.table import CLOCK, Table
 from labctl.journal import Follower
 from labctl.run.reading import RunReader, unstopped_status
 
@@ -140,8 +140,8 @@ class Feed:
         try:
             for entry in run.events:
                 self._take(entry)
-            self.table.extend(run.columns())
             times = run.times
+            self.table.extend({**run.columns(), CLOCK: times})
             for i in range(self.table.seen - 1, max(-1, self.table.seen - 100), -1):
                 if cited := run.source().citations(i):
                     self.arrays = dict(cited)
@@ -157,8 +157,8 @@ class Feed:
     def _take(self, entry: dict[str, Any]) -> None:
         kind = entry.get("entry")
         if kind == "row":
-            self.table.append(entry["row"])
             self.row_time = float(entry.get("t") or 0.0)
+            self.table.append({**entry["row"], CLOCK: self.row_time})
             if cited := entry.get("arrays"):
                 self.arrays = cited
             return

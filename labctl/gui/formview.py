@@ -10,7 +10,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
-    QGridLayout,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
@@ -30,6 +30,9 @@ from labctl.manager.delays import moment
 
 #: What the list says of the ways to go on after a failure.
 FAILURE_WORDS = {"skip": "go on with the next", "stop": "stop the queue", "retry": "try again"}
+
+#: Pixels that caption, field, unit and the button of a sweep need.
+LEAST_WIDTH = 310
 
 
 class FormView(QWidget):
@@ -106,11 +109,15 @@ class FormView(QWidget):
         top.addRow("&Bench", self.bench)
         top.addRow("&Mode", self.mode)
         top.addRow("P&rocedure", self.procedure)
+        inside = QWidget()
+        inner = QVBoxLayout(inside)
+        inner.setContentsMargins(2, 0, 8, 0)
         area = QScrollArea()
         area.setWidgetResizable(True)
-        area.setWidget(self.fields)
+        area.setWidget(inside)
+        area.setMinimumWidth(LEAST_WIDTH)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.field_box.setContentsMargins(2, 0, 8, 0)
+        self.field_box.setContentsMargins(0, 0, 0, 0)
         below = QFormLayout()
         widget: QWidget
         below.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
@@ -120,18 +127,23 @@ class FormView(QWidget):
         ):  # fmt: skip
             below.addRow(caption, widget)
         self._retries_caption = below.labelForField(self.retries)
-        buttons = QGridLayout()
-        buttons.addWidget(self.dry_button, 0, 0)
-        buttons.addWidget(self.queue_button, 0, 1)
-        buttons.addWidget(self.start_button, 0, 2)
-        buttons.addWidget(self.cancel_button, 0, 0)
-        buttons.addWidget(self.save_button, 0, 1, 1, 2)
+        heading = QLabel("This run")
+        heading.setObjectName("heading")
+        inner.addWidget(self.meaning)
+        inner.addWidget(self.fields)
+        inner.addWidget(self.together)
+        inner.addWidget(heading)
+        inner.addLayout(below)
+        inner.addStretch(1)
+        buttons = QHBoxLayout()
+        for button in (
+            self.dry_button, self.queue_button, self.start_button, self.cancel_button,
+            self.save_button,
+        ):  # fmt: skip
+            buttons.addWidget(button, stretch=1)
         box = QVBoxLayout(self)
         box.addLayout(top)
-        box.addWidget(self.meaning)
         box.addWidget(area, stretch=1)
-        box.addWidget(self.together)
-        box.addLayout(below)
         box.addWidget(self.plan)
         box.addLayout(buttons)
 
@@ -196,7 +208,6 @@ class FormView(QWidget):
                     row = self.rows[one.name] = FieldRow(one)
                     row.changed.connect(self.changed)
                     self.field_box.addWidget(row)
-        self.field_box.addStretch(1)
         self.changed.emit()
 
     def show_plan(self, text: str, wrong: bool = False) -> None:

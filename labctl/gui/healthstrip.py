@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pyqtgraph as pg
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QFontMetrics, QResizeEvent
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from labctl.gui import axes, measures
 from labctl.gui.decimate import envelope
+from labctl.gui.flow import FlowLayout
 from labctl.gui.health import Health, Quantity
-from labctl.gui.theme import Theme
+from labctl.gui.theme import Theme, font
 
 #: Quantities that get a plot of their own; more are shown as values only.
 MOST_PLOTS = 4
@@ -27,18 +31,21 @@ class HealthStrip(QWidget):
         self.lamps: dict[str, QLabel] = {}
         self._curves: dict[str, Any] = {}
         self._plots: list[Any] = []
+        self._limits: list[Any] = []
+        self._now: list[Any] = []  # a line in each plot where the last row was recorded
         box = QVBoxLayout(self)
         box.setContentsMargins(4, 2, 4, 2)
         box.setSpacing(2)
-        self.row = QHBoxLayout()
-        self.row.addWidget(QLabel("<b>Health</b>, over time (s):"))
-        self.row.addStretch(1)
+        self.row = FlowLayout(12)
+        heading = QLabel("<b>Health</b> over the bench's time (s)")
+        heading.setToolTip("dashed: where the interlock trips; dotted: the last row")
+        self.row.addWidget(heading)
         self.area = pg.GraphicsLayoutWidget()
         self.area.setBackground(theme.panel)
         self.area.setAccessibleName("watched quantities over time")
         box.addLayout(self.row)
         box.addWidget(self.area, stretch=1)
-        self.setMaximumHeight(200)
+        self.setMaximumHeight(180)
         self.setVisible(False)
 
     def follow(self, folder: Path) -> None:
@@ -46,8 +53,10 @@ class HealthStrip(QWidget):
         self.health = Health(folder)
         for lamp in self.lamps.values():
             self.row.removeWidget(lamp)
+            lamp.hide()
             lamp.deleteLater()
         self.lamps, self._curves, self._plots = {}, {}, []
+        self._limits, self._now = [], []
         self.area.clear()
         self.setVisible(False)
 
@@ -61,36 +70,83 @@ class HealthStrip(QWidget):
             self._show(quantity)
         self.setVisible(bool(self.lamps))
 
+    def show_now(self, seconds: float) -> None:
+        """Mark the bench's time at which the last row was recorded."""
+        for mark in self._now:
+            mark.setValue(seconds)
+
+    def show_range(self, low: float, high: float) -> None:
+        """Show the same part of time as a panel over the bench's time does."""
+        if self._plots:
+            self._plots[0].setXRange(low, high, padding=0)
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        self.theme = theme
+        self.area.setBackground(theme.panel)
+        for number, (plot, (name, curve)) in enumerate(
+            zip(self._plots, self._curves.items(), strict=True)
+        ):
+            axes.dress(plot, theme)
+            colour = theme.curves[number % len(theme.curves)]
+            self._curves[name].setPen(colour)
+            curve.setSymbolBrush(colour)
+        for limit in self._limits:
+            limit.setPen(_dashed(theme))
+        for mark in self._now:
+            mark.setPen(_dotted(theme))
+        if self.health is not None:
+            for quantity in self.health.quantities.values():
+                self._show(quantity)
+        self._name_plots()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._name_plots()
+
+    def _name_plots(self) -> None:
+        """Titles as long as there is room; the end of a name says more than its beginning."""
+        if self.health is None or not self._plots:
+            return
+        metrics = QFontMetrics(font(9))
+        room = self.width() // len(self._plots) - 60
+        for plot, name in zip(self._plots, self._curves, strict=True):
+            unit = self.health.quantities[name].unit
+            text = metrics.elidedText(
+                f"{name} ({unit})" if unit else name, Qt.TextElideMode.ElideLeft, room
+            )
+            plot.setTitle(text, color=self.theme.text, size="9pt")
+
     def _add(self, quantity: Quantity) -> None:
         theme = self.theme
         lamp = QLabel()
         self.lamps[quantity.name] = lamp
-        self.row.insertWidget(self.row.count() - 1, lamp)
+        self.row.addWidget(lamp)
         if len(self._plots) >= MOST_PLOTS:
             return
         plot = self.area.addPlot(row=0, col=len(self._plots))
-        plot.hideButtons()
+        axes.dress(plot, theme)
         plot.showGrid(x=True, y=True, alpha=0.2)
-        unit = f" ({quantity.unit})" if quantity.unit else ""
-        plot.setTitle(quantity.name + unit, color=theme.text, size="9pt")
         for name in ("left", "bottom"):
-            axis = plot.getAxis(name)
-            axis.setPen(theme.dim)
-            axis.setTextPen(theme.text)
-            axis.enableAutoSIPrefix(False)
-        plot.setToolTip("over the bench's time in s; dashed: where the interlock trips")
+            plot.getAxis(name).enableAutoSIPrefix(False)
+        plot.getAxis("left").setTickDensity(0.7)
         for limit in (quantity.minimum, quantity.maximum):
             if math.isfinite(limit):
-                pen = pg.mkPen(theme.bad, width=1, style=pg.QtCore.Qt.PenStyle.DashLine)
-                plot.addItem(pg.InfiniteLine(limit, angle=0, pen=pen), ignoreBounds=True)
+                line = pg.InfiniteLine(limit, angle=0, pen=_dashed(theme))
+                plot.addItem(line, ignoreBounds=True)
+                self._limits.append(line)
         if self._plots:
             plot.setXLink(self._plots[0])
         self._plots.append(plot)
+        mark = pg.InfiniteLine(-1.0, pen=_dotted(theme))
+        plot.addItem(mark, ignoreBounds=True)
+        self._now.append(mark)
         colour = theme.curves[(len(self._plots) - 1) % len(theme.curves)]
         self._curves[quantity.name] = plot.plot(
             pen=pg.mkPen(colour, width=1), symbol="o", symbolSize=4, symbolPen=None,
             symbolBrush=colour, connect="finite",
         )  # fmt: skip
+        self._name_plots()
 
     def _show(self, quantity: Quantity) -> None:
         theme = self.theme
@@ -98,10 +154,18 @@ class HealthStrip(QWidget):
         sign = "●" if quantity.good else "▲"
         self.lamps[quantity.name].setText(
             f"<span style='color:{colour}'>{sign}</span> {quantity.name} "
-            f"<b>{quantity.value:.5g} {quantity.unit}</b>"
+            f"<b>{measures.quantity(quantity.value, unit=quantity.unit)}</b>"
         )
         curve = self._curves.get(quantity.name)
         if curve is not None and quantity.table.rows:
             t, values = quantity.table.column("t"), quantity.table.column("value")
             curve.setSymbol("o" if len(t) < 200 else None)
             curve.setData(*envelope(t, values, 400))
+
+
+def _dashed(theme: Theme) -> Any:
+    return pg.mkPen(theme.bad, width=1, style=Qt.PenStyle.DashLine)
+
+
+def _dotted(theme: Theme) -> Any:
+    return pg.mkPen(theme.dim, width=1, style=Qt.PenStyle.DotLine)

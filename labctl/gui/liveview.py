@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from html import escape
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
@@ -22,14 +23,18 @@ from qtpy.QtWidgets import (
 from labctl.errors import LabError
 from labctl.gui.feed import Feed
 from labctl.gui.healthstrip import HealthStrip
+from labctl.gui.measures import name_and_unit, quantity
 from labctl.gui.panelframe import PanelFrame
 from labctl.gui.panels import Histogram, Layouts, Panel, Shown, Trace, usual
+from labctl.gui.table import Table
 from labctl.gui.theme import Theme
 from labctl.live import Curve, HeatMap
 from labctl.run.traces import TraceReader
 
 #: Part of the time that drawing may take; panels that cost more are drawn less often.
 SHARE = 0.3
+#: Values of the last row in the line above the panels; the rest is in its tip.
+MOST_VALUES = 8
 
 
 class LiveView(QWidget):
@@ -49,10 +54,14 @@ class LiveView(QWidget):
         self._stale = False
         self.empty = QLabel("Queue a procedure, or choose a run under Runs: its data appear here.")
         self.empty.setObjectName("dim")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setWordWrap(True)
         self.values = QLabel("")
         self.values.setWordWrap(True)
         self.adder = QComboBox()
         self.adder.addItems(["Add panel…", "Curve", "Heat map", "Histogram", "Array of last row"])
+        self.adder.setToolTip("show more of this run")
+        self.adder.setAccessibleName("add a panel")
         self.adder.activated.connect(self._add)
         self.reset = QPushButton("Usual panels")
         self.reset.setToolTip("forget the panels chosen for this procedure")
@@ -71,7 +80,7 @@ class LiveView(QWidget):
         panels.setMinimumHeight(260)
         inner = QVBoxLayout(panels)
         inner.setContentsMargins(0, 0, 0, 0)
-        inner.addWidget(self.empty)
+        inner.addWidget(self.empty, stretch=1)
         inner.addLayout(self.grid, stretch=1)
         self.split = QSplitter()
         self.split.setOrientation(Qt.Orientation.Vertical)
@@ -124,6 +133,7 @@ class LiveView(QWidget):
             else:
                 frame.plot.refresh(feed.table)
         self.health.refresh()
+        self.health.show_now(feed.row_time)
         self._show_values(feed)
         cost = time.perf_counter() - now
         self._next = now + max(0.05, cost / SHARE)
@@ -150,6 +160,7 @@ class LiveView(QWidget):
     def _set(self, wanted: list[Shown]) -> None:
         for frame in self.frames:
             self.grid.removeWidget(frame)
+            frame.hide()
             frame.deleteLater()
         feed = self.feed
         columns = list(feed.table.names) if feed else []
@@ -159,6 +170,7 @@ class LiveView(QWidget):
         for number, frame in enumerate(self.frames):
             frame.changed.connect(self._keep)
             frame.closed.connect(self._close)
+            frame.time_shown.connect(self.health.show_range)
             row, column = divmod(number, across)
             alone = number == len(wanted) - 1 and column == 0
             self.grid.addWidget(frame, row, column, 1, across if alone else 1)
@@ -176,14 +188,40 @@ class LiveView(QWidget):
         table = feed.table
         if not table.rows:
             return
+        errors = self._errors()
         parts = []
         for name in table.names:
-            value = table.column(name)[-1]
-            if math.isnan(value) or name == "index":
+            value = float(table.column(name)[-1])
+            if math.isnan(value) or name == "index" or name in errors.values():
                 continue
             texts = table.texts(name)
-            parts.append(f"{name} = <b>{texts[int(value)] if texts else f'{value:.6g}'}</b>")
-        self.values.setText("last row:  " + " &nbsp; ".join(parts[:8]))
+            called, unit = name_and_unit(name)
+            error = float(table.column(errors[name])[-1]) if name in errors else math.nan
+            text = texts[int(value)] if texts else quantity(value, error, unit)
+            parts.append(f"{escape(called)}&nbsp;<b>{escape(text).replace(' ', '&nbsp;')}</b>")
+        self.values.setText(" &nbsp; ".join(parts[:MOST_VALUES]))
+        self.values.setToolTip("<br>".join(["last row", *parts]))
+
+    def _errors(self) -> dict[str, str]:
+        """The column of the standard error of each column that has one."""
+        table = self.feed.table if self.feed else Table()
+        found = {
+            one.panel.y: one.panel.error for one in self.shown()
+            if isinstance(one.panel, Curve) and one.panel.error in table
+        }  # fmt: skip
+        for name in table.names:
+            called, unit = name_and_unit(name)
+            error = f"{called} error ({unit})" if unit else f"{name} error"
+            if error in table:
+                found[name] = error
+        return found
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours; what is drawn stays as it is."""
+        self.theme = theme
+        for frame in self.frames:
+            frame.restyle(theme)
+        self.health.restyle(theme)
 
     # What the user does
 

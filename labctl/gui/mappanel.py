@@ -8,14 +8,20 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QRectF, Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from labctl.gui import axes
 from labctl.gui.gridmap import GridMap, edges, is_even
+from labctl.gui.measures import name_and_unit, quantity
+from labctl.gui.plotpanel import line
 from labctl.gui.table import Table
 from labctl.gui.theme import Theme
 from labctl.live import HeatMap
 
 Floats = NDArray[np.float64]
+#: Width and height (pixels) below which there is no room for the cuts.
+LEAST_WITH_CUTS = (300, 200)
 
 
 class MapPanel(QWidget):
@@ -25,23 +31,23 @@ class MapPanel(QWidget):
         super().__init__()
         self.panel, self.theme = panel, theme
         self.grid = GridMap(panel)
-        self._even = True
+        self._even: dict[str, bool] = {}  # whether an axis is one of numbers
+        self.meaning = line(wrap=True)
+        self.meaning.setText(f"colour: {panel.label or panel.value}")
+        self.meaning.show()
+        self.readout = line()
+        self.readout.show()
+        self.area = pg.GraphicsLayoutWidget()
+        self.area.setAccessibleName(f"map of {panel.value} over {panel.x} and {panel.y}")
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
-        self.area = pg.GraphicsLayoutWidget()
-        self.area.setBackground(theme.panel)
-        self.area.setAccessibleName(f"map of {panel.value} over {panel.x} and {panel.y}")
-        self.readout = QLabel("")
-        self.readout.setObjectName("dim")
+        box.addWidget(self.meaning)
         box.addWidget(self.area, stretch=1)
         box.addWidget(self.readout)
         self.plot = self.area.addPlot(row=1, col=0)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.image)
-        self.plot.getViewBox().setBackgroundColor(theme.unknown)  # what is not measured yet
-        self.plot.setLabel("bottom", panel.x)
-        self.plot.setLabel("left", panel.y)
         self.across = self.area.addPlot(row=0, col=0)
         self.across.setXLink(self.plot)
         self.along = self.area.addPlot(row=1, col=1)
@@ -50,39 +56,70 @@ class MapPanel(QWidget):
         self.along.getAxis("left").setStyle(showValues=False)
         self.along.getAxis("bottom").setTickDensity(0.4)
         self.across.getAxis("left").setTickDensity(0.5)
-        for plot in (self.plot, self.across, self.along):
-            plot.hideButtons()
+        for plot in (self.across, self.along):
+            plot.showGrid(x=True, y=True, alpha=0.2)
             for name in ("left", "bottom"):
-                plot.getAxis(name).setPen(theme.dim)
-                plot.getAxis(name).setTextPen(theme.text)
-                plot.getAxis(name).enableAutoSIPrefix(False)
+                plot.getAxis(name).enableAutoSIPrefix(False)  # the colours have the same numbers
         colours = pg.colormap.get("CET-D1A" if panel.signed else "viridis")
-        self.bar = pg.ColorBarItem(
-            colorMap=colours, interactive=False, label=panel.label or panel.value, width=14
-        )
+        self.bar = pg.ColorBarItem(colorMap=colours, interactive=False, width=14)
         self.bar.setImageItem(self.image)
         self.area.addItem(self.bar, row=1, col=2)
         look = {  # places whose neighbours are not measured yet are seen as well
-            "pen": pg.mkPen(theme.curves[0], width=1), "connect": "finite", "symbol": "o",
-            "symbolSize": 3, "symbolPen": None, "symbolBrush": theme.curves[0],
+            "connect": "finite", "symbol": "o", "symbolSize": 4, "symbolPen": None,
         }  # fmt: skip
         self._across = self.across.plot(**look)
         self._along = self.along.plot(**look)
-        line = pg.mkPen(theme.warn, width=1, style=Qt.PenStyle.DashLine)
-        self.line_x = pg.InfiniteLine(0.0, angle=90, movable=True, pen=line)
-        self.line_y = pg.InfiniteLine(0.0, angle=0, movable=True, pen=line)
-        for one in (self.line_x, self.line_y):
-            self.plot.addItem(one, ignoreBounds=True)
-            one.sigPositionChanged.connect(self.show_cuts)
+        self.line_x, self._under_x = self._cross(90)
+        self.line_y, self._under_y = self._cross(0)
         self._placed = False
-        self.show_cuts_panels(True)
-
-    def show_cuts_panels(self, shown: bool) -> None:
+        for axis, column in (("bottom", panel.x), ("left", panel.y)):
+            axes.label(self.plot.getAxis(axis), column)
         layout = self.area.ci.layout
-        layout.setRowStretchFactor(0, 1 if shown else 0)
-        layout.setRowStretchFactor(1, 3)
-        layout.setColumnStretchFactor(0, 3)
-        layout.setColumnStretchFactor(1, 1 if shown else 0)
+        for place, part in ((0, 1), (1, 3)):
+            layout.setRowStretchFactor(place, part)
+            layout.setColumnStretchFactor(1 - place, part)
+        self.restyle(theme)
+
+    def _cross(self, angle: int) -> tuple[Any, Any]:
+        """A line to drag, dashed over a dark one, so that it is seen on every colour."""
+        under = pg.InfiniteLine(0.0, angle=angle, pen=pg.mkPen("#000000", width=3))
+        over = pg.InfiniteLine(
+            0.0, angle=angle, movable=True,
+            pen=pg.mkPen("#FFFFFF", width=1, style=Qt.PenStyle.DashLine),
+            hoverPen=pg.mkPen("#FFFFFF", width=3),
+        )  # fmt: skip
+        for one in (under, over):
+            self.plot.addItem(one, ignoreBounds=True)
+        over.sigPositionChanged.connect(self.show_cuts)
+        return over, under
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a small panel the map has all the room; the readout tells the value."""
+        super().resizeEvent(event)
+        room = self.area.height() >= LEAST_WITH_CUTS[1] and self.area.width() >= LEAST_WITH_CUTS[0]
+        for plot in (self.across, self.along):
+            plot.setVisible(room)
+        self._even = {}
+        if self.grid.values.size:
+            self._place(self.grid.x, self.grid.y)
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours, keeping what is shown and how."""
+        self.theme = theme
+        self.area.setBackground(theme.panel)
+        self.plot.getViewBox().setBackgroundColor(theme.unknown)  # what is not measured yet
+        for plot in (self.plot, self.across, self.along):
+            axes.dress(plot, theme)
+        self.bar.axis.setPen(theme.dim)
+        self.bar.axis.setTextPen(theme.text)
+        for cut in (self._across, self._along):
+            cut.setPen(theme.curves[0])
+            cut.setSymbolBrush(theme.curves[0])
+
+    def show_all(self) -> None:
+        """Zoom out to the whole map and both cuts."""
+        for plot in (self.plot, self.across, self.along):
+            plot.enableAutoRange()
 
     def refresh(self, table: Table) -> None:
         """Take in new rows and draw the map."""
@@ -113,29 +150,39 @@ class MapPanel(QWidget):
         column = self._nearest(grid.x, float(self.line_x.value()), self.panel.x_labels)
         row = self._nearest(grid.y, float(self.line_y.value()), self.panel.y_labels)
         x, y = self._places(grid.x, "x"), self._places(grid.y, "y")
+        self._under_x.setValue(self.line_x.value())
+        self._under_y.setValue(self.line_y.value())
         cuts = ((self._across, x, grid.values[row]), (self._along, grid.values[:, column], y))
         for cut, along, up in cuts:
             if np.isfinite(along).any() and np.isfinite(up).any():
                 cut.setData(along, up)
             else:  # nothing measured there yet
                 cut.setData([], [])
-        at_x = self._name(grid.x, column, self.panel.x_labels)
-        at_y = self._name(grid.y, row, self.panel.y_labels)
-        value = grid.values[row, column]
-        text = "not measured" if np.isnan(value) else f"{value:.6g}"
+        panel, value = self.panel, float(grid.values[row, column])
+        at_x = self._name(grid.x, column, panel.x, panel.x_labels)
+        at_y = self._name(grid.y, row, panel.y, panel.y_labels)
+        unit = name_and_unit(panel.label or panel.value)[1]
+        text = "not measured" if np.isnan(value) else quantity(value, unit=_plain(unit))
         missing = int(np.isnan(grid.values).sum())
         rest = f"     {missing} of {grid.values.size} not measured" if missing else ""
-        self.readout.setText(f" {self.panel.x}: {at_x}   {self.panel.y}: {at_y}   {text}{rest}")
+        self.readout.setText(f"{text}  at  {at_x},  {at_y}{rest}")
+        self.readout.setToolTip(self.readout.text())
 
     def _place(self, x: Floats, y: Floats) -> None:
         """Put the image where its places are; uneven places are drawn side by side, named."""
+        panel = self.panel
         borders = []
-        for axis, places, labels in (
-            ("bottom", x, self.panel.x_labels), ("left", y, self.panel.y_labels)
+        for name, places, column, labels in (
+            ("bottom", x, panel.x, panel.x_labels), ("left", y, panel.y, panel.y_labels)
         ):  # fmt: skip
             even = is_even(places) and not labels
             borders.append(edges(places if even else np.arange(float(len(places)))))
-            self.plot.getAxis(axis).setTicks(None if even else [_ticks(places, labels)])
+            axis = self.plot.getAxis(name)
+            most = self.area.width() // 80 if name == "bottom" else self.area.height() // 40
+            axis.setTicks(None if even else [_ticks(places, labels, most)])
+            if self._even.get(name) != even:
+                self._even[name] = even
+                axes.label(axis, column, scaled=even)
         (left, right), (bottom, top) = (b[[0, -1]] for b in borders)
         self.image.setRect(QRectF(left, bottom, right - left, top - bottom))
 
@@ -153,11 +200,19 @@ class MapPanel(QWidget):
         drawn = places if even else np.arange(float(len(places)))
         return int(np.argmin(np.abs(drawn - at)))
 
-    def _name(self, places: Floats, number: int, labels: Any) -> str:
-        return str(labels[number]) if labels else f"{places[number]:.6g}"
+    def _name(self, places: Floats, number: int, column: str, labels: Any) -> str:
+        if labels:
+            return f"{column} {labels[number]}"
+        name, unit = name_and_unit(column)
+        return f"{name} {quantity(float(places[number]), unit=unit)}"
 
 
-def _ticks(places: Floats, labels: Any) -> list[tuple[float, str]]:
+def _plain(unit: str) -> str:
+    """What stands in brackets, unless it is a remark as "shot noise = 1"."""
+    return "" if " " in unit else unit
+
+
+def _ticks(places: Floats, labels: Any, most: int) -> list[tuple[float, str]]:
     texts = list(labels) or [f"{place:.4g}" for place in places]
-    every = max(1, -(-len(texts) // 6))
+    every = max(1, -(-len(texts) // max(2, min(most, 8))))
     return [(float(i), texts[i]) for i in range(0, len(texts), every)]

@@ -22,17 +22,20 @@ class HistogramPanel(PlotPanel):
     """How often each value of a column occurred; bins after Freedman and Diaconis."""
 
     def __init__(self, panel: Histogram, theme: Theme) -> None:
+        self._steps = pg.PlotCurveItem([0.0, 0.0], [0.0], stepMode="center", fillLevel=0)
         super().__init__(theme)
         self.panel = panel
         self.set_labels(panel.column, "rows")
-        self._steps = pg.PlotCurveItem(
-            [0.0, 0.0], [0.0], stepMode="center", fillLevel=0, pen=pg.mkPen(theme.curves[0]),
-            brush=theme.curves[0] + "80",
-        )  # fmt: skip
+        self.area.setAccessibleName(f"histogram of {panel.column}")
         self.plot.addItem(self._steps)
         self._counted = (0, 0)
         self._counts = np.zeros(0)
         self._edges = np.zeros(0)
+
+    def restyle(self, theme: Theme) -> None:
+        super().restyle(theme)
+        self._steps.setPen(theme.curves[0])
+        self._steps.setBrush(theme.curves[0] + "80")
 
     def refresh(self, table: Table) -> None:
         if self.panel.column not in table or (table.seen, table.generation) == self._counted:
@@ -48,9 +51,10 @@ class HistogramPanel(PlotPanel):
         super().set_log(False, y)
         self._draw()
 
-    def value_at(self, x: float) -> float:
+    def value_at(self, x: float) -> tuple[float, float]:
         place = int(np.searchsorted(self._edges, x)) - 1
-        return float(self._counts[place]) if 0 <= place < len(self._counts) else 0.0
+        inside = 0 <= place < len(self._counts)
+        return float(self._counts[place]) if inside else 0.0, math.nan
 
     def _draw(self) -> None:
         if len(self._counts):
@@ -65,11 +69,17 @@ class TracePanel(PlotPanel):
     """The array that the last row recorded in a column, over its sample number."""
 
     def __init__(self, panel: Trace, theme: Theme) -> None:
+        self._line = pg.PlotDataItem()
         super().__init__(theme)
         self.panel = panel
         self.set_labels("sample", panel.column)
-        self._line = self.plot.plot(pen=pg.mkPen(theme.curves[0]))
+        self.area.setAccessibleName(f"array {panel.column} of the last row")
+        self.plot.addItem(self._line)
         self._values = np.zeros(0)
+
+    def restyle(self, theme: Theme) -> None:
+        super().restyle(theme)
+        self._line.setPen(theme.curves[0])
 
     def show_trace(self, values: Floats) -> None:
         """Draw an array; of more than one dimension, its last row."""
@@ -86,9 +96,10 @@ class TracePanel(PlotPanel):
         super().set_log(x, y)
         self._draw()
 
-    def value_at(self, x: float) -> float:
+    def value_at(self, x: float) -> tuple[float, float]:
         place = round(x)
-        return float(self._values[place]) if 0 <= place < len(self._values) else math.nan
+        inside = 0 <= place < len(self._values)
+        return float(self._values[place]) if inside else math.nan, math.nan
 
     def _draw(self) -> None:
         samples = np.arange(float(len(self._values)))

@@ -7,13 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from labctl.gui.curvepanel import CurvePanel
+from labctl.gui.elided import Elided
+from labctl.gui.flow import FlowLayout
 from labctl.gui.mappanel import MapPanel
 from labctl.gui.otherpanels import HistogramPanel, TracePanel
 from labctl.gui.panels import Histogram, Panel, Shown, Trace
 from labctl.gui.plotpanel import PlotPanel
+from labctl.gui.table import CLOCK
 from labctl.gui.theme import Theme
 from labctl.live import Curve, HeatMap
 
@@ -24,6 +27,10 @@ CHOICES = {
     Histogram: (("column", "of"),),
     Trace: (("column", "of"),),
 }
+
+
+#: Words for people who cannot see the heading's shorter ones.
+CALLED = {"±": "error bars", "of": "the plot"}
 
 
 def widget(panel: Panel, theme: Theme) -> Any:
@@ -42,6 +49,7 @@ class PanelFrame(QFrame):
 
     changed = Signal()
     closed = Signal(object)
+    time_shown = Signal(float, float)  # the part of the bench's time that a plot over it shows
 
     def __init__(
         self, shown: Shown, theme: Theme, columns: Sequence[str], traces: Sequence[str]
@@ -54,22 +62,28 @@ class PanelFrame(QFrame):
         self.box.setSpacing(2)
         self.heading = self._heading()
         self.box.addLayout(self.heading)
-        self.plot = widget(shown.panel, theme)
+        self.plot = self._plot()
         self.box.addWidget(self.plot, stretch=1)
         self._look()
 
+    def _plot(self) -> Any:
+        made = widget(self.shown.panel, self.theme)
+        if getattr(self.shown.panel, "x", "") == CLOCK:
+            made.plot.getViewBox().sigXRangeChanged.connect(
+                lambda _, shown: None if self.shown.log_x else self.time_shown.emit(*shown)
+            )
+        return made
+
     def _heading(self) -> QVBoxLayout:
         """Two lines: the title, and below what can be chosen."""
-        both, top, row = QVBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        both, top, row = QVBoxLayout(), QHBoxLayout(), FlowLayout()
         both.setSpacing(2)
+        top.setSpacing(4)
         both.addLayout(top)
         both.addLayout(row)
-        row.setSpacing(4)
         panel = self.shown.panel
-        title = QLabel(panel.title)
+        title = Elided(panel.title)
         title.setStyleSheet("font-weight: bold;")
-        title.setToolTip(panel.title)
-        title.setMinimumWidth(20)  # a long title is cut rather than the window widened
         top.addWidget(title, stretch=1)
         for member, word in CHOICES[type(panel)]:
             row.addWidget(self._chooser(member, word))
@@ -86,7 +100,7 @@ class PanelFrame(QFrame):
                     continue
                 button.setChecked(getattr(self.shown, name))
                 button.toggled.connect(self._toggled)
-                row.addWidget(button)
+                top.addWidget(button)
         whole = QPushButton("⤢")
         whole.setToolTip("show everything (double-click in the plot does the same)")
         whole.setAccessibleName("show everything")
@@ -97,28 +111,34 @@ class PanelFrame(QFrame):
         close.setAccessibleName("remove this panel")
         close.setProperty("role", "flat")
         close.clicked.connect(lambda: self.closed.emit(self))
-        row.addStretch(1)
         top.addWidget(whole)
         top.addWidget(close)
         return both
 
     def show_all(self) -> None:
         """Zoom out to all data, and follow new ones from now on."""
-        self.plot.plot.enableAutoRange()
+        self.plot.show_all()
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        self.theme = theme
+        self.plot.restyle(theme)
 
     def _chooser(self, member: str, word: str) -> QComboBox:
         box = QComboBox()
         names = self._traces if isinstance(self.shown.panel, Trace) else self._columns
+        if member == "x":
+            names = [*names, CLOCK]
         now = str(getattr(self.shown.panel, member))
         if member == "error":
             names = ["", *names]
         for name in dict.fromkeys([*names, now]):
             box.addItem(f"{word}: {name or 'none'}", name)
         box.setCurrentIndex(box.findData(now))
-        box.setMaximumWidth(170)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(5)
-        box.setToolTip(f"column for {word}")
+        box.setMinimumContentsLength(min(8, max(6, len(word) + 2 + len(now))))
+        box.setToolTip(f"column for {CALLED.get(word, word)}: {now or 'none'}")
+        box.setAccessibleName(f"column for {CALLED.get(word, word)} of {self.shown.panel.title}")
         box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         box.activated.connect(lambda _: self._choose(member, str(box.currentData())))
         return box
@@ -127,7 +147,8 @@ class PanelFrame(QFrame):
         button = QPushButton(text)
         button.setCheckable(True)
         button.setToolTip(tip)
-        button.setStyleSheet("padding: 3px 6px;")
+        button.setAccessibleName(tip)
+        button.setStyleSheet("padding: 2px 5px;")
         return button
 
     def _toggled(self) -> None:
@@ -152,9 +173,10 @@ class PanelFrame(QFrame):
         labels = {f"{member}_labels": ()} if hasattr(panel, f"{member}_labels") else {}
         self.shown.panel = replace(panel, **{member: column}, **labels, title=title)
         old = self.plot
-        self.plot = widget(self.shown.panel, self.theme)
+        self.plot = self._plot()
         self.box.replaceWidget(old, self.plot)
         self.box.setStretchFactor(self.plot, 1)
+        old.hide()
         old.deleteLater()
         self._look()
         self.changed.emit()

@@ -1,15 +1,19 @@
-"""What all plots share: axes, a grid, two cursors and the values under them."""
+"""What all plots share: axes, a grid, a legend above, two cursors and the values under them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from labctl.gui import axes
+from labctl.gui.measures import name_and_unit, quantity
 from labctl.gui.table import Table
 from labctl.gui.theme import Theme
 
@@ -22,38 +26,51 @@ class PlotPanel(QWidget):
         self.theme = theme
         self.log = (False, False)
         self._cursors: list[Any] = []
-        self.area = pg.PlotWidget(background=theme.panel)
+        self._legend: tuple[tuple[str, str, str], ...] = ()
+        self.area = pg.PlotWidget()
+        self.area.setAccessibleName("plot")
+        self.area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.plot = self.area.getPlotItem()
         self.plot.showGrid(x=True, y=True, alpha=0.25)
-        self.plot.hideButtons()
-        for name in ("left", "bottom"):
-            axis = self.plot.getAxis(name)
-            axis.setPen(theme.dim)
-            axis.setTextPen(theme.text)
-            axis.enableAutoSIPrefix(False)  # columns have their unit in their name
-        self.readout = QLabel("")
-        self.readout.setObjectName("dim")
+        self.names = ("", "")
+        self.legend = line(wrap=True)  # above the plot, where it covers no point
+        self.readout = line()
         self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.readout.hide()
         self.box = QVBoxLayout(self)
         self.box.setContentsMargins(0, 0, 0, 0)
         self.box.setSpacing(0)
+        self.box.addWidget(self.legend)
         self.box.addWidget(self.area, stretch=1)
         self.box.addWidget(self.readout)
+        self.restyle(theme)
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours, keeping what is shown and how."""
+        self.theme = theme
+        self.area.setBackground(theme.panel)
+        axes.dress(self.plot, theme)
+        for cursor in self._cursors:
+            cursor.setPen(pg.mkPen(theme.warn, width=2))
+            cursor.label.setColor(theme.warn)
 
     def refresh(self, table: Table) -> None:
         """Draw the rows there are."""
         raise NotImplementedError
 
     def set_labels(self, x: str, y: str) -> None:
-        self.plot.setLabel("bottom", x)
-        self.plot.setLabel("left", y)
+        self.names = (x, y)
+        axes.label(self.plot.getAxis("bottom"), x)
+        axes.label(self.plot.getAxis("left"), y)
 
     def set_log(self, x: bool, y: bool) -> None:
         """Logarithmic axes; what is not positive is not drawn on them."""
         self.log = (x, y)
         self.plot.getAxis("bottom").setLogMode(x)
         self.plot.getAxis("left").setLogMode(y)
+        self.plot.enableAutoRange()
+
+    def show_all(self) -> None:
+        """Zoom out to all data, and follow new ones from now on."""
         self.plot.enableAutoRange()
 
     def on_axes(self, x: Any, y: Any) -> tuple[Any, Any]:
@@ -65,40 +82,71 @@ class PlotPanel(QWidget):
                 y = np.log10(np.where(y > 0, y, np.nan))
         return x, y
 
+    def show_legend(self, entries: Sequence[tuple[str, str, str]]) -> None:
+        """Name the curves above the plot: sign, colour, name."""
+        if tuple(entries) != self._legend:
+            self._legend = tuple(entries)
+            self.legend.setText(
+                " &nbsp; ".join(
+                    f"<span style='color:{colour}'>{sign}</span>&nbsp;{_unbroken(name)}"
+                    for sign, colour, name in entries
+                )
+            )
+        self.legend.setVisible(bool(entries))
+
     def set_cursors(self, shown: bool) -> None:
         """Two vertical lines to drag; the values under them stand below the plot."""
-        for line in self._cursors:
-            self.plot.removeItem(line)
+        for cursor in self._cursors:
+            self.plot.removeItem(cursor)
         self._cursors = []
         self.readout.setVisible(shown)
         if not shown:
             return
         (low, high), _ = self.plot.viewRange()
         for name, part in (("A", 0.33), ("B", 0.67)):
-            line = pg.InfiniteLine(
+            cursor = pg.InfiniteLine(
                 low + part * (high - low), movable=True, label=name,
                 pen=pg.mkPen(self.theme.warn, width=2),
                 labelOpts={"position": 0.95, "color": self.theme.warn},
             )  # fmt: skip
-            line.sigPositionChanged.connect(self.show_readout)
-            self.plot.addItem(line, ignoreBounds=True)
-            self._cursors.append(line)
+            cursor.sigPositionChanged.connect(self.show_readout)
+            self.plot.addItem(cursor, ignoreBounds=True)
+            self._cursors.append(cursor)
         self.show_readout()
 
-    def value_at(self, x: float) -> float:
-        """Y of the main curve nearest to x; NaN if there is none."""
-        return math.nan
+    def value_at(self, x: float) -> tuple[float, float]:
+        """Y of the main curve nearest to x and its error; NaN where there is none."""
+        return math.nan, math.nan
 
     def show_readout(self) -> None:
         """Write the cursors' places, the curve's values there, and the differences."""
         if len(self._cursors) != 2:
             return
-        places = [float(line.value()) for line in self._cursors]
+        places = [float(cursor.value()) for cursor in self._cursors]
         if self.log[0]:
-            places = [10.0**place for place in places]
+            places = [10.0 ** min(place, 300.0) for place in places]
         a, b = places
         at_a, at_b = self.value_at(a), self.value_at(b)
-        self.readout.setText(
-            f" A: {a:.7g}, {at_a:.6g}     B: {b:.7g}, {at_b:.6g}     "
-            f"B − A: {b - a:.6g}, {at_b - at_a:.6g}"
-        )
+        both = (at_b[0] - at_a[0], math.hypot(at_a[1], at_b[1]))
+        along, up = (name_and_unit(name)[1] for name in self.names)
+        parts = [
+            f"{name}: {quantity(x, unit=along)} → {quantity(*y, unit=up)}"
+            for name, x, y in (("A", a, at_a), ("B", b, at_b), ("B − A", b - a, both))
+        ]
+        self.readout.setText("     ".join(parts))
+        self.readout.setToolTip("\n".join(parts))
+
+
+def line(*, wrap: bool = False) -> QLabel:
+    """A line of dim text that never makes its panel wider; hidden until it is needed."""
+    label = QLabel("")
+    label.setObjectName("dim")
+    label.setWordWrap(wrap)
+    label.setContentsMargins(4, 0, 4, 0)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    label.hide()
+    return label
+
+
+def _unbroken(name: str) -> str:
+    return escape(name).replace(" ", "&nbsp;")

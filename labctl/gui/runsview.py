@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from labctl.errors import LabError
 from labctl.gui import tables
 from labctl.gui.comparing import differences
+from labctl.gui.flow import FlowLayout
 from labctl.gui.overlay import OverlayDialog
 from labctl.gui.rundetails import details, table_of
 from labctl.gui.runsmodel import RunsModel
@@ -98,10 +99,9 @@ class RunsView(QWidget):
         split.addWidget(self.details)
         split.setStretchFactor(0, 3)
         split.setStretchFactor(1, 2)
-        row = QHBoxLayout()
+        row = FlowLayout()
         for button in self.buttons.values():
             row.addWidget(button)
-        row.addStretch(1)
         box = QVBoxLayout(self)
         box.addLayout(top)
         box.addWidget(split, stretch=1)

@@ -12,13 +12,13 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
 )
 
 from labctl.gui import words
+from labctl.gui.elided import Elided
 from labctl.gui.feed import Feed
-from labctl.gui.theme import MODES, Theme, font
+from labctl.gui.theme import MODES, Theme
 
 #: Below this much space (bytes) the disk is shown as a warning.
 LITTLE_DISK = 2_000_000_000
@@ -31,19 +31,21 @@ class _Fact(QFrame):
     def __init__(self, caption: str) -> None:
         super().__init__()
         box = QVBoxLayout(self)
-        box.setContentsMargins(6, 0, 6, 0)
+        box.setContentsMargins(4, 0, 4, 0)
         box.setSpacing(0)
         above = QLabel(caption)
         above.setObjectName("dim")
         self.value = QLabel("–")
-        self.value.setFont(font(12, bold=True))
-        self.value.setMinimumWidth(78)
+        self.value.setAccessibleName(caption)
         box.addWidget(above)
         box.addWidget(self.value)
 
     def show_value(self, text: str, colour: str) -> None:
         self.value.setText(text)
         self.value.setStyleSheet(f"color: {colour}; font-size: 12pt; font-weight: bold;")
+        self.value.setMinimumWidth(  # grows once, and does not jump with each second
+            max(self.value.minimumWidth(), self.value.sizeHint().width())
+        )
 
 
 class StateBar(QFrame):
@@ -60,12 +62,12 @@ class StateBar(QFrame):
         self.theme = theme
         self.badge = QLabel()
         self.badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.badge.setMinimumWidth(120)
-        self.title = QLabel("no run yet")
-        self.title.setFont(font(12, bold=True))
-        self.state = QLabel("idle")
+        self.title = Elided("no run yet")
+        self.title.setStyleSheet("font-size: 12pt; font-weight: bold;")
+        self.state = Elided("idle")
         self.progress = QProgressBar()
-        self.progress.setMinimumWidth(160)
+        self.progress.setMinimumWidth(90)
+        self.progress.setAccessibleName("points of the run")
         self.facts = {name: _Fact(name) for name in FACTS}
         self.pause_button = QPushButton("Pause")
         self.pause_button.setToolTip("at the next point (Ctrl+P)")
@@ -86,9 +88,9 @@ class StateBar(QFrame):
     def _lay_out(self) -> None:
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 6, 8, 6)
+        row.setSpacing(5)
         row.addWidget(self.badge)
-        for label in (self.title, self.state):  # a long reason is cut, not the window widened
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.title.setMinimumWidth(90)
         middle = QVBoxLayout()
         middle.setSpacing(2)
         middle.addWidget(self.title)
@@ -97,9 +99,17 @@ class StateBar(QFrame):
         row.addWidget(self.progress, stretch=2)
         for fact in self.facts.values():
             row.addWidget(fact)
-        row.addWidget(self.pause_button)
-        row.addWidget(self.abort_button)
+        below = QVBoxLayout()
+        below.setSpacing(3)
+        for button in (self.pause_button, self.abort_button):
+            button.setStyleSheet("padding: 2px 8px;")
+            below.addWidget(button)
+        row.addLayout(below)
         row.addWidget(self.stop_button)
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        self.theme = theme
 
     def show_mode(self, mode: str) -> None:
         colour, word = MODES.get(mode, MODES[""])
@@ -129,8 +139,7 @@ class StateBar(QFrame):
         colour = theme.warn if stalled else colours.get(status, theme.bad)
         word = "STALLED: no point comes" if stalled else status
         reason = f"  –  {feed.reason}" if feed.reason and status != "finished" else ""
-        self.state.setText(f"{word}{reason}"[:160])
-        self.state.setToolTip(feed.reason)
+        self.state.setText(f"{word}{reason}")
         self.state.setStyleSheet(f"color: {colour}; font-size: 11pt; font-weight: bold;")
         self._show_progress(feed)
         running = status in ("running", "paused")

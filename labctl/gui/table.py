@@ -14,6 +14,8 @@ MOST_ROWS = 1 << 21
 MOST_WATCHED = 8
 #: How much coarser everything becomes at a time.
 STEP = 4
+#: The bench's clock at each row: a column that stands beside the recorded ones.
+CLOCK = "bench time (s)"
 
 
 class Table:
@@ -32,7 +34,8 @@ class Table:
 
     @property
     def names(self) -> list[str]:
-        return list(self._columns)
+        """The columns that were recorded."""
+        return [name for name in self._columns if name != CLOCK]
 
     def __contains__(self, name: str) -> bool:
         return name in self._columns

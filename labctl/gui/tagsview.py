@@ -23,14 +23,17 @@ from qtpy.QtWidgets import (
 from labctl.gui import tables
 from labctl.gui.feed import Feed
 from labctl.gui.helperlink import HelperLink
+from labctl.gui.measures import quantity
 from labctl.gui.plotpanel import PlotPanel
-from labctl.gui.theme import Theme, font
+from labctl.gui.theme import Theme
 
 #: Ends of the sliders, as powers of ten of picoseconds.
 WINDOWS, SPANS = (1.5, 6.0), (2.5, 8.0)
 STEPS = 200
 #: Seconds between two looks at the tags.
 LOOK_EVERY = 0.5
+#: The lower edge of a label lies on its line, whichever end of the range that is.
+ABOVE = [(0.5, 1.0), (0.5, 1.0)]
 
 
 class TagsView(QWidget):
@@ -55,22 +58,36 @@ class TagsView(QWidget):
         self.channels = tables.make(["channel", "tags", "rate (1/s)"], "rates")
         self.plot = PlotPanel(theme)
         self.plot.set_labels("delay (ns)", "pairs")
-        self._steps = pg.PlotCurveItem(
-            [0.0, 0.0], [0.0], stepMode="center", fillLevel=0, pen=pg.mkPen(theme.curves[0]),
-            brush=theme.curves[0] + "60",
-        )  # fmt: skip
-        dash = pg.mkPen(theme.dim, style=Qt.PenStyle.DashLine)
-        self._chance = pg.InfiniteLine(0.0, angle=0, pen=dash, label="by chance",
-                                       labelOpts={"position": 0.1, "color": theme.dim})  # fmt: skip
-        self._region = pg.LinearRegionItem(brush=theme.warn + "40", pen=pg.mkPen(theme.warn))
+        self.plot.area.setAccessibleName("histogram of the delays between two channels")
+        self.plot.plot.showAxis("right")
+        self._steps = pg.PlotCurveItem([0.0, 0.0], [0.0], stepMode="center", fillLevel=0)
+        self._chance = pg.InfiniteLine(
+            0.0, angle=0, label="by chance", labelOpts={"position": 0.1, "anchors": ABOVE}
+        )
+        self._region = pg.LinearRegionItem()
         self._region.sigRegionChangeFinished.connect(self._region_moved)
         for item in (self._steps, self._chance, self._region):
             self.plot.plot.addItem(item, ignoreBounds=item is not self._steps)
-        self.numbers = QLabel("no time tags yet")
-        self.numbers.setFont(font(14, bold=True))
+        self.numbers = QLabel("")
+        self.numbers.setObjectName("heading")
         self.numbers.setWordWrap(True)
         self._lay_out()
+        self.restyle(theme)
         self._show_settings()
+        self._show_nothing()
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours; what is drawn stays as it is."""
+        self.theme = theme
+        self.plot.restyle(theme)
+        self._steps.setPen(theme.curves[0])
+        self._steps.setBrush(theme.curves[0] + "80")
+        self._chance.setPen(pg.mkPen(theme.text, style=Qt.PenStyle.DashLine))
+        self._chance.label.setColor(theme.text)
+        self._region.setBrush(theme.warn + "40")
+        for edge in self._region.lines:
+            edge.setPen(pg.mkPen(theme.warn, width=2))
+            edge.setHoverPen(pg.mkPen(theme.warn, width=4))
 
     def _slider(self, part: float, name: str) -> QSlider:
         slider = QSlider(Qt.Orientation.Horizontal)
@@ -100,13 +117,25 @@ class TagsView(QWidget):
         box.addLayout(chosen)
         plots = QVBoxLayout(right)
         plots.setContentsMargins(0, 0, 0, 0)
+        self.more = QLabel("")
+        self.more.setObjectName("dim")
+        self.more.setWordWrap(True)
+        self.blank = QLabel(
+            "Procedures with the parameter <i>keep tags</i>, and those that always record them, "
+            "show their rates, coincidences and g²(τ) here while they run."
+        )
+        self.blank.setObjectName("dim")
+        self.blank.setWordWrap(True)
+        self.blank.setAlignment(Qt.AlignmentFlag.AlignTop)
         plots.addWidget(self.numbers)
+        plots.addWidget(self.more)
+        plots.addWidget(self.blank, stretch=1)
         plots.addWidget(self.plot, stretch=1)
         split = QSplitter()
         split.addWidget(left)
         split.addWidget(right)
         split.setStretchFactor(1, 1)
-        split.setSizes([380, 800])
+        split.setSizes([340, 800])
         QHBoxLayout(self).addWidget(split)
 
     # In ps
@@ -131,7 +160,16 @@ class TagsView(QWidget):
         self.feed, self._seen = feed, None
         self._last = 0.0
         self.channels.setRowCount(0)
-        self.numbers.setText("no time tags yet")
+        self._show_nothing()
+
+    def _show_nothing(self) -> None:
+        """Say what would be here; an empty plot would look like a broken one."""
+        self.numbers.setText("This run has recorded no time tags.")
+        self._show_parts(plot=False)
+
+    def _show_parts(self, *, plot: bool) -> None:
+        self.plot.setVisible(plot)
+        self.blank.setVisible(not plot)
 
     def refresh(self) -> None:
         """Ask for what is new, now and then and only while somebody looks."""
@@ -182,17 +220,24 @@ class TagsView(QWidget):
             self._show_pair(pair)
         elif channels:
             self.numbers.setText(f"{len(channels)} channels, {found['seconds']:.4g} s")
+            self._show_parts(plot=False)
 
     def _show_pair(self, pair: dict[str, Any]) -> None:
         edges = np.asarray(pair["edges"], dtype=float) * 1e-3
         self._steps.setData(edges, np.asarray(pair["counts"], dtype=float))
         self._chance.setValue(pair["by_chance"])
+        right = self.plot.plot.getAxis("right")
+        right.setScale(1.0 / pair["by_chance"] if pair["by_chance"] else 1.0)
+        right.setLabel("g²(τ) of each bin")
+        self._show_parts(plot=True)
         g2, error = pair["g2"], pair["g2_error"]
-        ratio = pair["coincidences"] - pair["accidentals"]
-        g2_text = "unknown" if not math.isfinite(g2) else f"{g2:.4g} ± {error:.2g}"
-        self.numbers.setText(
-            f"g²(τ) = {g2_text}     {pair['coincidences']} coincidences in {pair['seconds']:.4g} s "
-            f"({pair['rate']:.4g} /s), {pair['accidentals']:.4g} by chance, {ratio:.4g} more"
+        hits, chance, seconds = pair["coincidences"], pair["accidentals"], pair["seconds"]
+        poisson = math.sqrt(max(hits, 1))
+        g2_text = quantity(g2, error) if math.isfinite(g2) else "unknown"
+        self.numbers.setText(f"g²(τ) = {g2_text} in the window")
+        self.more.setText(
+            f"{hits} coincidences in {seconds:.4g} s, {quantity(hits / seconds, poisson / seconds)}"
+            f" per s; {chance:.4g} by chance, {quantity(hits - chance, poisson)} more than that"
         )
 
     def _failed(self, error: str) -> None:

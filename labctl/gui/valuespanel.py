@@ -64,6 +64,11 @@ class ValuesPanel(QWidget):
             self.table.selectRow(before)
         self._chosen_changed()
 
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        self.theme = theme
+        self.show_rows(self.rows)
+
     def lock(self, locked: bool) -> None:
         """Refuse to set anything, because somebody else has the instrument."""
         self.locked = locked

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from labctl.benchfile import Connection
 from labctl.gui import words
 from labctl.gui.decimate import envelope, visible
-from labctl.gui.diagram import places
+from labctl.gui.diagram import plan
 from labctl.gui.estimate import Pace, earlier
 from labctl.gui.fields import Field
 from labctl.gui.gridmap import GridMap, edges, is_even
@@ -340,7 +340,8 @@ def test_layouts_survive_and_nonsense_is_passed_over(tmp_path):
 def test_the_diagram_follows_the_light_and_survives_loops():
     links = [("laser", "shaper"), ("shaper", "ring"), ("ring", "analyser"), ("analyser", "shaper"),
              ("chip", "ring"), ("ring", "ring")]  # fmt: skip
-    found = places(["laser", "meter"], [Connection(*ends, "") for ends in links])
+    laid = plan(["laser", "meter"], [Connection(*ends, "") for ends in links])
+    found = laid.cells
     assert [found[n][0] for n in ("laser", "shaper", "ring", "analyser")] == [0, 1, 2, 3]
     assert found["chip"][0] == 1  # right before what it feeds
     assert len(set(found.values())) == len(found)

@@ -89,6 +89,6 @@ def test_the_panel_shows_rates_and_follows_its_sliders(gui):
     assert (tags.start.currentText(), tags.stop.currentText()) == ("alice/1", "bob/1")
     tags._region.setRegion((2.5, 3.5))  # drag the window onto the peak, in ns
     assert tags.delay_ps == pytest.approx(DELAY, rel=0.1)
-    gui.until(lambda: "coincidences" in tags.numbers.text())
+    gui.until(lambda: "coincidences" in tags.more.text())
     gui.until(lambda: float(tags.numbers.text().split("=")[1].split()[0]) > 50)
     assert tags.channels.item(0, 0).text() == "alice/1"

@@ -1,0 +1,31 @@
+"""Axes of all plots: their colours, and labels with a unit whose prefix follows the values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labctl.gui.measures import SMALL, base_unit, name_and_unit
+from labctl.gui.theme import Theme
+
+#: For which values, in units without a prefix, there is one.
+SMALL_ONLY, ANY = ((0.0, 1.0),), ((0.0, float("inf")),)
+
+
+def label(axis: Any, column: str, *, scaled: bool = True) -> None:
+    """Name an axis after a column; if `scaled`, the prefix of its unit follows what is shown."""
+    name, unit = name_and_unit(column)
+    known = base_unit(unit) if scaled else None
+    base, power = known or ("", 0)
+    axis.setScale(10.0**power)
+    ranges = () if known is None else SMALL_ONLY if base in SMALL else ANY
+    axis.setLabel(name if known else column, units=base, siPrefixEnableRanges=ranges)
+    axis.updateAutoSIPrefix()
+
+
+def dress(plot: Any, theme: Theme) -> None:
+    """Give a plot's axes the colours of a theme."""
+    plot.hideButtons()
+    for name in ("left", "bottom", "right"):
+        axis = plot.getAxis(name)
+        axis.setPen(theme.dim)
+        axis.setTextPen(theme.text)
