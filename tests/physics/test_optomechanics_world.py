@@ -10,7 +10,8 @@ import pytest
 
 from simulated_instruments.physics.delay_generator import INTERNAL
 from simulated_instruments.physics.pulse_streamer import FULL, RISING, STEP, Level, Pattern
-from simulated_instruments.worlds.optomechanics import PS, OptomechanicsWorld
+from simulated_instruments.worlds.optomechanics import OptomechanicsWorld
+from simulated_instruments.worlds.optomechanics_settings import PS
 
 AREA_2 = -math.log(1 - 0.244)
 
@@ -51,11 +52,11 @@ def bench(pattern: Pattern | None = BOTH, **values) -> OptomechanicsWorld:
 
 
 def seen(world: OptomechanicsWorld):
-    return world.areas(world.now, world.settings_at(world.now))
+    return world.light.areas(world.now, world.history.at(world.now))
 
 
 def chances(world: OptomechanicsWorld):
-    return world.chances(world.now, world.settings_at(world.now), (0.8838, 0.8838))
+    return world.clicks.chances(world.now, world.history.at(world.now), (0.8838, 0.8838))
 
 
 def test_areas_are_those_of_light_and_pattern():
@@ -98,10 +99,10 @@ def test_the_gap_between_the_pulses_is_that_of_the_pattern(shift):
 
 def test_light_between_the_pulses_heats():
     tight, loose = bench(aom_extinction=100.0), bench(aom_extinction=60.0)
-    first = tight.chances(0.5, tight.settings_at(0.5), (1.0, 1.0)).first
+    first = tight.clicks.chances(0.5, tight.history.at(0.5), (1.0, 1.0)).first
     # the energy of a rectangle of 40 ns, against 2 ms; the read-out tone leaks as well
     assert seen(tight).leak < 1e-4
-    tones = loose._tones_w(0.5)
+    tones = loose.light.tones_w(0.5)
     share = 1e-6 * 2e-3 / (1e-9 * first.area) * sum(tones) / (tones[0] + tones[1])
     assert seen(loose).leak == pytest.approx(share, rel=1e-6)
     assert loose.crystal.phonons(0.01, seen(loose).leak) > tight.crystal.phonons(0.01, 0.0) + 0.01
@@ -122,7 +123,7 @@ def test_without_any_of_them_nothing_clicks_in_the_pulses(change):
     world = bench(stray_rate=0.0)
     change(world)
     world.advance(0.6)
-    clicks = world.clicks(PS, 61 * PS)
+    clicks = world.clicks.between(PS, 61 * PS)
     in_pulses = [t[(t % (2 * 10**9) > 3e5) & (t % (2 * 10**9) < 8e5)] for t in clicks]
     assert sum(t.size for t in in_pulses) <= 1  # a dark count may be there by chance
 
@@ -168,7 +169,7 @@ def test_power_meter_sees_the_mean_power():
     world = bench()
     world.pulser.hold(Level(a0=FULL))
     world.advance(0.6)
-    blue, red, readout = world._tones_w(0.6)
+    blue, red, readout = world.light.tones_w(0.6)
     steady = float(world.tapped_w(np.array([0.6]))[0])
     assert steady == pytest.approx(0.5 * (blue + red), rel=1e-6)
     assert readout > 0
