@@ -85,7 +85,7 @@ class ReplayMismatch(LabError):
     exit_code = 4
 
 
-def why_not_imported(error: Exception) -> str:
+def why_not_imported(error: BaseException) -> str:
     """Return "cannot be imported: ..." in one line; modules fail in any way when imported."""
     kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
     return " ".join(f"cannot be imported: {kind}{error}".split())

@@ -20,6 +20,8 @@ from labctl.manager import Item
 
 #: Seconds without a key stroke after which the plan is made anew.
 PAUSE = 0.25
+#: Seconds that a module has to be imported; the first one brings numpy and pymeasure along.
+IMPORT = 30.0
 
 
 class FormControl(QObject):
@@ -36,6 +38,7 @@ class FormControl(QObject):
         self.wish: Wish | None = None  # the last one that could be queued as it is
         self.editing: int | None = None
         self._asked = ""  # name of the procedure that is shown, or will be
+        self._skipped: dict[str, str] = {}  # modules that must not be imported, and why
         self._fill: Item | None = None  # whose values the fields get once they are there
         self._dry = DryRun(self)
         self._dry_of = ""  # procedure of the last dry run
@@ -62,9 +65,14 @@ class FormControl(QObject):
         self.session.bench = name
         self.bench_changed.emit(name)
         self.view.show_plan("looking for what this bench can measure…")
+        self._skipped = {}
+        self._ask_procedures()
+
+    def _ask_procedures(self) -> None:
         self.helper.ask(
-            "procedures", self._show_procedures, self._bench_failed, key="procedures", bench=name
-        )
+            "procedures", self._show_procedures, self._bench_failed, key="procedures",
+            seconds=IMPORT, bench=self.session.bench, skip=self._skipped,
+        )  # fmt: skip
 
     def choose_procedure(self, name: str) -> None:
         """Show the parameters of a procedure."""
@@ -77,7 +85,7 @@ class FormControl(QObject):
         self.view.show_plan("")
         self.helper.ask(
             "describe", self._show_procedure, self._procedure_failed, key="describe",
-            procedure=name, bench=self.session.bench,
+            seconds=IMPORT, procedure=name, bench=self.session.bench,
         )  # fmt: skip
 
     def load(self, item: Item, editing: bool) -> None:
@@ -278,6 +286,11 @@ class FormControl(QObject):
         self._timer.stop()
 
     def _bench_failed(self, error: str) -> None:
+        if (module := self.helper.culprit) and module not in self._skipped:  # the others may do
+            self._skipped[module] = f"cannot be imported: {error}"
+            self.said.emit(self._skipped[module], True)
+            self._ask_procedures()
+            return
         self.view.procedure.clear()
         self._procedure_failed(error)
 

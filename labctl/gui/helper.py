@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from labctl.errors import LabError
 
@@ -34,14 +34,20 @@ def benches() -> list[dict[str, Any]]:
     return rows
 
 
-def procedures(bench: str) -> dict[str, Any]:
-    """What can run on a bench: names with one line each, and what of a bench is broken."""
+def procedures(bench: str, skip: dict[str, str]) -> dict[str, Any]:
+    """What can run on a bench: names with one line each, and what of a bench is broken.
+
+    Which module is about to be imported is said before, in a line `{"at": module}`: should it end
+    this process or never come back, the window asks again and has it skipped.
+    """
     from labctl.bench import find_bench, world_parameters
     from labctl.run.loading import DEFAULT_PACKAGES, all_procedures
 
     file = find_bench(bench) if bench else None
     rows = []
-    for name, cls in all_procedures(file.procedures if file else DEFAULT_PACKAGES).items():
+    packages = file.procedures if file else DEFAULT_PACKAGES
+    found = all_procedures(packages, skip=skip, about_to=lambda module: tell({"at": module}))
+    for name, cls in found.items():
         if isinstance(cls, str):
             rows.append({"name": name, "summary": cls, "broken": True})
             continue
@@ -217,13 +223,55 @@ def answer(line: str, actions: Mapping[str, Callable[..., Any]] = ACTIONS) -> di
     return {"id": number, "ok": True, "value": value}
 
 
-def serve(actions: Mapping[str, Callable[..., Any]]) -> None:
-    """Answer line by line until standard input ends."""
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+def serve(actions: Mapping[str, Callable[..., Any]], *, fresh: bool = False) -> None:
+    """Answer line by line until standard input ends.
+
+    Args:
+        actions: what can be asked for, by name.
+        fresh: say so and end when a file was edited since it was imported; who asks starts anew.
+    """
+    _out.append(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)  # what a C library prints must not get between the answers
+    sources: dict[str, int] = {}
     for line in sys.stdin:
-        out.write(json.dumps(answer(line, actions), default=str) + "\n")
+        if fresh and _changed(sources):
+            tell({"stale": True})
+            return
+        tell(answer(line, actions))
+        if fresh:
+            sources.update(_sources())
+
+
+#: Where answers go.
+_out: list[TextIO] = []
+
+
+def tell(said: Mapping[str, Any]) -> None:
+    """Say something to the window, also before the answer."""
+    for out in _out:
+        out.write(json.dumps(said, default=str) + "\n")
         out.flush()
+
+
+def _sources() -> dict[str, int]:
+    """The files of procedures and drivers that are imported, and when each was changed."""
+    own = Path(__file__).parents[1]
+    found = {}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and not file.startswith((sys.prefix, sys.base_prefix, str(own))):
+            with contextlib.suppress(OSError):
+                found[file] = Path(file).stat().st_mtime_ns
+    return found
+
+
+def _changed(sources: Mapping[str, int]) -> bool:
+    """Whether somebody edited a file since it was imported: then only a new process sees it."""
+    for file, time in sources.items():
+        with contextlib.suppress(OSError):
+            if Path(file).stat().st_mtime_ns != time:
+                return True
+    return False
 
 
 def _load(procedure: str, bench: str) -> Any:
@@ -257,4 +305,4 @@ def _first_line(cls: type) -> str:
 
 
 if __name__ == "__main__":
-    serve(ACTIONS)
+    serve(ACTIONS, fresh=True)

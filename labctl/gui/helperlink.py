@@ -11,6 +11,14 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QProcess, QTimer
 
+#: How requests are called in messages.
+SAID = {"procedures": "list procedures", "describe": "describe a procedure",
+        "plan": "count points", "submit": "check a request", "edit": "check a request",
+        "figures": "draw figures"}  # fmt: skip
+
+#: Seconds after which a request that another one has replaced is given up.
+PATIENCE = 5.0
+
 Done = Callable[[Any], None]
 Failed = Callable[[str], None]
 
@@ -24,6 +32,7 @@ class _Request:
     failed: Failed
     key: str
     seconds: float
+    at: str = ""  # what it was doing when it was last heard of
 
 
 class HelperLink(QObject):
@@ -42,6 +51,7 @@ class HelperLink(QObject):
         self._asked: _Request | None = None
         self._numbers = 0
         self._buffer = b""
+        self.culprit = ""  #: the module that a request which got no answer was importing
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._too_late)
@@ -71,6 +81,8 @@ class HelperLink(QObject):
             self._waiting = deque(r for r in self._waiting if r.key != key)
             if self._asked is not None and self._asked.key == key:
                 self._asked.done = self._asked.failed = lambda _: None
+                if self._timer.remainingTime() < 1000 * (self._asked.seconds - PATIENCE):
+                    self._too_late()  # nobody wants to know any more, and it seems to hang
         line = json.dumps({"id": self._numbers, "do": what, **arguments}).encode() + b"\n"
         self._waiting.append(_Request(self._numbers, what, line, done, failed, key, seconds))
         self._next()
@@ -125,6 +137,16 @@ class HelperLink(QObject):
             found = json.loads(line)
         except ValueError:
             return
+        if request is not None and "at" in found:  # it goes on: give the next step its time
+            request.at = str(found["at"])
+            self._timer.start(int(request.seconds * 1000))
+            return
+        if request is not None and "stale" in found:  # it has old code: ask a new one the same
+            self._asked = None
+            self._waiting.appendleft(request)
+            self._forget_process()
+            self._next()
+            return
         if request is None or found.get("id") != request.number:
             return
         self._asked = None
@@ -140,19 +162,25 @@ class HelperLink(QObject):
         data = bytes(process.readAllStandardError().data()) if process else b""
         said = data.decode(errors="replace")
         last = said.strip().splitlines()[-1:] or [""]
-        self._give_up(f"the helper process ended while it was asked to {{}}. {last[0]}".strip())
+        self._give_up(f"{{who}} ended the process that was asked to {{what}}. {last[0]}".strip())
 
     def _too_late(self) -> None:
+        self._forget_process()
+        self._give_up("no answer to {what} in time: {who} seems to hang")
+
+    def _forget_process(self) -> None:
         if self._process is not None:
             process, self._process = self._process, None
             process.finished.disconnect()
+            process.readyReadStandardOutput.disconnect()
             process.kill()
             process.deleteLater()
-        self._give_up("no answer to {} in time: the procedure seems to hang")
 
     def _give_up(self, why: str) -> None:
         request, self._asked = self._asked, None
         self._timer.stop()
         if request is not None:
-            request.failed(why.replace("{}", request.what))
+            self.culprit = request.at
+            why = why.replace("{who}", request.at or "the procedure")
+            request.failed(why.replace("{what}", SAID.get(request.what, request.what)))
         self._next()

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +41,29 @@ def procedures_in(module_name: str) -> list[type]:
     ]  # fmt: skip
 
 
-def all_procedures(packages: Sequence[str] = DEFAULT_PACKAGES) -> dict[str, type | str]:
-    """Every procedure by name; a module that cannot be imported is listed with the reason."""
+def all_procedures(
+    packages: Sequence[str] = DEFAULT_PACKAGES,
+    *,
+    skip: Mapping[str, str] | None = None,
+    about_to: Callable[[str], None] = lambda _: None,
+) -> dict[str, type | str]:
+    """Every procedure by name; a module that cannot be imported is listed with the reason.
+
+    Args:
+        packages: where to look.
+        skip: modules that are not to be imported, and the reason that is listed.
+        about_to: is told each module before it is imported.
+    """
     found: dict[str, type | str] = {}
     for name, module in sorted(procedure_modules(packages).items()):
+        if skip and module in skip:
+            found[name] = skip[module]
+            continue
+        about_to(module)
         try:
             classes = procedures_in(module)
-        except Exception as error:  # somebody's broken file must not hide all others
-            found[name] = f"cannot be imported: {error!r}"
+        except (Exception, SystemExit) as error:  # a broken file must not hide all others
+            found[name] = why_not_imported(error)
             continue
         for cls in classes:
             found[command_name(cls)] = cls
@@ -71,7 +86,7 @@ def load_procedure(name: str, packages: Sequence[str] = DEFAULT_PACKAGES) -> typ
     if ":" in name:
         return _load_class(name)
     modules = procedure_modules(packages)
-    candidates = [name] if name in modules else sorted(modules)
+    candidates = [name] if name in modules else _likely_first(name, modules)
     for candidate in candidates:
         try:
             for cls in procedures_in(modules[candidate]):
@@ -82,6 +97,20 @@ def load_procedure(name: str, packages: Sequence[str] = DEFAULT_PACKAGES) -> typ
                 raise RequestError(f"procedure {name!r} {why_not_imported(error)}") from error
     known = [key for key, value in all_procedures(packages).items() if not isinstance(value, str)]
     raise RequestError(f"no procedure {name!r}{nearest(name, known)}; see labctl list procedures")
+
+
+def _likely_first(name: str, modules: Mapping[str, str]) -> list[str]:
+    """Modules in which to look for a procedure; others may be slow to import, or hang."""
+
+    def unlikely(module: str) -> bool:
+        spec = importlib.util.find_spec(modules[module])
+        try:
+            text = Path(str(spec.origin if spec else "")).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return True
+        return f"class {name.replace('-', '').casefold()}(" not in text.casefold()
+
+    return sorted(modules, key=lambda module: (unlikely(module), module))
 
 
 def _load_class(target: str) -> type:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtTest import QTest
 
@@ -63,3 +65,35 @@ def test_a_dry_run_can_be_stopped_and_leaves_nothing(gui):
     gui.close()
     assert not place.exists()
     assert gui.manager.items() == []
+
+
+def test_modules_that_end_or_hold_up_the_helper_hide_no_others(gui, place, monkeypatch, spare):
+    package = place / "mine"
+    package.mkdir()
+    for name, text in {
+        "__init__": "", "exits": "import os; os._exit(3)", "leaves": "raise SystemExit('a script')",
+        "stands": "import time; time.sleep(1000)", "typo": "def x(:",
+        "works": "import toybench\nclass Works(toybench.Watch):\n    'First.'\n",
+    }.items():  # fmt: skip
+        (package / f"{name}.py").write_text(text)
+    toy = (place / "toy.toml").read_text().replace('"toyprocedures"', '"mine"')
+    (place / "toy.toml").write_text(toy)
+    monkeypatch.setenv("PYTHONPATH", f"{os.environ['PYTHONPATH']}{os.pathsep}{place}")
+    if spare.process is not None:  # it does not know this path
+        spare.process.kill()
+        spare.process = None
+    window = gui.open(ready=False)
+    gui.until(lambda: window.helper._asked is not None and window.helper._asked.at == "mine.stands")
+    window.helper._too_late()  # as the timer will
+    gui.until(lambda: window.form.procedure.findData("works") >= 0)
+    box = window.form.procedure
+    listed = {box.itemData(i): box.itemData(i, 3) for i in range(box.count())}
+    assert "mine.exits ended the process" in listed["exits"]
+    assert "mine.stands seems to hang" in listed["stands"]
+    assert "SystemExit: a script" in listed["leaves"]
+    assert "SyntaxError: invalid syntax (typo.py, line 1)" in listed["typo"]
+    gui.until(lambda: "First." in window.form.meaning.text())
+    (package / "works.py").write_text("import toybench\nclass Works(toybench.Watch):\n    'Now.'\n")
+    os.utime(package / "works.py", (1, 1))
+    window.form_control.choose_procedure("works")
+    gui.until(lambda: "Now." in window.form.meaning.text())  # what was edited is seen
