@@ -9,11 +9,11 @@ from typing import Any
 
 from labctl.cli import progress
 from labctl.cli.arguments import finite, print_json
-from labctl.errors import RequestError, StorageError
+from labctl.errors import RequestError, cannot_write
 
 
 def reproduce(arguments: Any) -> int:
-    from labctl.reproduction import running
+    from labctl.reproduction import page, report, running  # now: not after an hour of runs
     from labctl.reproduction.papers import select
 
     selected = select(arguments.names)
@@ -24,23 +24,16 @@ def reproduce(arguments: Any) -> int:
     jobs, keys = running.plan(entries, arguments.quick)
     with progress.watcher(quiet=arguments.json) as listener:
         made = running.make(jobs, folder / "runs", listener)
-    return _report(selected, keys, made, folder, arguments)
-
-
-def _report(selected: Any, keys: Any, made: Any, folder: Path, arguments: Any) -> int:
-    from labctl.reproduction import report as reporting
-    from labctl.reproduction.page import page
-
     if not arguments.json:
         print("drawing the report", file=sys.stderr, flush=True)
-    report = reporting.build(selected, keys, made, arguments.quick)
-    document = reporting.document(report)
-    _write(folder / "report.html", page(report))
+    written = report.build(selected, keys, made, arguments.quick)
+    document = report.document(written)
+    _write(folder / "report.html", page.page(written))
     _write(folder / "report.json", _json(document))
     if arguments.json:
         print_json(document)
     else:
-        _summary(report, folder)
+        _summary(written, folder)
     failed = [job for job in made.values() if job.status != "finished"]
     for job in failed:
         place = f"{job.path}: " if job.path else ""
@@ -68,8 +61,7 @@ def _write(path: Path, text: str) -> None:
         fresh.write_text(text, encoding="utf-8")
         fresh.replace(path)
     except OSError as error:
-        reason = error.strerror or error
-        raise StorageError(f"{path}: cannot be written: {reason}; choose another -o DIR") from None
+        raise cannot_write(path, error, "choose another -o DIR") from None
 
 
 def _json(document: Any) -> str:
