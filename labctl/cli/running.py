@@ -14,23 +14,29 @@ from labctl.errors import RequestError
 
 
 def run(arguments: Any) -> int:
+    from labctl.run import stopping
+
+    asked = stopping.asked(runs_dir(arguments))  # before the imports, which take long
     from labctl.run import runner
 
     wanted = request(arguments)
     with progress.watcher(quiet=arguments.json) as listener:
         began = time.monotonic()
-        outcome = runner.start(wanted, runs_dir(arguments), listener)
+        outcome = runner.start(wanted, runs_dir(arguments), listener, asked=asked)
     return report(outcome, time.monotonic() - began, arguments.json)
 
 
 def resume(arguments: Any) -> int:
-    from labctl.run import runner
-    from labctl.run.folder import find_run
+    from labctl.run import stopping
+    from labctl.run.locate import find_run
 
     path = find_run(arguments.run, runs_dir(arguments))
+    asked = stopping.asked(path.parent)
+    from labctl.run import runner
+
     with progress.watcher(quiet=arguments.json) as listener:
         began = time.monotonic()
-        outcome = runner.resume(path, listener)
+        outcome = runner.resume(path, listener, asked=asked)
     return report(outcome, time.monotonic() - began, arguments.json)
 
 

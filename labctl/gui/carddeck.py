@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from labctl.errors import LabError
-from labctl.gui.cards import Card, FailureCard, OfferCard, StopCard
-from labctl.gui.failure import confirmations, expected, look
+from labctl.gui.cards import Card, FailureCard, OfferCard
+from labctl.gui.failure import look
 from labctl.gui.feed import Feed
+from labctl.gui.stopcard import StopCard
 from labctl.gui.theme import Theme
 
 
@@ -27,8 +27,6 @@ class CardDeck(QWidget):
         self.box = QVBoxLayout(self)
         self.box.setContentsMargins(4, 0, 4, 0)
         self.cards: list[Card] = []
-        self._asked = 0.0  # when STOP was pressed
-        self._stop_done = False
 
     def offer(self, runs: list[dict[str, Any]]) -> None:
         """Offer to resume interrupted runs."""
@@ -41,39 +39,36 @@ class CardDeck(QWidget):
     def failed(self, feed: Feed) -> None:
         """Show why a run did not finish."""
         name = f"Run {feed.number} {feed.procedure}"
-        card = FailureCard(look(feed), name, self.theme)
+        card = FailureCard(look(feed), name)
         card.resume.connect(lambda run: self._resume_all([str(run)]))
         card.retry.connect(self._retry)
         card.skip.connect(self._skip)
         self._put(card)
 
-    def stopping(self, run: Path | None, names: Sequence[str]) -> None:
-        """Show the confirmations of a stop as they come; without a run they are given later."""
-        self._asked, self._stop_done = time.time(), False
-        card = StopCard(run, self.theme)
-        self._put(card)
-        if run is None:
-            card.show_confirmations([], names, "running", 0.0)
+    def stopping(self, places: Sequence[tuple[Path, int]], names: Sequence[str]) -> None:
+        """Show the confirmations of a stop as they come.
 
-    def confirmed(self, rows: list[dict[str, Any]]) -> None:
-        """Show what the instruments answered to a stop that no run carried out."""
-        for card in self.cards:
-            if isinstance(card, StopCard) and card.run is None:
-                names = [str(row["instrument"]) for row in rows]
-                card.show_confirmations(rows, names, "", time.time() - self._asked)
+        Args:
+            places: folders in which accounts will be, and how many each has from before.
+            names: of instruments of which something will be said.
+        """
+        self._put(StopCard(places, names, self.theme))
 
     def refresh(self, active: Feed | None) -> None:
         """Look again at what a stop has reached."""
         for card in self.cards:
-            if isinstance(card, StopCard) and card.run is not None and not self._stop_done:
-                feed = active if active is not None and active.path == card.run else None
-                since = self._asked - 1.0  # clocks of file and window agree to that
-                names = expected(card.run, since)
-                names = names or list((feed.opened.get("identities") or {}) if feed else ())
-                self._stop_done = card.show_confirmations(
-                    confirmations(card.run, since), names, feed.status if feed else "",
-                    time.time() - self._asked,
-                )  # fmt: skip
+            if isinstance(card, StopCard):
+                if active is not None and active.path in card.folders and not card.names:
+                    card.names = list(active.opened.get("identities") or {})
+                card.look()
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours, also for a stop that is over."""
+        self.theme = theme
+        for card in self.cards:
+            if isinstance(card, StopCard):
+                card.theme, card.done = theme, False
+                card.look()
 
     def put_away(self) -> bool:
         """Put the topmost card away; tells whether there was one."""
@@ -94,6 +89,7 @@ class CardDeck(QWidget):
         if card in self.cards:
             self.cards.remove(card)
             self.box.removeWidget(card)
+            card.hide()
             card.deleteLater()
         self._fit()
 

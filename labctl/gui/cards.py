@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
@@ -66,7 +65,7 @@ class FailureCard(Card):
     retry = Signal(object)
     skip = Signal()
 
-    def __init__(self, failure: Failure, name: str, theme: Theme) -> None:
+    def __init__(self, failure: Failure, name: str) -> None:
         super().__init__(f"{name} {failure.status}")
         self.failure = failure
         facts = QGridLayout()
@@ -84,8 +83,7 @@ class FailureCard(Card):
             value.setWordWrap(True)
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             if name_of_fact == "bench":
-                colour = theme.good if failure.safe else theme.bad
-                value.setStyleSheet(f"color: {colour}; font-weight: bold;")
+                value.setObjectName("safe" if failure.safe else "unsafe")
             facts.addWidget(key, number, 0, Qt.AlignmentFlag.AlignTop)
             facts.addWidget(value, number, 1)
         facts.setRowStretch(len(rows), 1)
@@ -147,55 +145,3 @@ class OfferCard(Card):
         self.add_button("Not now", "they stay in the catalogue", self.put_away)
         self.buttons.addStretch(1)
         self.box.addLayout(self.buttons)
-
-
-class StopCard(Card):
-    """What each instrument answered to STOP ALL SAFE, as it comes."""
-
-    def __init__(self, run: Path | None, theme: Theme) -> None:
-        super().__init__("STOP ALL SAFE")
-        self.run, self.theme = run, theme
-        self.lines = QLabel("")
-        self.lines.setWordWrap(True)
-        self.box.addWidget(self.lines)
-
-    def show_confirmations(
-        self, found: Sequence[dict[str, Any]], expected: Sequence[str], status: str, waited: float
-    ) -> bool:
-        """Show what is known; tells whether every instrument has answered."""
-        theme = self.theme
-        said = {str(one["instrument"]): one for one in found}
-        words = []
-        ended = status not in ("running", "paused")
-        if ended and not found:
-            expected = ()  # it made the bench safe itself, and says so in its journal
-        for name in dict.fromkeys([*expected, *said]):
-            one = said.get(name)
-            if one is None:
-                words.append(f"<span style='color:{theme.warn}'>… {name}: waiting</span>")
-                continue
-            good = one["state"] == "safe"
-            colour, sign = (theme.good, "✓") if good else (theme.bad, "✕")
-            detail = f" – {one['detail']}" if one.get("detail") else ""
-            words.append(
-                f"<span style='color:{colour}'>{sign} {name}: {one['state']}{detail}</span>"
-            )
-        missing = [name for name in expected if name not in said]
-        if not found and ended:
-            words.append("the run has ended and made the bench safe itself")
-        bad = [one for one in found if one["state"] != "safe"]
-        done = bool(said) and not missing
-        heading = "STOP ALL SAFE: "
-        if bad:
-            heading += f"{len(bad)} NOT SAFE, CHECK BY HAND"
-        elif done:
-            heading += "every instrument safe"
-        elif ended and not found:
-            heading += f"run {status}"
-        else:
-            heading += f"asked {waited:.1f} s ago"
-        self.heading.setText(heading)
-        colour = theme.bad if bad else theme.good if done or ended else theme.warn
-        self.heading.setStyleSheet(f"color: {colour};")
-        self.lines.setText("<br>".join(words))
-        return done or (ended and waited > 5.0)

@@ -43,16 +43,17 @@ class Commands:
     def stop_all(self) -> None:
         """Ask for the bench to be made safe now, and show what each instrument answers."""
         window = self.window
-        run = self.session.running()
-        if run is None:  # nobody has the bench: connect to it, and make it safe from here
-            window.deck.stopping(None, list(window.bench.states))
-            window.bench.safe_from_here(window.deck.confirmed)
-            return
+        running = self.session.running() is not None
+        if not running:  # what takes one connection only is wanted by who makes it safe
+            window.bench.disconnect_bench()
         try:
-            self.session.control("stop", f"STOP ALL SAFE {BY_HAND}")
+            places = self.session.stop_all(
+                f"STOP ALL SAFE {BY_HAND}", self.session.bench, window.bench.mode
+            )
         except (LabError, OSError) as error:
             window.say(str(error), True)
-        window.deck.stopping(run, ())
+        else:
+            window.deck.stopping(places, () if running else list(window.bench.states))
 
     def start_queue(self) -> None:
         """Have the queue worked off by a process of its own."""

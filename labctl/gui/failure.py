@@ -88,20 +88,10 @@ def tail(run: Path) -> list[Message]:
     return found
 
 
-def confirmations(run: Path, since: float = 0.0) -> list[dict[str, Any]]:
-    """What each instrument answered when it was last made safe, the last word of each.
-
-    Args:
-        run: its folder.
-        since: only if somebody asked for it at this Unix time or later.
-    """
-    said = [line for line in accounts.read(run, since) if "instrument" in line and "state" in line]
+def confirmations(run: Path) -> list[dict[str, Any]]:
+    """What each instrument answered when it was last made safe, the last word of each."""
+    said = [line for line in accounts.read(run) if "instrument" in line and "state" in line]
     return list({str(line["instrument"]): line for line in said}.values())
-
-
-def expected(run: Path, since: float = 0.0) -> list[str]:
-    """The instruments of which a confirmation will come."""
-    return [str(n) for line in accounts.read(run, since) for n in line.get("expected", ())]
 
 
 def _text(entry: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 import shutil
@@ -9,14 +10,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from labctl.errors import LabError, RequestError
-from labctl.filelock import is_locked
 from labctl.manager import Item, Manager
 from labctl.manager.queue import FILE as QUEUE
+from labctl.run import safety
 from labctl.run.control import send
 from labctl.run.locate import numbered
+from labctl.run.ongoing import ongoing
+from labctl.run.stopping import account_place, ask_all
 
 #: Output of processes that the window started and that outlive it.
 LOG = "queue.log"
@@ -33,6 +36,7 @@ class Session:
         self.bench = bench
         self.manager = Manager(self.runs_dir)
         self._children: list[subprocess.Popen[bytes]] = []
+        self._worker: subprocess.Popen[bytes] | None = None
         self._items: list[Item] = []
         self._queue_state: tuple[int, int, bool] | None = None
         self._newest: list[Path] = []
@@ -65,9 +69,8 @@ class Session:
         return self._newest
 
     def running(self) -> Path | None:
-        """The run that goes on now, whoever started it; also an old one that is resumed."""
-        resumed = [Path(item.run) for item in self.items() if item.status == "running" and item.run]
-        return next((p for p in [*resumed, *self.newest()] if is_locked(p / "writer.lock")), None)
+        """The newest run that goes on now, whoever started it; also an old one that is resumed."""
+        return next(iter(ongoing(self.runs_dir)), None)
 
     def disk_left(self) -> int:
         """Bytes free where the runs go."""
@@ -79,7 +82,7 @@ class Session:
     # Control
 
     def control(self, verb: str, reason: str = "") -> Path:
-        """Ask the run that goes on to pause, resume, abort or stop.
+        """Ask the run that goes on to pause, resume or abort.
 
         Raises:
             RequestError: none goes on.
@@ -90,6 +93,37 @@ class Session:
         send(run, verb, reason)
         return run
 
+    def stop_all(self, reason: str, bench: str, mode: str) -> list[tuple[Path, int]]:
+        """Have every run stopped and what it had made safe, by a process of its own.
+
+        If none goes on, the bench of the item that is being begun, or else `bench`, is made safe.
+
+        Returns:
+            The folders in which accounts of it appear, and how many accounts each has already.
+
+        Raises:
+            RequestError: there is nothing to make safe.
+            OSError: no process can be started; what runs was asked to stop.
+        """
+        begun = self.manager.worked_off()
+        runs = ongoing(self.runs_dir)
+        places = [(run, 0) for run in runs]  # an account of an earlier stretch no longer counts
+        words = ["stop", "--runs", str(self.runs_dir), "--reason", reason]
+        if not runs:
+            item = next((i for i in self.items() if i.status == "running"), None)
+            if item is not None:
+                bench, mode = str(item.request["bench"]), str(item.request["mode"] or "")
+            place = account_place(self.runs_dir)
+            places = [(place, safety.count(place))]
+            words += ["--bench", bench, *(["--mode", mode] if mode else [])]
+        ask_all(self.runs_dir, reason)
+        if not begun and self._worker is not None and self._worker.poll() is None:
+            self._worker.terminate()  # it has not looked yet whether anybody asked it to stop
+        if not runs and not bench:
+            raise RequestError("no run goes on, and no bench is chosen that could be made safe")
+        self.start(*words)
+        return places
+
     def start_queue(self) -> bool:
         """Start a process that works the queue off; False if one does already.
 
@@ -97,19 +131,25 @@ class Session:
         """
         if self.manager.worked_off():
             return False
-        self.start("queue", "run", "--runs", str(self.runs_dir))
+        self._worker = self.start("queue", "run", "--runs", str(self.runs_dir))
         return True
 
-    def start(self, *words: str) -> int:
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a labctl command that outlives the window; its output goes to `queue.log`."""
-        self.runs_dir.mkdir(parents=True, exist_ok=True)
-        with (self.runs_dir / LOG).open("ab") as log:
+        with self._log() as log:
             child = subprocess.Popen(
                 [*COMMAND, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"}, **_detached(),
             )  # fmt: skip
         self._children.append(child)
-        return child.pid
+        return child
+
+    def _log(self) -> BinaryIO:
+        """Where output goes; nowhere, if that cannot be written: STOP must work even then."""
+        with contextlib.suppress(OSError):
+            self.runs_dir.mkdir(parents=True, exist_ok=True)
+            return (self.runs_dir / LOG).open("ab")
+        return Path(os.devnull).open("ab")
 
     def reap(self) -> list[int]:
         """Exit codes of started processes that ended since the last call."""

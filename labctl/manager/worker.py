@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.errors import Interrupted, LabError, RequestError
 from labctl.manager.items import Item, left_behind, read
 from labctl.manager.queue import WORK, Queue
+from labctl.run import stopping
 
 if TYPE_CHECKING:
     from labctl.run.stretch import Event, Outcome
@@ -42,7 +42,7 @@ class Manager(Queue):
             RunLocked: another process works this queue off.
         """
         with self._working():
-            ran = self._run_next()
+            ran = self._run_next(stopping.asked(self.runs_dir))
             return ran[1] if ran else None
 
     def work_off(self, *, stop_on_failure: bool = False) -> list[Outcome]:
@@ -54,11 +54,11 @@ class Manager(Queue):
             RunLocked: another process works this queue off.
         """
         outcomes = []
+        asked = stopping.asked(self.runs_dir)
         with self._working():
             halts = self._halts()
-            while self._halts() == halts:
-                began = time.time()
-                ran = self._run_next()
+            while (self._halts(), stopping.asked(self.runs_dir)) == (halts, asked):
+                ran = self._run_next(asked)
                 if ran is None:
                     if not self.waiting():
                         break
@@ -70,7 +70,7 @@ class Manager(Queue):
                     break
                 if outcome.status == "failed" and item.policy.on_failure == "stop":
                     break
-                if isinstance(outcome.error, Interrupted) or _stopped(outcome.path, began):
+                if isinstance(outcome.error, Interrupted) or outcome.stopped:
                     break  # the person wants everything to stop, not one run
         return outcomes
 
@@ -84,7 +84,8 @@ class Manager(Queue):
 
     # Inside
 
-    def _run_next(self) -> tuple[Item, Outcome] | None:
+    def _run_next(self, asked: int) -> tuple[Item, Outcome] | None:
+        """Run the next item, unless somebody asks for STOP before it has opened its bench."""
         from labctl.run.stretch import Outcome
 
         with self._changing():
@@ -96,7 +97,7 @@ class Manager(Queue):
             self._status(item, "running", item.run)
         self._current = Path(item.run) if item.run else None
         try:
-            outcome = self._execute(item)
+            outcome = self._execute(item, asked)
         except Exception as error:  # one bad item must not keep the others from running
             text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
             outcome = Outcome(self._current or self.runs_dir, "failed", text, error)
@@ -111,7 +112,7 @@ class Manager(Queue):
             self._current = None
         return item, outcome
 
-    def _execute(self, item: Item) -> Outcome:
+    def _execute(self, item: Item, asked: int) -> Outcome:
         from labctl.run import runner
         from labctl.run.request import Request
 
@@ -121,9 +122,9 @@ class Manager(Queue):
         if item.run:
             return runner.resume(
                 Path(item.run), listener, record=item.request.get("record", True),
-                fsync=item.request.get("fsync"),
+                fsync=item.request.get("fsync"), asked=asked,
             )  # fmt: skip
-        return runner.start(Request(**item.request), self.runs_dir, listener)
+        return runner.start(Request(**item.request), self.runs_dir, listener, asked=asked)
 
     def _note_end(self, item: Item, outcome: Outcome) -> None:
         """Record how an item ended; one that may be tried again waits again, at its place."""
@@ -169,22 +170,6 @@ class Manager(Queue):
                     item = left_behind(item)
                     self._status(item, item.status, item.run, item.reason)
             yield
-
-
-def _stopped(run: Path, since: float) -> bool:
-    """Whether STOP was asked of a run: then no other may begin by itself."""
-    from labctl.run.control import FILE
-
-    try:
-        lines = (run / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return False
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError):
-            asked = json.loads(line)
-            if asked["do"] == "stop" and float(asked["at"]) >= since:
-                return True
-    return False
 
 
 def _can_resume(run: str) -> bool:

@@ -30,6 +30,18 @@ def send(folder: Path, verb: str, reason: str = "") -> None:
         file.write(f"\n{line}\n")  # whoever wrote before may have left half a line
 
 
+def asked(folder: Path) -> int:
+    """How many bytes of requests to the run in `folder` there are so far."""
+    return _size(folder / FILE)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 class Press(enum.Enum):
     """What Ctrl-C does at this moment, and with it other signals that ask a process to end."""
 
@@ -41,7 +53,8 @@ class Press(enum.Enum):
 class Control:
     """The running side: looks for requests at yield points.
 
-    `look` is a yield hook of the clock, which calls it at most every 50 ms of real time.
+    `look` is a yield hook of the clock, which calls it at most every 50 ms of real time. The first
+    `before` bytes of the file are left alone.
     """
 
     #: Set by the run as it goes on.
@@ -49,11 +62,13 @@ class Control:
     #: That of the bench, once it is open.
     clock: Clock
 
-    def __init__(self, folder: Path, clock: Clock, on_pause: Callable[[bool, str], None]) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, on_pause: Callable[[bool, str], None], before: int = 0
+    ) -> None:
         self._path = folder / FILE
         self.clock = clock
         self._on_pause = on_pause
-        self._offset = self._size()  # requests to an earlier stretch of this run are history
+        self._offset = before  # requests to an earlier stretch of this run are history
         self._paused = False
         self._reason = ""  # of the last request to pause or go on
         self._holding = False
@@ -120,14 +135,8 @@ class Control:
             self._holding = False
         self._on_pause(False, "" if self._paused else self._reason)  # still paused: aborted
 
-    def _size(self) -> int:
-        try:
-            return self._path.stat().st_size
-        except OSError:
-            return 0
-
     def _read(self) -> None:
-        size = self._size()
+        size = _size(self._path)
         if size == self._offset:
             return
         if size < self._offset:

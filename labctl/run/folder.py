@@ -18,7 +18,7 @@ import numpy as np
 from labctl.errors import RequestError, RunLocked, StorageError
 from labctl.filelock import FileLock
 from labctl.journal import Journal
-from labctl.run import traces
+from labctl.run import control, ongoing, traces
 from labctl.run.locate import default_runs_dir, find_run, new_folder
 from labctl.run.reading import RunReader
 from labctl.run.tags import TagWriter
@@ -39,10 +39,14 @@ class RunFolder(RunReader):
         self, path: Path, lock: FileLock | None = None, durable_every: float | None = None
     ) -> None:
         super().__init__(path)
+        #: What stood in the control file before this was opened was asked of an earlier stretch.
+        self.asked_before = control.asked(path)
         self._lock = lock
         self._journal = Journal(self._file, durable_every=durable_every) if lock else None
         self._trace_writer = traces.TraceWriter(path)
         self._tag_writer = TagWriter(path)
+        if lock:
+            ongoing.mark(path)
 
     @property
     def writing(self) -> bool:

@@ -6,9 +6,10 @@ instrument the last counts. A line with "stop" begins a new account, one with "e
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,20 @@ SAFE, FAILED, UNREACHABLE = "safe", "failed", "unreachable"
 SIMULATED = "simulated: ended with the run"
 
 
-def begin(folder: Path, reason: str, names: Iterable[str]) -> None:
-    """Open an account: why, and of which instruments a confirmation will come."""
-    _append(folder, {"stop": reason, "expected": list(names)})
+def begin(folder: Path, reason: str, names: Iterable[str]) -> dict[str, Any]:
+    """Open an account: why, and of which instruments a confirmation will come; the line."""
+    return _append(folder, {"stop": reason, "expected": list(names)})
 
 
-def confirm(folder: Path, instrument: str, state: str, detail: str) -> None:
-    """Write down what became of one instrument."""
+def confirm(folder: Path, instrument: str, state: str, detail: str) -> dict[str, Any]:
+    """Write down what became of one instrument; the line."""
     detail = " ".join(detail.split())
-    _append(folder, {"instrument": instrument, "state": state, "detail": detail})
+    return _append(folder, {"instrument": instrument, "state": state, "detail": detail})
 
 
-def end(folder: Path, text: str) -> None:
-    """Close the account: how the run ended."""
-    _append(folder, {"ended": text})
+def end(folder: Path, text: str) -> dict[str, Any]:
+    """Close the account: how the run ended; the line."""
+    return _append(folder, {"ended": text})
 
 
 def outdate(folder: Path) -> None:
@@ -40,29 +41,45 @@ def outdate(folder: Path) -> None:
         begin(folder, "", ())
 
 
-def read(folder: Path, since: float = 0.0) -> list[dict[str, Any]]:
-    """All lines of the last account, if it was opened at `since` (Unix time) or later."""
-    try:
-        lines = (folder / FILE).read_bytes().splitlines()
-    except OSError:
-        return []
+def count(folder: Path) -> int:
+    """How many accounts were opened so far."""
+    return sum("stop" in entry for entry in _entries(folder))
+
+
+def read(folder: Path, skip: int = 0) -> list[dict[str, Any]]:
+    """All lines of the last account that still counts, if it is not among the first `skip`."""
     account: list[dict[str, Any]] = []
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            opened = isinstance(entry, dict) and "stop" in entry
-            if opened and float(entry["time"]) < since:
-                account = []
-            elif opened:
-                account = [entry]
-            elif account and isinstance(entry, dict):
-                account.append(entry)
-        except (ValueError, KeyError, TypeError):
-            continue  # half a line of a process that was killed
+    for entry in _entries(folder):
+        if "stop" in entry:
+            account = [entry] if skip <= 0 and entry["stop"] else []
+            skip -= 1
+        elif account:
+            account.append(entry)
     return account
 
 
-def _append(folder: Path, entry: dict[str, Any]) -> None:
-    line = json.dumps(entry | {"time": time.time()})
-    with (folder / FILE).open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
+def is_closed(account: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an account that was read is complete."""
+    return bool(account) and "ended" in account[-1]
+
+
+def _entries(folder: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = (folder / FILE).read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # half a line of a process that was killed
+        if isinstance(entry, dict):
+            yield entry
+
+
+def _append(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """Write a line; a disk that is full or gone must keep nobody from making a bench safe."""
+    entry = entry | {"time": time.time()}
+    with contextlib.suppress(OSError), (folder / FILE).open("a", encoding="utf-8") as file:
+        file.write(f"{json.dumps(entry)}\n")
+    return entry

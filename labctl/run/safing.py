@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from labctl.bench import Bench
 from labctl.benchfile import BenchFile
@@ -105,19 +106,35 @@ def one(file: BenchFile, mode: str, name: str) -> tuple[str, str]:
     return safety.SAFE, bench.identities[name]
 
 
-def rescue(folder: Path, kinds: Mapping[str, str], rescuer: Rescuer) -> list[str]:
-    """Make the instruments of a run that is over safe, write down what they answer; who is not."""
-    for name, kind in kinds.items():
-        if kind != "real":
-            safety.confirm(folder, name, safety.SAFE, safety.SIMULATED)
+def rescue(
+    folder: Path,
+    kinds: Mapping[str, str],
+    rescuer: Rescuer,
+    tell: Callable[[Mapping[str, Any]], None] = lambda line: None,
+) -> list[str]:
+    """Make the instruments of a run that is over safe, write down what they answer; who is not.
+
+    `tell` takes each line of the account as well.
+    """
 
     def report(name: str, state: str, detail: str) -> None:
-        safety.confirm(folder, name, state, detail)
+        tell(safety.confirm(folder, name, state, detail))
+
+    for name, kind in kinds.items():
+        if kind != "real":
+            report(name, safety.SAFE, safety.SIMULATED)
 
     return rescuer.make_safe([n for n, kind in kinds.items() if kind == "real"], report)
 
 
-def record(folder: Path, reason: str, unsafe: Sequence[str], *, stopped: bool) -> None:
+def record(
+    folder: Path,
+    reason: str,
+    unsafe: Sequence[str],
+    *,
+    stopped: bool,
+    safe: str = "the watcher made the bench safe",
+) -> None:
     """Write into the journal of a run that is over what happened, unless somebody else writes.
 
     Args:
@@ -126,10 +143,10 @@ def record(folder: Path, reason: str, unsafe: Sequence[str], *, stopped: bool) -
         unsafe: instruments that did not confirm.
         stopped: it was ended on purpose, hence aborted; otherwise its process died, and it stays
             interrupted.
+        safe: what is said if all did.
     """
-    names = ", ".join(unsafe)
-    bench = f"NOT SAFE, check by hand: {names}" if unsafe else "the watcher made the bench safe"
-    reason = f"{reason}; {bench}"
+    bench = f"NOT SAFE, check by hand: {', '.join(unsafe)}" if unsafe else safe
+    reason = f"{reason}; {bench}" if bench else reason
     with contextlib.suppress(LabError, OSError), RunFolder.resume(folder) as run:
         if run.stop_entry is not None:
             return

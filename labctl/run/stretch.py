@@ -52,6 +52,7 @@ class Outcome:
     status: str
     reason: str
     error: BaseException | None
+    stopped: bool = False  #: somebody asked for STOP, so nothing else may begin by itself
 
     @property
     def exit_code(self) -> int:
@@ -126,7 +127,8 @@ class Stretch:
         if isinstance(self.procedure, LabProcedure):
             repeats = {"replay_of", "analysis_of"} & self.folder.start.keys()
             self.procedure.key_sink = KeySink(self.folder, deliver=not repeats)
-        control = Control(self.folder.path, self._clock, self._paused)
+        before = self.folder.asked_before
+        control = Control(self.folder.path, self._clock, self._paused, before)
         with interruptible(control), remarked(self._remark):
             ending = self._guarded(control, self._measure)
             ending = self._leave_safe(ending)
@@ -139,7 +141,7 @@ class Stretch:
                     reason = f"all data recorded, but the analysis {how}{ending.reason}"
                     ending = replace(ending, reason=reason)
             ending = self._end(ending)
-        return ending
+        return replace(ending, stopped=control.stopped)
 
     def _guarded(self, control: Control, step: Callable[[Control], None]) -> Outcome:
         """Do `step`, and say how it ended; afterwards signals are held back."""
@@ -188,6 +190,8 @@ class Stretch:
 
     def _measure(self, control: Control) -> None:
         self.tell("opening", self)
+        if control.aborted is not None and (self.number == 0 or self._left_safe()):
+            raise control.aborted  # while no instrument has been touched
         left = self._points_left()
         if left or not self._left_safe():
             self._open_bench()
@@ -265,7 +269,9 @@ class Stretch:
         # Others have no yield points that could be missed, or time that others move.
         judged = isinstance(self.procedure, LabProcedure) and not file.clock
         try:
-            self._watch = Watch(self.folder.path, kinds, judged, self._remark)
+            self._watch = Watch(
+                self.folder.path, kinds, judged, self._remark, self.folder.asked_before
+            )
         except OSError as error:  # no process to be had; the run makes its bench safe itself
             self._remark(f"no watcher for this run: {error.strerror or error}")
 
@@ -376,13 +382,14 @@ class Stretch:
         """Dismiss the watcher, and see that who asked for STOP is told of each instrument."""
         if self._watch is not None:
             self._watch.end(safe=self._made_safe, stopped=control.stopped)
-        elif control.stopped and self._bench is not None:
-            path = self.folder.path
+        elif control.stopped:
+            path, names = self.folder.path, self._bench.instruments if self._bench else ()
             with contextlib.suppress(OSError):
-                safety.begin(path, str(control.aborted or "STOP"), self._bench.instruments)
-                for name in self._bench.instruments:
+                safety.begin(path, str(control.aborted or "STOP"), names)
+                for name in names:
                     safety.confirm(path, name, safety.SAFE, safety.SIMULATED)
-                safety.end(path, "the run ended in order")
+                order = "ended in order" if self._bench else "had not opened any instrument"
+                safety.end(path, f"the run {order}")
 
     def _analyse(self, control: Control) -> None:
         if (asked := control.aborted) is not None:  # while the bench was being made safe

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from labctl.run.control import FILE
-
 #: Seconds between two signs of life.
 BEAT_EVERY = 0.5
 #: Seconds for which a run that ends waits for a watcher that is making the bench safe.
@@ -33,21 +31,22 @@ class Watch:
         kinds: "real" or "sim" by name of the instrument.
         judged: a run that comes to no yield point for long counts as hanging.
         remark: is told in one line, from a yield point, if the watcher itself is gone.
+        before: bytes of the control file that were asked of an earlier stretch.
 
     Raises:
         OSError: no process could be started.
     """
 
     def __init__(
-        self, folder: Path, kinds: Mapping[str, str], judged: bool, remark: Callable[[str], None]
-    ) -> None:
-        control = folder / FILE
+        self, folder: Path, kinds: Mapping[str, str], judged: bool,
+        remark: Callable[[str], None], before: int,
+    ) -> None:  # fmt: skip
         hello = {
             "path": sys.path,
             "run": str(folder.resolve()),
             "kinds": dict(kinds),
             "parent": os.getpid(),
-            "offset": control.stat().st_size if control.exists() else 0,
+            "offset": before,
         }
         self._process = subprocess.Popen(
             [sys.executable, "-c", _CODE],

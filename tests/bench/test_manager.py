@@ -104,10 +104,10 @@ def test_an_item_that_cannot_even_begin_does_not_stop_the_queue(manager, bench, 
     manager.submit(watch(bench, "good"))
     begin = runner.start
 
-    def broken(request, *others):
+    def broken(request, *others, **options):
         if request.title == "bad":
             raise ZeroDivisionError("nobody thought of this")
-        return begin(request, *others)
+        return begin(request, *others, **options)
 
     monkeypatch.setattr(runner, "start", broken)
     assert [o.status for o in manager.work_off()] == ["failed", "finished"]

@@ -104,11 +104,11 @@ def test_one_that_never_became_a_run_is_begun_again(manager, monkeypatch):
 
     begin, calls = runner.start, []
 
-    def once_broken(*arguments):
+    def once_broken(*arguments, **options):
         calls.append(1)
         if len(calls) == 1:
             raise RequestError("the file server is away")
-        return begin(*arguments)
+        return begin(*arguments, **options)
 
     monkeypatch.setattr(runner, "start", once_broken)
     manager.submit(watch("a"), Policy(on_failure="retry"))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from labctl.gui import session as sessions
 from labctl.gui.session import Session
-from labctl.manager import Manager
 from labctl.run.folder import RunFolder
 
 
@@ -37,20 +36,21 @@ def test_newest_runs_are_listed_again_only_when_the_folder_changed(tmp_path, mon
     assert session.newest() == [second.path, first.path]
 
 
-def test_a_resumed_old_run_is_found_through_the_queue(tmp_path, monkeypatch):
+def test_a_run_that_goes_on_is_found_however_old_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(sessions, "LATEST", 2)
     session = Session(tmp_path / "runs")
-    old = make(session.runs_dir, stop=False)  # this process writes to it
+    old = make(session.runs_dir)
     for _ in range(3):
         make(session.runs_dir)
     assert session.running() is None
-    manager = Manager(session.runs_dir)
-    with manager._working():
-        manager._append({"entry": "add", "item": 1, "request": {}, "run": str(old.path)})
-        item = manager.find(1)
-        manager._status(item, "running", str(old.path))
-        assert session.running() == old.path
-    old.close()
+    resumed = RunFolder.resume(old.path)  # as `labctl resume` does, which the queue knows not of
+    assert old.path not in session.newest()
+    assert session.running() == old.path
+    newer = make(session.runs_dir, stop=False)
+    assert session.running() == newer.path
+    newer.close()
+    assert session.running() == old.path
+    resumed.close()
     assert session.running() is None
 
 

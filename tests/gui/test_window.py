@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,10 +15,10 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from labctl.gui.cards import StopCard
-from labctl.gui.failure import confirmations, expected
+from labctl.gui.stopcard import LATE, StopCard
 from labctl.manager import Manager
 from labctl.run import marks, safety
+from labctl.run.catalogue import list_runs
 from labctl.run.folder import RunFolder
 
 
@@ -119,32 +120,67 @@ def test_stop_all_safe_asks_the_run_and_shows_what_answers(gui):
     assert window.conductor.active.status == "aborted"
 
 
-def test_stop_reaches_instruments_of_a_run_that_hangs(gui, place):
-    """On served simulators: the run's process never looks, the watcher confirms in its place."""
-    server = subprocess.Popen(
+@contextlib.contextmanager
+def served(place, more=""):
+    """The toy bench as `real.toml`: its instrument is served by a process of its own."""
+    with subprocess.Popen(
         [sys.executable, "-c", "from labctl.cli import script; script()", "serve", "toy.toml",
          "--json"], stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        address = json.loads(server.stdout.readline())["address"]
-        text = (place / "toy.toml").read_text()
-        text = text.replace('mode = "sim"', 'mode = "real"').replace("tcp://127.0.0.1:9", address)
-        (place / "real.toml").write_text(text)
+    ) as server:  # fmt: skip
+        try:
+            address = json.loads(server.stdout.readline())["address"]
+            text = (place / "toy.toml").read_text()
+            text = text.replace('mode = "sim"', 'mode = "real"').replace(
+                "tcp://127.0.0.1:9", address
+            )
+            (place / "real.toml").write_text(text + more)
+            yield
+        finally:
+            server.terminate()
+
+
+def test_stop_reaches_instruments_of_a_run_that_hangs(gui, place):
+    """On served simulators: the run's process never looks, the watcher confirms in its place."""
+    with served(place):
         window = gui.open("real.toml")
         assert window.statebar.badge.text() == "REAL BENCH"
         queue(gui, steps="9", wait="0", pause="0", hang_at="2")
         gui.until(lambda: window.conductor.active and window.conductor.active.table.seen == 2)
         gui.spin(1.0)  # now it hangs, as a driver call that never comes back
         began = time.monotonic()
-        QTest.keyClick(window, Qt.Key.Key_F12)
+        window.statebar.stop_button.click()
         card = window.deck.cards[0]
         gui.until(lambda: "every instrument safe" in card.heading.text())
         assert time.monotonic() - began < 20.0  # 2 s on a machine that has nothing else to do
         gui.until(lambda: window.conductor.active.status == "aborted")
         assert window.mode() == "real"
-    finally:
-        server.terminate()
-        server.wait(10)
+
+
+def test_stop_ends_a_simulation_that_hangs(gui):
+    """It has no watcher; what the window starts does what `labctl stop` does."""
+    window = gui.open()
+    queue(gui, steps="9", wait="0", pause="0", hang_at="2")
+    gui.until(lambda: window.conductor.active and window.conductor.active.table.seen == 2)
+    window.statebar.stop_button.click()
+    card = window.deck.cards[0]
+    longest, last = 0.0, time.monotonic()
+    while not card.done:  # the window lives meanwhile
+        gui.spin()
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        assert time.monotonic() - card.began < 60.0
+        time.sleep(0.005)
+    assert longest < 1.0
+    assert "thermometer: safe" in card.lines.text()
+    gui.wait_for("aborted")
+    assert "did not end within 2 s and was killed" in window.conductor.active.reason
+    gui.until(lambda: "aborted" in window.statebar.state.text())
+    run = window.conductor.active.path
+    window.renew_catalogue()
+    gui.idle()
+    (found,) = list_runs(gui.runs)
+    assert (found.path, found.status, found.rows) == (run, "aborted", 2)
+    gui.until(lambda: [item.status for item in gui.manager.items()] == ["aborted"])
+    assert gui.manager.submit_resume(run) == 2  # and it can be finished
 
 
 def test_stop_makes_the_bench_safe_also_when_nothing_runs(gui):
@@ -175,31 +211,52 @@ faults = { drop = 1.0 }
     assert "silent" in window.bench.table.item(1, 2).text()
     window.bench.choose("thermometer")
     gui.until(lambda: window.bench.values.rows)
-    window.commands.stop_all()
-    card = window.deck.cards[0]
-    gui.until(lambda: "NOT SAFE, CHECK BY HAND" in card.heading.text())
-    assert "✓ thermometer: safe" in card.lines.text()
+
+
+def test_stop_without_a_run_names_who_does_not_answer(gui, place):
+    silent = """
+[instruments.silent]
+driver = "toybench:Thermometer"
+address = "tcp://127.0.0.1:9"
+"""
+    with served(place, silent):
+        window = gui.open("real.toml")
+        window.tabs.setCurrentWidget(window.bench)
+        window.bench.connect_bench()
+        gui.until(lambda: window.bench.states == {"thermometer": "good", "silent": "bad"})
+        window.commands.stop_all()
+        card = window.deck.cards[0]
+        assert "… silent: waiting" in card.lines.text()
+        gui.until(lambda: card.done)
+    assert "1 NOT SAFE, CHECK BY HAND" in card.heading.text()
+    assert "✓ thermometer: safe – TOY,THERMOMETER" in card.lines.text()
     assert "✕ silent: unreachable" in card.lines.text()
 
 
 def test_confirmations_are_shown_as_they_come(gui, tmp_path):
-    window = gui.open()
-    card = StopCard(tmp_path, window.theme)
-    assert not card.show_confirmations([], ["laser", "tec"], "running", 0.4)
-    assert "asked 0.4 s ago" in card.heading.text()
-    assert "… laser: waiting" in card.lines.text()
     safety.begin(tmp_path, "an older one", ["laser"])
     safety.confirm(tmp_path, "laser", safety.FAILED, "old")
+    card = StopCard([(tmp_path, 1)], ["laser", "tec"], gui.open().theme)
+    assert "asked 0.0 s ago" in card.heading.text()
+    assert "… laser: waiting" in card.lines.text()
     safety.begin(tmp_path, "STOP", ["laser", "tec"])
     safety.confirm(tmp_path, "laser", safety.SAFE, "")
-    assert expected(tmp_path) == ["laser", "tec"]
-    assert not card.show_confirmations(confirmations(tmp_path), ["laser", "tec"], "running", 0.5)
+    card.look()
     assert "✓ laser: safe" in card.lines.text()
-    safety.confirm(tmp_path, "tec", safety.UNREACHABLE, "no answer")
-    assert confirmations(tmp_path, since=time.time() + 60) == []
-    assert card.show_confirmations(confirmations(tmp_path), ["laser", "tec"], "aborted", 1.2)
+    assert "… tec: waiting" in card.lines.text()
+    safety.confirm(tmp_path, "tec", safety.UNREACHABLE, "no <answer>")
+    card.look()
+    assert not card.done
+    card.began -= LATE + 1.0
+    safety.end(tmp_path, "the run ended in order")
+    card.look()
+    assert card.done
     assert "1 NOT SAFE, CHECK BY HAND" in card.heading.text()
-    assert "✕ tec: unreachable – no answer" in card.lines.text()
+    assert "✕ tec: unreachable – no &lt;answer&gt;" in card.lines.text()
+    late = StopCard([(tmp_path, 2)], ["laser"], gui.window.theme)
+    late.began -= LATE + 1.0
+    late.look()
+    assert "NOT EVERYTHING CONFIRMED" in late.heading.text()
 
 
 def test_a_sweep_is_checked_whole_before_anything_is_queued(gui):

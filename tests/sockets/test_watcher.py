@@ -316,16 +316,19 @@ def test_stop_is_refused_where_nothing_runs(tmp_path, capsys):
 def test_an_account_survives_half_a_line(tmp_path):
     safety.begin(tmp_path, "earlier", ["laser"])
     safety.confirm(tmp_path, "laser", safety.FAILED, "old")
-    moment = time.time()
+    assert safety.count(tmp_path) == 1
     safety.begin(tmp_path, "now", ["laser"])
     with (tmp_path / safety.FILE).open("a") as file:
         file.write('{"instrument": "las\n[1]\n')
     safety.confirm(tmp_path, "laser", safety.SAFE, "two\nlines")
-    (head, line) = safety.read(tmp_path, since=moment)
+    (head, line) = safety.read(tmp_path, skip=1)
     assert head["stop"] == "now"
     assert (line["state"], line["detail"]) == ("safe", "two lines")
     assert json.loads((tmp_path / safety.FILE).read_text().splitlines()[0])["stop"] == "earlier"
-    assert safety.read(tmp_path, since=time.time() + 1) == []
+    assert safety.read(tmp_path, skip=2) == []
+    safety.outdate(tmp_path)
+    assert safety.read(tmp_path) == []
+    assert safety.count(tmp_path) == 3
 
 
 @pytest.mark.parametrize(

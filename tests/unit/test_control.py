@@ -6,11 +6,12 @@ import pytest
 
 from labctl.clock import VirtualClock
 from labctl.errors import Aborted, RequestError
-from labctl.run.control import Control, send
+from labctl.run.control import Control, asked, send
 
 
 def control(path, told=None) -> Control:
-    return Control(path, VirtualClock(), lambda paused, reason: (told or []).append(paused))
+    before = asked(path)
+    return Control(path, VirtualClock(), lambda paused, reason: (told or []).append(paused), before)
 
 
 def test_a_request_to_abort_is_obeyed_with_its_reason(tmp_path):

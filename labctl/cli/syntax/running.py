@@ -35,6 +35,10 @@ def add(command: AddCommand) -> None:
     )  # fmt: skip
     sub.add_argument("run", metavar="RUN", nargs="?", help="default: every run that goes on")
     sub.add_argument("--all", action="store_true", help="every run that goes on")
+    sub.add_argument(
+        "--bench", default="", metavar="BENCH", help="if none goes on, make this bench safe"
+    )
+    sub.add_argument("--mode", choices=["real", "sim"], help="of the bench")
     sub.add_argument("--reason", default="", metavar="TEXT")
     runs_option(sub)
     sub = command(
