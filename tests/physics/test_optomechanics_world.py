@@ -153,12 +153,12 @@ def test_a_warm_crystal_is_thermal():
 def test_who_looks_when_does_not_matter():
     stops = [0.5, 0.51, 3.0, 100.0, 100.0001, 511.9, 512.1, 700.0]
     whole = bench()
-    together = whole.clicks(int(stops[0] * PS), int(stops[-1] * PS))
+    together = whole.clicks.between(int(stops[0] * PS), int(stops[-1] * PS))
     pieces = bench()
     parts = []
     for a, b in itertools.pairwise(stops):
         pieces.advance(b)
-        parts.append(pieces.clicks(int(a * PS), int(b * PS)))
+        parts.append(pieces.clicks.between(int(a * PS), int(b * PS)))
     for n in range(4):
         np.testing.assert_array_equal(np.concatenate([part[n] for part in parts]), together[n])
     assert together[0].size > 1000
