@@ -182,27 +182,21 @@ class Decoder:
         return found
 
     def _with_loop(self, words: NDArray[np.uint32], room: Room, at: int) -> Specials:
-        from labctl.analysis.timetags.files import record_kernels
+        from labctl.analysis.timetags.files.record_kernels import LOOPS
 
-        layout = self.layout
-        kernel = {
-            (False, "T2"): record_kernels.t2, (False, "T3"): record_kernels.t3,
-            (True, "T2"): record_kernels.picoharp_t2, (True, "T3"): record_kernels.picoharp_t3,
-        }[layout.picoharp, layout.mode]  # fmt: skip
+        layout, t3 = self.layout, self.layout.mode == "T3"
         if self._special is None or len(self._special[0]) < len(words):
             self._special = np.empty(len(words), np.int64), np.empty(len(words), np.uint8)
         ticks, codes = self._special
         base = self.ticks
-        begin = words, base, self.clock.limit, layout.wrap, layout.counted, layout.zero
-        if layout.mode == "T2":
-            out, ps = (room.times, room.channels, ticks, codes), self.clock.whole or 1
-            tags, specials, self.ticks, overflows, zeros, wrong = kernel(*begin, out, at, ps)
-            if not self.clock.whole:
-                chosen = slice(at, at + tags)
-                room.times[chosen] = self.clock.ps(room.times[chosen], base)
-        else:
-            filled = (room.ticks, room.channels, room.dtimes, ticks, codes)
-            tags, specials, self.ticks, overflows, zeros, wrong = kernel(*begin, filled, at)
+        ps = 1 if t3 else self.clock.whole or 1
+        tags, specials, self.ticks, overflows, zeros, wrong = LOOPS[layout.picoharp, layout.mode](
+            words, base, self.clock.limit, layout.wrap, layout.counted, layout.zero,
+            (room.ticks if t3 else room.times, room.channels, room.dtimes, ticks, codes), at, ps,
+        )  # fmt: skip
+        if not (t3 or self.clock.whole):
+            chosen = slice(at, at + tags)
+            room.times[chosen] = self.clock.ps(room.times[chosen], base)
         self.overflows += overflows
         self.zeros += zeros
         return Specials(tags, codes[:specials].copy(), ticks[:specials].copy(), wrong)
