@@ -110,6 +110,8 @@ def parse(text: str, path: Path) -> BenchFile:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BenchFileError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise BenchFileError(f"{path}: not valid TOML: brackets are nested too deeply") from None
     check = Checker(text, path)
     check.keys(document, _TOP, "")
     bench = check.table(document, "bench", "")

@@ -6,6 +6,7 @@ to do about it. The command line prints it as it is and never shows a traceback 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 
 
@@ -35,6 +36,10 @@ class RunLocked(RequestError):
 
 class StorageError(LabError):
     """A run folder cannot be written or is damaged; the message names the file."""
+
+
+class FileUnusable(StorageError, RequestError):
+    """A file or place that was named cannot be read or written as it is; exit code 2."""
 
 
 class ClockError(LabError):
@@ -83,6 +88,13 @@ class ReplayMismatch(LabError):
     """A replayed run differs from its recording; exit code 4."""
 
     exit_code = 4
+
+
+def cannot_write(place: object, error: OSError, remedy: str) -> StorageError:
+    """Return the error of a named place that refuses data: a wrong request, or a full disk."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return StorageError(f"{place}: disk full; free some space, or {remedy}")
+    return FileUnusable(f"{place}: cannot be written: {error.strerror or error}; {remedy}")
 
 
 def why_not_imported(error: BaseException) -> str:

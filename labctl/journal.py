@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labctl.errors import StorageError
+from labctl.errors import FileUnusable, StorageError
 from labctl.filelock import FileLock
 from labctl.jsonline import decode, encode, encode_plain, salvage
 
@@ -210,7 +210,7 @@ def append_shared(path: Path | str, entry: Mapping[str, Any]) -> None:
 
 def _existing(path: Path | str) -> Follower:
     if not Path(path).is_file():
-        raise StorageError(f"{path}: there is no such journal")
+        raise FileUnusable(f"{path}: there is no such journal")
     return Follower(path)
 
 
@@ -247,7 +247,7 @@ class Follower:
         except FileNotFoundError:
             return
         except OSError as exc:
-            raise StorageError(f"{self.path}: cannot be read: {exc.strerror}") from exc
+            raise FileUnusable(f"{self.path}: cannot be read: {exc.strerror}") from exc
         skip = self.skip
         with file:
             file.seek(self.offset)

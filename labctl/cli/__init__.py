@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 from collections.abc import Sequence
 
 from labctl.errors import LabError
+
+#: What the system says of a place that nobody can use: the request was wrong.
+NAMED_WRONGLY = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR, errno.EISDIR)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"labctl: {error}; run labctl doctor", file=sys.stderr)
         return 1
     except OSError as error:
-        place = error.filename or "input or output"
-        print(f"labctl: {place}: {error.strerror or error}", file=sys.stderr)
-        return 1
+        place = str(error.filename or "input or output")
+        print(f"labctl: {place[:200]}: {error.strerror or error}", file=sys.stderr)
+        return 2 if error.errno in NAMED_WRONGLY else 1
     except Exception as error:  # a fault of ours: still one line, and how to see more
         if os.environ.get("LABCTL_DEBUG"):
             raise

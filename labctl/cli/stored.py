@@ -10,7 +10,7 @@ from typing import Any
 
 from labctl.cli.arguments import print_json, runs_dir
 from labctl.cli.console import console
-from labctl.errors import RequestError, StorageError
+from labctl.errors import RequestError, cannot_write
 from labctl.units import measured
 
 
@@ -150,15 +150,13 @@ SUFFIXES = (".png", ".svg", ".pdf", ".html")
 
 def plot(arguments: Any) -> int:
     from labctl.run import drawing
+    from labctl.run.exported import output_file
 
     folder = _folder(arguments)
     output = Path(arguments.output or folder.path / "figures.html")
     if output.suffix.lower() not in SUFFIXES:
         raise RequestError(f"{output}: write to a file that ends in {', '.join(SUFFIXES)}")
-    if output.is_dir():
-        raise RequestError(f"{output}: is a folder; name the file to write")
-    if not output.parent.is_dir():
-        raise RequestError(f"{output}: there is no folder {output.parent}; make it first")
+    output_file(output)
     if not len(folder.rows):
         raise RequestError(f"{folder.path}: has no rows to draw")
     figures = drawing.figures(folder)
@@ -167,8 +165,7 @@ def plot(arguments: Any) -> int:
     try:
         written = save(figures, output, f"{folder.path.name}: {folder.start['procedure']}")
     except OSError as error:
-        reason = error.strerror or error
-        raise StorageError(f"{output}: cannot be written: {reason}; choose another -o") from error
+        raise cannot_write(output, error, "choose another -o") from error
     for path in written:
         print(path)
     return 0

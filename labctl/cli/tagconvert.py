@@ -15,15 +15,14 @@ if TYPE_CHECKING:
 
 
 def convert(arguments: Any) -> int:
-    from labctl.run.exported import in_one_step
+    from labctl.run.exported import in_one_step, output_file
 
     output = Path(arguments.output)
     writers = {".ptu": _to_ptu, ".arrows": _to_arrow, ".csv": _to_csv}
     writer = writers.get(output.suffix.lower())
     if writer is None:
         raise RequestError(f"{output}: write to a file that ends in {', '.join(writers)}")
-    if output.is_dir() or not output.parent.is_dir():
-        raise RequestError(f"{output}: is no place for a file; name one in a folder that is there")
+    output_file(output)
     with refusing():
         found = streams(arguments)
         stream = the_only(found)

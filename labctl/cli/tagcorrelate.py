@@ -70,15 +70,14 @@ def correlate(arguments: Any) -> int:
 
 def _output(name: str | None) -> Path | None:
     from labctl.cli.stored import SUFFIXES
+    from labctl.run.exported import output_file
 
     if not name:
         return None
     output = Path(name)
     if output.suffix.lower() not in SUFFIXES:
         raise RequestError(f"{output}: write to a file that ends in {', '.join(SUFFIXES)}")
-    if output.is_dir() or not output.parent.is_dir():
-        raise RequestError(f"{output}: is no place for a file; name one in a folder that is there")
-    return output
+    return output_file(output)
 
 
 _Channel = tuple[Stream, int]

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from labctl.errors import RequestError, StorageError, nearest
-from labctl.run.exported import ExportedRun
+from labctl.errors import RequestError, cannot_write, nearest
+from labctl.run.exported import ExportedRun, output_file
 from labctl.run.reading import RunReader
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,7 @@ def export(folder: RunReader | Path | str, format: str, path: Path | str) -> lis
             f"unknown export format {format!r}{nearest(format, writers)}; known are "
             + ", ".join(writers)
         )
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise RequestError(f"{path}: there is no folder {path.parent} to write to")
-    if path.is_dir():
-        raise RequestError(f"{path}: is a folder; name the file to write")
+    path = output_file(path)
     run = folder if isinstance(folder, RunReader) else RunReader(Path(folder))
     exported = ExportedRun(run)
     for line in exported.damage:
@@ -58,4 +54,4 @@ def export(folder: RunReader | Path | str, format: str, path: Path | str) -> lis
     try:
         return writers[format](exported, path)
     except OSError as exc:
-        raise StorageError(f"{path}: cannot be written: {exc.strerror or exc}") from exc
+        raise cannot_write(path, exc, "choose another -o") from exc

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.errors import StorageError
+from labctl.errors import RequestError, StorageError
 from labctl.run.columns import ABSENT
 from labctl.run.reading import RunReader
 from labctl.run.traces import file_names
@@ -89,12 +89,29 @@ def beside(path: Path, names: Iterable[str]) -> dict[str, Path]:
     }
 
 
+def output_file(path: str | Path) -> Path:
+    """Check that a file can be put here; a device or a pipe would be replaced by one.
+
+    Raises:
+        RequestError: it cannot; the message says why.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise RequestError(f"{path}: is a folder; name the file to write")
+    if not path.parent.is_dir():
+        raise RequestError(f"{path}: there is no folder {path.parent}; make it first")
+    if path.exists() and not path.is_file():
+        raise RequestError(f"{path}: is no ordinary file; name another one to write")
+    return path
+
+
 def in_one_step(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` fill a file beside `path`, then put it in place of `path`."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Let `write` fill a file beside `path`, then put it in place of `path`; links stay links."""
+    place = path.resolve()
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
         write(part)
-        part.replace(path)
+        part.replace(place)
     finally:
         part.unlink(missing_ok=True)
     return path

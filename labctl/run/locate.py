@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from labctl.errors import RequestError, StorageError, nearest
+from labctl.errors import RequestError, cannot_write, nearest
 
 _NAME = re.compile(r"(\d+)-.+")
+#: Digits of a number that a run may have.
+LONGEST_NUMBER = 12
 
 
 def default_runs_dir() -> Path:
@@ -44,10 +46,7 @@ def new_folder(runs_dir: Path, procedure_name: str) -> Path:
             stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
             return bare.rename(runs_dir / f"{bare.name}-{slug}-{stamp}")
     except OSError as exc:
-        raise StorageError(
-            f"{runs_dir}: cannot make a run folder: {exc.strerror}; choose "
-            "another place with --runs DIR"
-        ) from exc
+        raise cannot_write(runs_dir, exc, "choose another place with --runs DIR") from exc
 
 
 def folder_number(name: str) -> int:
@@ -83,7 +82,7 @@ def find_run(ref: str | Path, runs_dir: Path | str | None = None) -> Path:
         raise RequestError(f"run {text!r}: there are no runs in {base}, name them with --runs DIR")
     if text == "last":
         return known[max(known)]
-    if text.isdecimal() and int(text) in known:
+    if text.isdecimal() and len(text) <= LONGEST_NUMBER and int(text) in known:
         return known[int(text)]
     hint = nearest(text, [path.name for path in known.values()])
     span = f"{min(known)} to {max(known)}" if len(known) > 1 else f"only {min(known)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.errors import RequestError, StorageError
+from labctl.errors import FileUnusable, RequestError
 from labctl.filelock import is_locked
 from labctl.journal import Follower
 from labctl.run import cache, traces
@@ -68,7 +68,7 @@ class RunReader(RunTags):
         for entry in self.events:
             if entry["entry"] == "start":
                 return entry
-        raise StorageError(f"{self._file}: has no intact start entry, so the run is unreadable")
+        raise FileUnusable(f"{self._file}: has no intact start entry, so the run is unreadable")
 
     @property
     def status(self) -> str:

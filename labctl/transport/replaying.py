@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from labctl.clock import Clock, VirtualClock
-from labctl.errors import ConnectionLost, ReplayMismatch, StorageError
+from labctl.errors import ConnectionLost, FileUnusable, ReplayMismatch
 from labctl.journal import Journal
 from labctl.transport.framing import short
 
@@ -38,7 +38,7 @@ class Transcript:
         entries, damage = Journal.read_all(path)
         for place in damage:
             if not place.torn:  # what a killed run had not finished writing is not missed
-                raise StorageError(f"{place}; use replay --mode sim")
+                raise FileUnusable(f"{place}; use replay --mode sim")
         for entry in entries:
             kind = entry["entry"]
             if kind == "stretch":
@@ -66,7 +66,7 @@ class Transcript:
         try:
             return b"".join([self._pieces[number] for number in said])
         except KeyError as error:
-            raise StorageError(
+            raise FileUnusable(
                 f"{self.path}: piece {error} is damaged or missing, so this run cannot be "
                 "replayed from its bytes; use replay --mode sim"
             ) from None

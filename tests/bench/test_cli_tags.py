@@ -166,7 +166,7 @@ def test_nonsense_gets_one_line(files, capsys) -> None:
         ("convert pairs.ptu -o pairs.ptu", "is the file that is read"),
         ("convert pairs.ptu tags_C1.bin -o a.ptu", "one stream at a time"),
         ("convert pairs.ptu -o a.xyz", "write to a file that ends in .ptu"),
-        ("convert pairs.ptu -o nowhere/a.ptu", "is no place for a file"),
+        ("convert pairs.ptu -o nowhere/a.ptu", "there is no folder nowhere"),
         ("convert unsorted_C1.bin -o a.ptu", "(--sort sorts them)"),
         ("convert damaged.ptu -o a.ptu", "which means nothing"),
     ]:

@@ -46,7 +46,7 @@ def read_matrix(path: str | Path) -> Array:
     path = Path(path)
     try:
         if path.suffix == ".npy":
-            array = np.load(path)
+            array = _loaded(path)
             if array.ndim != 2 or array.dtype.kind not in "fiu":
                 raise ValueError(f"{path}: holds no matrix of real numbers")
             return np.asarray(array, dtype=float)
@@ -84,6 +84,16 @@ def read_matrix(path: str | Path) -> Array:
                 raise ValueError(f"{path}: line {number}, cell {place}: {cell!r} is no number")
         values.append([float(cell) if cell.strip() else math.nan for cell in row])
     return np.array(values, dtype=float).reshape(len(rows), width)
+
+
+def _loaded(path: Path) -> Array:
+    try:
+        array = np.load(path)  # never objects: those could run code
+    except (ValueError, EOFError):
+        array = None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path}: is no .npy file of numbers")
+    return array
 
 
 def _is_number(cell: str) -> bool:
