@@ -43,7 +43,8 @@ th{color:var(--dim);font-weight:600;font-size:.86rem}tr:last-child td{border-bot
 .verdict{font-weight:600}td .verdict{white-space:nowrap}
 .tag{border:1px solid var(--line);border-radius:4px;padding:0 .3em;
 font-size:.8rem;color:var(--dim);white-space:nowrap}
-.pull{display:block;width:110px;height:14px}.pull .band{fill:var(--band)}
+.pull{display:inline-block;vertical-align:middle;width:90px;height:12px}
+.sigma{display:inline-block;min-width:4.2em}.pull .band{fill:var(--band)}
 .pull .axis{stroke:var(--line)}.pull .dot{fill:var(--ink)}
 figure{margin:1rem 0;padding:.5rem;background:#fff;border:1px solid var(--line);border-radius:8px}
 figure img{display:block;max-width:100%;height:auto;margin:0 auto}
@@ -56,7 +57,6 @@ body{padding:.75rem}section{padding:.75rem}
 .rows td{border:0;padding:.1rem 0;white-space:normal;min-width:0}
 .rows td[data-head]::before{content:attr(data-head) ": ";color:var(--dim)}
 .rows td:empty{display:none}.counts td{display:inline-block;margin-right:1rem}
-.pull{display:inline-block;vertical-align:middle}
 }
 @media print{:root{--back:#fff;--card:#fff;--ink:#000;--dim:#444;--line:#bbb;--good:#064;--bad:#900;
 --odd:#740;--band:#e4ece7;--link:#000}body{max-width:none;font-size:10pt}
@@ -127,7 +127,7 @@ def _overview(report: Report) -> Markup:
     """How many rows have which verdict, and what the agreements are worth."""
     verdicts = [verdict for verdict in comparing.VERDICTS if verdict in total_counts(report)]
     heads = ["", *verdicts]
-    if comparing.AGREES in verdicts:
+    if any(chapter.assumed() for chapter in report.chapters):
         heads.insert(2, _WORTH)
     body = []
     for chapter in report.chapters:
@@ -297,4 +297,4 @@ def _difference(pull: float | None) -> Markup:
         element("circle", cx=round(x, 1), cy=7, r=4, class_="dot"),
         viewBox="0 0 110 14", class_="pull", aria_hidden="true",
     )  # fmt: skip
-    return join(element("span", pull_text(pull), class_="number"), " ", drawn)
+    return join(element("span", pull_text(pull), class_="sigma"), " ", drawn)
