@@ -53,22 +53,22 @@ def test_line_spacing_must_be_that_of_the_modes(tmp_path: Path) -> None:
 
 def test_less_rf_power_makes_fewer_and_stronger_lines() -> None:
     world = MicrocombWorld(0)
-    assert (world.comb.amplitudes() == 1.0).all()
-    whole = float(np.sum(world.comb.amplitudes() ** 2))
+    assert (world.filtered.comb.amplitudes() == 1.0).all()
+    whole = float(np.sum(world.filtered.comb.amplitudes() ** 2))
     world.rf_source.power -= 6.0
-    fewer = world.comb.amplitudes()
+    fewer = world.filtered.comb.amplitudes()
     assert fewer[35] ** 2 == pytest.approx(2, rel=0.05)  # half as many, twice as strong
     assert fewer[0] ** 2 < 1e-6
     assert (
         np.sum(fewer**2) < 1.15 * whole
     )  # the nominal comb reaches beyond the lines that are used
     world.rf_source.output = False
-    alone = world.comb.amplitudes()
+    alone = world.filtered.comb.amplitudes()
     assert alone[35] ** 2 == pytest.approx(77)
     assert np.delete(alone, 35).max() < 0.51 * alone[35]
     world.rf_source.power += 6.0
     world.rf_source.output = True
-    assert (world.comb.amplitudes() == 1.0).all()
+    assert (world.filtered.comb.amplitudes() == 1.0).all()
 
 
 def test_a_line_beyond_the_comb_is_no_local_oscillator(tmp_path: Path) -> None:

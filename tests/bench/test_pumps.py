@@ -94,7 +94,7 @@ def test_the_ring_is_pumped_as_asked_and_the_note_comes_first(tmp_path: Path) ->
     procedure.switch_on(70.0)
     procedure.load({}, pumped=True)
     world: Any = bench.world
-    lines = dict(world._light_of(-1.0, 0.0).pumps.lines)
+    lines = dict(world.filtered.light_of(-1.0, 0.0).pumps.lines)
     assert set(lines) == {0, -2}
     assert abs(lines[-2] / lines[0]) ** 2 == pytest.approx(0.3, rel=2e-3)
     assert cmath.phase(lines[-2] / lines[0]) == pytest.approx(0.5, abs=2e-3)

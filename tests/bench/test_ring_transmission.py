@@ -94,7 +94,7 @@ def test_too_much_light_drags_the_resonance() -> None:
         for number, voltage in enumerate(volts):
             when = 10.0 + 0.1 * number + (100.0 if attenuation < 50 else 0.0)
             world.laser.set_piezo(voltage, when - 0.05)
-            powers.append(float(world.transmitted_w(np.array([when]))[0]))
+            powers.append(float(world.behind_ring.watt(np.array([when]))[0]))
         found = np.array(powers) / max(powers)
         dips[attenuation] = float(volts[int(found.argmin())] - start_v)
         assert found.min() == pytest.approx((2 * 0.94 - 1) ** 2, abs=0.01)

@@ -17,7 +17,8 @@ from simulated_instruments.physics.phase_lock import Controller
 from simulated_instruments.spectrum_analyser import SimSpectrumAnalyser
 from simulated_instruments.toptica_dlcpro import SimTopticaDlcPro
 from simulated_instruments.waveshaper import SimWaveShaper
-from simulated_instruments.worlds.microcomb import AT_REST, MicrocombWorld
+from simulated_instruments.worlds.microcomb import MicrocombWorld
+from simulated_instruments.worlds.microcomb_filter import AT_REST
 
 C = 299792458.0
 RESONANCE = 193.4e12
@@ -104,7 +105,7 @@ class Lab:
         """Noise density and, in dB, the noise over shot noise, as means over the next seconds."""
         times = self.t + np.linspace(0, seconds, points)
         self.wait(seconds)
-        psd = self.world.psd_w_per_hz(HALF_MHZ, times).mean()
+        psd = self.world.homodyne.psd_w_per_hz(HALF_MHZ, times).mean()
         above = (psd - self.dark) / max(self.shot - self.dark, 1e-30)
         return psd, 10 * np.log10(above)
 
@@ -118,7 +119,7 @@ class Lab:
 
     def settled_light(self):
         shift = self.world.laser.frequency_hz(self.t) - RESONANCE
-        return self.world._light_of(AT_REST, round(shift / 1e8))
+        return self.world.filtered.light_of(AT_REST, round(shift / 1e8))
 
     def phases(self, modes, sums):
         """Phases that turn <a_k a_l> to -90 degrees along a spanning tree, breadth first."""
@@ -281,18 +282,18 @@ def test_laser_shift_becomes_a_hundredth_of_it_in_detuning():
 
 def test_lock_signal_goes_with_the_pump_line():
     lab = Lab(**QUIET)
-    assert lab.world.fringe_volts(lab.t) == 0.0
+    assert lab.world.lock_signal.volts(lab.t) == 0.0
     lab.light()
     lab.shape(ONE)
-    assert lab.world.fringe_volts(lab.t) == pytest.approx(0.4, rel=1e-3)
+    assert lab.world.lock_signal.volts(lab.t) == pytest.approx(0.4, rel=1e-3)
     lab.shape([(0, 13.0, 0.0)])
-    assert lab.world.fringe_volts(lab.t) == pytest.approx(0.04, rel=1e-3)
+    assert lab.world.lock_signal.volts(lab.t) == pytest.approx(0.04, rel=1e-3)
     lab.shape((), [(16, 0.0, 0.0)])
-    assert lab.world.fringe_volts(lab.t) == 0.0
+    assert lab.world.lock_signal.volts(lab.t) == 0.0
     lab.shape(ONE)
     times = lab.t + np.linspace(0, 200, 50)
-    volts = lab.world.fringe_volts(times)
-    assert [lab.world.fringe_volts(float(t)) for t in times] == volts.tolist()
+    volts = lab.world.lock_signal.volts(times)
+    assert [lab.world.lock_signal.volts(float(t)) for t in times] == volts.tolist()
 
 
 def test_fringe_is_the_same_for_floats_and_arrays_while_the_filter_turns():
@@ -301,8 +302,8 @@ def test_fringe_is_the_same_for_floats_and_arrays_while_the_filter_turns():
     lab.shape(ONE)
     begun = lab.world.shaper.settle_until - 1.0
     times = begun + np.linspace(0, 1.4, 40)
-    volts = lab.world.fringe_volts(times)
-    assert [lab.world.fringe_volts(float(t)) for t in times] == volts.tolist()
+    volts = lab.world.lock_signal.volts(times)
+    assert [lab.world.lock_signal.volts(float(t)) for t in times] == volts.tolist()
     assert (np.diff(volts) > -1e-3).all()
     assert volts[0] < 0.01 < volts[-1]
 
@@ -324,12 +325,14 @@ def test_swept_span_shows_the_linewidth():
     squeezed = measure(lab.phases([-16, 16], (0,)), [(16, 1.0)], [(-16, 1.0)])
     lab.shape(ONE, [(k, 0.0, phase + np.pi / 2) for k, _, phase in squeezed])
     frequency = np.linspace(0.05e6, 40e6, 400)
-    psd = lab.world.psd_w_per_hz(frequency, lab.t + 0.001 * np.arange(400))
+    psd = lab.world.homodyne.psd_w_per_hz(frequency, lab.t + 0.001 * np.arange(400))
     shape = (psd - lab.dark) / (lab.shot - lab.dark) * (1 + (frequency / 100e6) ** 2)
     p, omega = 0.605, frequency / GAMMA_HZ
     expected = 1 + 4 * 0.675 * p / ((1 - p) ** 2 + omega**2)
     np.testing.assert_allclose(shape, expected, rtol=0.02)
-    everything = lab.world.psd_w_per_hz(np.linspace(0, 3.6e9, 1001), lab.t + np.zeros(1001))
+    everything = lab.world.homodyne.psd_w_per_hz(
+        np.linspace(0, 3.6e9, 1001), lab.t + np.zeros(1001)
+    )
     assert np.isfinite(everything).all()
 
 
@@ -343,7 +346,7 @@ def test_a_change_during_a_sweep_is_seen_from_its_moment_on():
     lab.shape(ONE, anti)
     lab.shape((), anti)
     times = lab.world.shaper.settle_until + np.linspace(-1.5, 0.2, 86)
-    psd = (lab.world.psd_w_per_hz(HALF_MHZ, times) - lab.dark) / (lab.shot - lab.dark)
+    psd = (lab.world.homodyne.psd_w_per_hz(HALF_MHZ, times) - lab.dark) / (lab.shot - lab.dark)
     assert psd[:25] == pytest.approx(10.5, abs=0.5)  # 10.28 dB
     assert psd[31:34] == pytest.approx(1.25, abs=0.15)  # a time constant later: p = 0.08
     assert psd[-10:] == pytest.approx(1.0, abs=1e-3)
