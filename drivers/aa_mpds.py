@@ -82,7 +82,10 @@ class MpdsChannel(LabChannel):
     @property
     def external(self) -> bool:
         """Control whether the signal at the line's input gates it (bool)."""
-        return self.parent.lines[self.id].external
+        lines = self.parent.lines
+        if self.id not in lines:
+            raise InstrumentError(f"{self.parent.name} has no line {self.id}, it has {len(lines)}")
+        return lines[self.id].external
 
     @external.setter
     def external(self, outside: bool) -> None:

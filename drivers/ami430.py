@@ -19,7 +19,7 @@ from typing import Any
 from pymeasure.instruments import Instrument
 from pymeasure.instruments.ami import AMI430 as PymeasureAMI430
 
-from drivers._properties import integer
+from drivers._properties import integer, within
 from labctl.adapter import Framing
 from labctl.errors import InstrumentError, RequestError
 from labctl.instrument import LabInstrument
@@ -50,6 +50,14 @@ class Ami430(LabInstrument, PymeasureAMI430):  # type: ignore[misc]  # pymeasure
     state = Instrument.measurement("STATE?", """Get the code of the state (int).""", cast=integer)
     quench = Instrument.measurement(
         "QU?", """Get 1 after a quench, until it is reset (int).""", cast=integer
+    )
+    voltage_limit = Instrument.control(
+        "VOLT:LIM?",
+        "CONF:VOLT:LIM %.12g",
+        """Control the voltage limit in V (float from 0.001 to 10).""",
+        validator=lambda value, limits: within(value, limits, "voltage limit in V"),
+        values=(0.001, 10.0),
+        check_set_errors=True,
     )
     magnet_current = Instrument.measurement("CURR:MAG?", """Get the coil's current in A.""")
     supply_current = Instrument.measurement("CURR:SUPP?", """Get the supply's current in A.""")
@@ -112,6 +120,51 @@ class Ami430(LabInstrument, PymeasureAMI430):  # type: ignore[misc]  # pymeasure
         self.require_rate(rate)
         bound = KILOGAUSS * self.maximum_field
         self._set(f"CONF:RAMP:RATE:FIELD 1,{KILOGAUSS * rate:.12g},{bound:.12g}")
+
+    @property
+    def target_field(self) -> float:
+        """Control the target in kG (float), as pymeasure's class has it."""
+        return KILOGAUSS * self.target_t
+
+    @target_field.setter
+    def target_field(self, kilogauss: float) -> None:
+        most = KILOGAUSS * self.maximum_field
+        self._within("target", kilogauss, -most, most, "kG")
+        self._set(f"CONF:FIELD:TARG {kilogauss:.12g}")
+
+    @property
+    def target_current(self) -> float:
+        """Control the target in A (float)."""
+        return float(self.values("CURR:TARG?")[0])
+
+    @target_current.setter
+    def target_current(self, ampere: float) -> None:
+        most = KILOGAUSS * self.maximum_field / self.expected_constant
+        self._within("target", ampere, -most, most, "A")
+        self._set(f"CONF:CURR:TARG {ampere:.12g}")
+
+    @property
+    def ramp_rate_field(self) -> float:
+        """Control the ramp rate in kG/s (float)."""
+        return KILOGAUSS * self.rate_t_per_s
+
+    @ramp_rate_field.setter
+    def ramp_rate_field(self, rate: float) -> None:
+        self._within("ramp rate", rate, 1e-5, KILOGAUSS * self.maximum_rate, "kG/s")
+        bound = KILOGAUSS * self.maximum_field
+        self._set(f"CONF:RAMP:RATE:FIELD 1,{rate:.12g},{bound:.12g}")
+
+    @property
+    def ramp_rate_current(self) -> float:
+        """Control the ramp rate in A/s (float)."""
+        return float(self.values("RAMP:RATE:CURR:1?")[0])
+
+    @ramp_rate_current.setter
+    def ramp_rate_current(self, rate: float) -> None:
+        scale = KILOGAUSS / self.expected_constant
+        self._within("ramp rate", rate, 1e-6 * scale, self.maximum_rate * scale, "A/s")
+        bound = self.maximum_field * scale
+        self._set(f"CONF:RAMP:RATE:CURR 1,{rate:.12g},{bound:.12g}")
 
     def require_rate(self, rate: float) -> None:
         """Refuse a ramp rate (T/s) that this magnet does not stand."""

@@ -6,6 +6,7 @@ pymeasure's class underneath, with what it needs to deliver millions of samples:
 - its binary path reads 8-byte native integers where the board sends big-endian 16-bit ones, scales
   them as if they were unsigned, and so returns noise; here RAW blocks are read as they are;
 - `numpy.fromstring` of its text path warns, and a sample in text takes eight bytes instead of two;
+- texts (board, units) were taken for numbers;
 - setters of slow outputs cut a value that is too large to the limit without a word;
 - nobody read the error queue; the trigger had to be armed, fired and awaited by hand.
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from pymeasure.instruments import Instrument
 from pymeasure.instruments.redpitaya.redpitaya_scpi import AnalogInputFastChannel, RedPitayaScpi
 
+from drivers._properties import one_of
 from labctl.adapter import ByteAdapter, Framing
 from labctl.errors import InstrumentError, RequestError
 from labctl.instrument import LabInstrument
@@ -48,11 +50,22 @@ class RedPitayaDigitiser(LabInstrument, RedPitayaScpi):  # type: ignore[misc]  #
     board = Instrument.measurement(
         "SYST:BRD:Name?", """Get the board's name (str).""", cast=str, maxsplit=0
     )
+    board_name = board
+    acq_units = Instrument.control(
+        "ACQ:DATA:Units?",
+        "ACQ:DATA:Units %s",
+        """Control the units of records, RAW or VOLTS (str).""",
+        validator=lambda value, words: one_of(value, words, "units"),
+        values=("RAW", "VOLTS"),
+        cast=str,
+        check_set_errors=True,
+    )
 
     def __init__(self, adapter: Any, name: str = "digitiser", **settings: Any) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             super().__init__(adapter, name, **settings)
+        self.name = name  # the base class takes its second argument for an IP address
 
     def _set(self, *commands: str) -> None:
         for command in commands:

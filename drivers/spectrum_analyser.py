@@ -126,6 +126,7 @@ _FSV_DETECTORS = {
     "POS": ("POS", "SCAL"),
     "NEG": ("NEG", "SCAL"),
 }
+_FSV_MODES = ("WRIT", "AVER", "MAXH", "MINH", "VIEW")
 
 
 class FsvAnalyser(NoiseAnalyser, FSW):  # type: ignore[misc]  # pymeasure has no types
@@ -138,6 +139,7 @@ class FsvAnalyser(NoiseAnalyser, FSW):  # type: ignore[misc]  # pymeasure has no
     Built on pymeasure's `FSW` (0.16.0), whose names keep working, and of which it mends:
 
     * nothing read the error queue; now every property does that is set;
+    * `trace_mode` was read as a number;
     * texts such as "abc", or NaN, were sent as frequencies (in the properties named here);
     * `single_sweep` returned at once, so that the next query timed out on long sweeps;
     * `read_trace` relied on the number format that it found, asked for trace n in window n, and
@@ -178,7 +180,8 @@ class FsvAnalyser(NoiseAnalyser, FSW):  # type: ignore[misc]  # pymeasure has no
     points = number(":SWE:POIN", "number of points", FSV.points, "%d")
     detector = word(":DET", "detector", tuple(_FSV_DETECTORS))
     average_count = number(":SWE:COUN", "number of sweeps of one start", (0, 200000), "%d")
-    trace_type = word(":DISP:TRAC:MODE", "trace mode", ("WRIT", "AVER", "MAXH", "MINH", "VIEW"))
+    trace_type = word(":DISP:TRAC:MODE", "trace mode", _FSV_MODES)
+    trace_mode = word("DISP:TRAC:MODE", "trace mode", _FSV_MODES)
     reference_level = number(":DISP:TRAC:Y:RLEV", "reference level in dBm", (-170.0, 30.0))
     attenuation = number(":INP:ATT", "input attenuation in dB", (0.0, 79.0))
     continuous = _CONTINUOUS
@@ -201,7 +204,7 @@ class FsvAnalyser(NoiseAnalyser, FSW):  # type: ignore[misc]  # pymeasure has no
     #: Properties of pymeasure's class, which do not look for errors themselves.
     _INHERITED = frozenset(
         {"freq_span", "freq_center", "freq_start", "freq_stop", "res_bandwidth", "video_bandwidth"}
-        | {"continuous_sweep_enabled", "trace_mode", "split_view", "nominal_level"}
+        | {"continuous_sweep_enabled", "split_view", "nominal_level"}
     )
 
     def __setattr__(self, name: str, value: Any) -> None:

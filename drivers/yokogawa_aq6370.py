@@ -129,6 +129,16 @@ class YokogawaAq6370(LabInstrument, AQ6370D):  # type: ignore[misc]  # pymeasure
         cast=str,
         check_set_errors=True,
     )
+    transfer_format = Instrument.control(
+        ":FORM:DATA?",
+        ":FORM:DATA %s",
+        """Control the format of traces: "ASCII", "REAL,32" or "REAL,64" (str).""",
+        validator=lambda value, words: one_of(value, words, "format"),
+        values=("ASCII", "REAL,32", "REAL,64"),
+        cast=str,
+        separator=None,
+        check_set_errors=True,
+    )
     auto_zero = Instrument.control(
         ":CAL:ZERO?",
         ":CAL:ZERO %s",

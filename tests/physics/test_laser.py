@@ -242,3 +242,17 @@ def test_settings_differ_after_any_order_that_changes_the_light(order):
     order(laser)
     assert (laser.frequency_hz(2.0), laser.power_mw(2.0)) != light
     assert laser.settings != before
+
+
+def test_thermal_wander_and_power_noise_have_their_times():
+    """20 MHz with 600 s and 0.2 % with 300 s: mean squares of changes over 60 s."""
+    times, changes = np.arange(0.0, 6e5, 60.0), []
+    for seed in range(3):
+        warm = quiet(seed, thermal_hz=20e6, power_noise=2e-3)
+        warm.current_enabled = True
+        changes.append(
+            [np.diff(warm.frequency_hz(times)).std() / 20e6, np.diff(warm.power_mw(times)).std()]
+        )
+    frequency, power = np.sqrt(np.mean(np.square(changes), axis=0))
+    assert frequency == pytest.approx(math.sqrt(2 * -math.expm1(-0.1)), rel=0.02)
+    assert power / 20.0 / 2e-3 == pytest.approx(math.sqrt(2 * -math.expm1(-0.2)), rel=0.02)

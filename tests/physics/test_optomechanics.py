@@ -396,3 +396,10 @@ def test_random_clicks_are_a_function_of_time_and_rate():
     fewer = source.between(0, span, 10.0)
     assert set(fewer.tolist()) <= set(whole.tolist())
     assert source.between(0, span, 0.0).size == 0
+
+
+@pytest.mark.parametrize("width", [36.0, 47.0])
+def test_width_of_a_gaussian_that_is_cut_one_width_from_its_middle(width):
+    pulse = gaussian(0.0, width, -width, width)
+    assert pulse.gaussian_fwhm == pytest.approx(width, rel=2e-3)
+    assert pulse.fwhm == pytest.approx(width, rel=1e-3)

@@ -175,6 +175,24 @@ def test_power_meter_sees_the_mean_power():
     assert readout > 0
 
 
+def test_power_meter_sees_the_mean_of_the_pulses():
+    world = bench(aom_extinction=100.0)
+    blue, red, readout = world.light.tones_w(0.5)
+    mean = 500.0 * ((blue + red) * 40e-9 + readout * 56e-9)  # pulses of 40 and 56 ns at 500 Hz
+    assert float(world.tapped_w(np.array([0.5]))[0]) == pytest.approx(0.5 * mean, rel=1e-3)
+
+
+@pytest.mark.parametrize(("extinction", "leak"), [(60.0, 0.0522), (100.0, 5.2e-6)])
+def test_light_between_the_pulses_against_pulses_of_36_ns(extinction, leak):
+    """The sheet's 2 ms between pulses of Gaussian shape, whose area is 1.0645 widths of 36 ns."""
+    width = round(36 * 1.0645)
+    world = bench(square((0, 100, width, 1.0)), aom_extinction=extinction)
+    for voa in world.attenuators[1:]:
+        voa.open = False
+    # the sheet prints two digits, a pattern has whole ns
+    assert seen(world).leak == pytest.approx(leak, rel=0.015)
+
+
 def test_missed_triggers_come_at_their_rate_and_stay():
     world = bench(trigger_loss=0.01)
     missed = world.tagger.reference.missed(1_000_000)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulated_instruments.worlds.qkd_link import CHANNELS, INSERTION, filter_transmission
+from simulated_instruments.worlds.qkd_link import (
+    CHANNELS,
+    INSERTION,
+    QkdLinkWorld,
+    filter_transmission,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,22 @@ def test_insertion_losses_are_within_what_is_published():
     ]
     assert found == pytest.approx(INSERTION)
     assert (min(found), max(found)) == pytest.approx((4.7, 5.2))
+
+
+def test_efficiency_of_a_link_follows_losses_and_gate():
+    """25 km at 0.2 dB/km, 6.24 dB of the receiver, 15 %: and e^-1 at 150 ps beside the gate."""
+    world = QkdLinkWorld(1)
+    for voa in world.attenuators:
+        voa.attenuation_db = 0.0
+    world.advance(10.0)
+    receiver, sender = world.receivers[0], world.transmitters[0]
+    receiver.gate_delay, receiver.detectors = 500.0, 2
+    lost = 5.0 + 6.24 + INSERTION[sender.channel - 1]
+    lost += float(world.attenuators[0].loss_db(10.0)) - 0.8
+    at_best = world.link(0, 10.0).eta
+    assert at_best == pytest.approx(0.15 * 10 ** (-lost / 10), rel=1e-9)
+    for beside in (350.0, 650.0):
+        receiver.gate_delay = beside
+        assert world.link(0, 10.0).eta / at_best == pytest.approx(np.exp(-1), rel=1e-9)
+    receiver.gate_delay, receiver.detectors = 500.0, 1
+    assert world.link(0, 10.0).eta == pytest.approx(at_best / 2, rel=1e-9)

@@ -152,3 +152,9 @@ def test_a_lost_or_late_answer_does_not_shift_the_next():
         _ = aom.line_1.power
     aom.clock.sleep(1.0)
     assert aom.line_2.frequency == 110.0
+
+
+def test_a_line_that_the_unit_does_not_have():
+    aom, _ = scripted(AaMpds, (b"S\n\r", STATUS))
+    with pytest.raises(InstrumentError, match=r"^it has no line 5, it has 2$"):
+        _ = aom.line_5.external

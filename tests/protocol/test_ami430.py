@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scripted import scripted
 
 from drivers.ami430 import Ami430
 from labctl.adapter import ByteAdapter
@@ -98,6 +99,69 @@ def test_limits_are_refused_before_anything_moves(bench):
     assert bench.model.supply_current(100.0) == 0.0
     with pytest.raises(RequestError, match="maximum_rate must be positive"):
         Bench(maximum_rate=0.0)
+
+
+def test_driver_speaks_the_manuals_bytes():
+    no_error = (b"SYST:ERR?\r\n", b'0,"No error"\r\n')
+    magnet, script = scripted(
+        Ami430,
+        (b"CONF:FIELD:TARG 3.57142857143\r\n", b""),
+        no_error,
+        (b"CONF:FIELD:TARG 0.2\r\n", b""),
+        no_error,
+        (b"CONF:RAMP:RATE:FIELD 1,0.0422,5\r\n", b""),
+        no_error,
+        (b"CONF:CURR:TARG 35.7142857143\r\n", b""),
+        no_error,
+        (b"CONF:RAMP:RATE:CURR 1,0.0357,50\r\n", b""),
+        no_error,
+        (b"CONF:VOLT:LIM 2.2\r\n", b""),
+        no_error,
+        (b"RAMP:RATE:FIELD:1?\r\n", b"0.0422,8\r\n"),
+        (b"RAMP:RATE:CURR:1?\r\n", b"0.0357,80\r\n"),
+        (b"FIELD:TARG?\r\n", b"2\r\n"),
+        (b"FIELD:MAG?\r\n", b"1.9999\r\n"),
+        (b"CURR:MAG?\r\n", b"19.999\r\n"),
+        (b"STATE?\r\n", b"2\r\n"),
+        (b"RAMP\r\n", b""),
+        (b"PAUSE\r\n", b""),
+        (b"ZERO\r\n", b""),
+        (b"PSwitch 1\r\n", b""),
+        greeting=GREETING,
+    )
+    magnet.target_t = 0.357142857143  # T, in kG on the wire
+    magnet.target_field = 0.2
+    magnet.ramp_rate_field = 0.0422
+    magnet.target_current = 35.7142857143
+    magnet.ramp_rate_current = 0.0357
+    magnet.voltage_limit = 2.2
+    assert (magnet.ramp_rate_field, magnet.ramp_rate_current) == (0.0422, 0.0357)
+    assert (magnet.target_t, magnet.field_t) == (0.2, 0.19999)
+    assert (magnet.magnet_current, magnet.state) == (19.999, 2)
+    magnet.ramp()
+    magnet.pause()
+    magnet.zero()
+    magnet.enable_persistent_switch()
+    assert not script.exchanges
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("target_field", 5.01),
+        ("target_field", True),
+        ("target_current", -50.1),
+        ("target_current", float("nan")),
+        ("ramp_rate_field", 0.11),
+        ("ramp_rate_current", 1.01),
+        ("ramp_rate_current", 0.0),
+        ("voltage_limit", 11.0),
+    ],
+)
+def test_settings_of_pymeasure_have_the_limits_of_this_magnet(setting, value):
+    magnet, _ = scripted(Ami430, greeting=GREETING)
+    with pytest.raises(RequestError, match=r"must be from|outside this magnet's range"):
+        setattr(magnet, setting, value)
 
 
 def test_a_quench_is_said_in_one_line_and_blocks_the_next_ramp():

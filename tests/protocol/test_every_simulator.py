@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from traffic import SEED, Event, drivers, recorded, simulators
+from traffic import SEED, Event, drivers, in_front, names_of, read, recorded, simulators
 
 from simulated_instruments.protocol import calls
 from simulated_instruments.world import World
@@ -88,6 +88,20 @@ def test_portions_of_the_driver_s_traffic_do_not_matter(name):
         assert {n: joined(said) for n, said in parts.items()} == {
             n: joined(said) for n, said in whole.items()
         }
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_drivers_know_their_name_and_take_no_text_for_a_number(name):
+    """Properties that come from pymeasure, too: there, what is not cast is a number."""
+    instrument = in_front(name)
+    assert instrument.name == "it"
+    values = {attribute: read(instrument, attribute) for attribute in names_of(instrument)}
+    assert not {
+        attribute: str(value)
+        for attribute, value in values.items()
+        if isinstance(value, Exception) and "not with float" in str(value)
+    }
+    assert not [attribute for attribute, value in values.items() if isinstance(value, KeyError)]
 
 
 def messages(name: str) -> list[bytes]:

@@ -102,6 +102,35 @@ def test_records_come_whole_and_cut_where_the_converter_ends(bench):
     assert bench.board.snapshot()["board"] == "STEMlab 125-14 4-Input"
 
 
+@pytest.mark.parametrize(
+    ("steps", "code"),
+    [(0.4, 0), (0.6, 1), (-0.4, 0), (-0.6, -1), (8190.6, 8191), (8300, 8191), (-8300, -8192)],
+)
+def test_the_converter_rounds_to_the_nearest_step(steps, code):
+    model = DigitiserModel(
+        World(1).seed_of,
+        source=lambda start, spacing, count, rng: np.full((count, 4), steps / 8192, np.float32),
+    )
+    model.averaging = False
+    model.start()
+    model.advance(1.0)
+    model.trigger()
+    model.advance(2.0)
+    assert model.codes()[-1].tolist() == [code] * 4
+
+
+def test_it_is_called_as_in_the_bench_file(bench):
+    assert bench.board.name == "digitiser"
+
+
+def test_texts_are_texts(bench):
+    assert bench.board.board_name == "STEMlab 125-14 4-Input"
+    bench.board.acq_units = "RAW"
+    assert bench.board.acq_units == "RAW"
+    with pytest.raises(RequestError, match="the units must be one of RAW, VOLTS, got 'mV'"):
+        bench.board.acq_units = "mV"
+
+
 def test_decimations():
     assert RedPitayaDigitiser.decimation_for(5e-6) == 1024
     assert RedPitayaDigitiser.decimation_for(8.192e-6) == 1024

@@ -15,9 +15,9 @@ from simulated_instruments.world import World
 class Script:
     """A transport that expects exact bytes and gives prepared answers."""
 
-    def __init__(self, *exchanges: tuple[bytes, bytes]) -> None:
+    def __init__(self, *exchanges: tuple[bytes, bytes], greeting: bytes = b"") -> None:
         self.exchanges = list(exchanges)
-        self.waiting = b""
+        self.waiting = greeting
 
     def send(self, data: bytes) -> None:
         assert self.exchanges, f"nothing more was expected, but {data!r} was sent"
@@ -33,12 +33,14 @@ class Script:
         pass
 
 
-def scripted(driver: type, *exchanges: tuple[bytes, bytes], **settings: Any) -> tuple[Any, Script]:
+def scripted(
+    driver: type, *exchanges: tuple[bytes, bytes], greeting: bytes = b"", **settings: Any
+) -> tuple[Any, Script]:
     """A driver that must say exactly this; the script is empty when it has said all.
 
     All connections of the instrument share the script.
     """
-    script = Script(*exchanges)
+    script = Script(*exchanges, greeting=greeting)
     adapter = ByteAdapter(
         lambda: script,
         VirtualClock(),

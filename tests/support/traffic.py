@@ -122,14 +122,19 @@ def open_driver(simulator: Any, target: str, wire: Callable[[str], Any], clock: 
     return driver(adapter, name="it")
 
 
+def in_front(name: str) -> Any:
+    """The driver in front of a simulator of this class, in virtual time."""
+    simulator, clock = simulators()[name](World(SEED), "it"), VirtualClock()
+    return open_driver(
+        simulator, drivers()[name], lambda port: Link(simulator.connect(port), clock), clock
+    )
+
+
 @cache
 def readable(name: str) -> tuple[str, ...]:
     """Properties that a simulator of this class answers to."""
-    simulator, clock = simulators()[name](World(SEED), "it"), VirtualClock()
-    instrument = open_driver(
-        simulator, drivers()[name], lambda port: Link(simulator.connect(port), clock), clock
-    )
-    found = []
+    instrument, found = in_front(name), []
+    clock = instrument.clock
     for attribute in names_of(instrument):
         before = clock.now()
         value = read(instrument, attribute)

@@ -159,6 +159,18 @@ def test_thermometry():
     assert dark.unbiased[1] > found.unbiased[1]
 
 
+def test_errors_of_the_thermometry_are_its_scatter():
+    rng = np.random.default_rng(4)
+    red, blue, dark, stray = rng.poisson([[4.1e4], [9.1e4], [1e3], [1e3]], (4, 4000))
+    drawn = [
+        sideband_thermometry(r, b, 0.02, d, s, background_trials=1.0)
+        for r, b, d, s in zip(red, blue, dark, stray, strict=True)
+    ]
+    for way in ("naive", "unbiased"):
+        values, errors = np.array([getattr(one, way) for one in drawn]).T
+        assert values.std() == pytest.approx(errors.mean(), rel=4 / np.sqrt(2 * 4000))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -138,6 +138,17 @@ def test_finite_keys_of_the_sheet(levels, eta, background, block, length, phase)
     assert finite_key_length(levels, SENT, counts, counts, wrong, leaked) == found.length
 
 
+def test_what_security_costs_to_the_bit():
+    """6 log2(21 / 1e-10) = 225.67 and log2(2 / 1e-15) = 50.83 bits."""
+    gains, errors = gains_and_errors(TR1, 1.8033e-3, 1e-6, 0.0195, 0.015)
+    counts = SENT * gains / (SENT @ gains) * 1e7
+    found = finite_key(TR1, SENT, counts, counts, counts * errors, 1e6)
+    kept = found.vacuum + found.single * (1 - binary_entropy(found.phase_error))
+    assert found.length == np.floor(kept - 1e6 - 225.67 - 50.83)
+    looser = finite_key(TR1, SENT, counts, counts, counts * errors, 1e6, correctness=2.0**-20)
+    assert looser.length == np.floor(kept - 1e6 - 225.67 - 21)
+
+
 def test_finite_keys_grow_towards_the_asymptotic_fraction():
     gains, errors = gains_and_errors(TR1, 1.8033e-3, 1e-6, 0.0195, 0.015)
     share = SENT * gains / (SENT @ gains)

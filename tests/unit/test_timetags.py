@@ -305,6 +305,20 @@ def test_sigma_of_g2_is_that_of_the_multinomial():
     assert np.std(values) == pytest.approx(np.mean(sigmas), rel=4 / np.sqrt(2 * 200))
 
 
+def test_sigma_of_g2_of_clicks_that_come_together():
+    # both with 0.2, one alone with 0.1 each: 1/0.2 - 2/0.3 + 2 0.2/0.09 - 1 = 1.7778, over N
+    trials, values, sigmas = 2000, [], []
+    for seed in range(800):
+        draw = np.random.default_rng(seed).random(trials)
+        a, b = np.flatnonzero(draw < 0.3), np.flatnonzero((draw < 0.2) | (draw > 0.9))
+        g2, sigma = timetags.g2_trials(a, b, trials, 0)
+        values.append(g2[0])
+        sigmas.append(sigma[0])
+    expected = 0.2 / 0.09 * np.sqrt(1.77778 / trials)
+    assert np.mean(sigmas) == pytest.approx(expected, rel=0.01)
+    assert np.std(values) == pytest.approx(expected, rel=4 / np.sqrt(2 * 800))
+
+
 def test_no_coincidence_has_an_error_too():
     g2, sigma = timetags.g2_trials([1, 5], [2, 9], 100, 1)
     assert g2.tolist() == pytest.approx([0, 0, 100**2 / (99 * 4)])
