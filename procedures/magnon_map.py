@@ -209,14 +209,17 @@ class MagnonMap(MagnonMeasurement):
         raise NotImplementedError
 
     def best_in_theory(self, near: np.ndarray) -> np.ndarray:
-        """x, y and value of the maximum of the theory that is nearest to the measured one."""
+        """x, y and value of the theory's maximum on the map that is nearest to the measured one."""
         from scipy.optimize import minimize
 
         def lost(place: np.ndarray) -> float:
             device = self.place_device(float(place[0]), float(place[1]))
             return -float(signed_negativity(covariance(device)[:4, :4]))
 
-        fit = minimize(lost, near, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9})
+        fit = minimize(
+            lost, near, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9},
+            bounds=[(places[0], places[-1]) for places in self.grid()],
+        )  # fmt: skip
         return np.array([*fit.x, -fit.fun])
 
 
@@ -230,7 +233,7 @@ def quadratic_peak(table: np.ndarray, spacing: tuple[float, float]) -> np.ndarra
     A quadratic surface through the places nearest to the best one, nine at least, counted in grid
     spacings. Errors of x and y come from how well the surface fits; that of the height is the best
     place's own and by how far the surface misses there. Where the surface has no maximum nearby, or
-    a lower one than the best place, the best place stands for it.
+    a lower one than the best place, or one beyond all places, the best place stands for it.
     """
     best = table[int(np.argmax(table[:, 2]))]
     apart = np.hypot(*((table[:, :2] - best[:2]) / np.array(spacing)).T)
@@ -247,7 +250,10 @@ def quadratic_peak(table: np.ndarray, spacing: tuple[float, float]) -> np.ndarra
         return plain
     top = np.linalg.solve(curved, -value[1:3])
     height = float(value[0] + value[1:3] @ top / 2)
-    if np.hypot(*top) > 1.0 or height < best[2] - best[3]:
+    scale = np.array(spacing) * reach
+    place = best[:2] + scale * top
+    measured = (near[:, :2].min(axis=0) <= place) & (place <= near[:, :2].max(axis=0))
+    if np.hypot(*top) > 1.0 or height < best[2] - best[3] or not measured.all():
         return plain
     missed = near[:, 2] - design @ value
     freedom = max(1, len(near) - 6)
@@ -255,6 +261,5 @@ def quadratic_peak(table: np.ndarray, spacing: tuple[float, float]) -> np.ndarra
     spread = np.linalg.inv(design.T @ design) * noise
     slope = np.linalg.inv(curved)
     errors = np.sqrt(np.diag(slope @ spread[1:3, 1:3] @ slope.T))
-    scale = np.array(spacing) * reach
     whole = float(np.hypot(best[3], np.sqrt(noise)))
-    return np.array([*(best[:2] + scale * top), height, *(scale * errors), whole])
+    return np.array([*place, height, *(scale * errors), whole])

@@ -213,3 +213,22 @@ def test_peaks_and_crossings_of_known_curves() -> None:
     assert no_error is None
     assert interpolated(t, t**2, np.full(4, 0.5), 160.0) == (pytest.approx(25600.0), 0.5)
     assert np.isnan(interpolated(t, t, t, 300.0)[0])
+
+
+def test_a_maximum_beyond_all_places_is_not_believed():
+    table = np.array(
+        [[x, y, 1 - 0.01 * (x + 1.4) ** 2 - y**2, 1e-4] for x in (0, 1, 2) for y in (-1, 0, 1)]
+    )
+    peak = quadratic_peak(table, (1.0, 1.0))  # the surface's own top is at x = -1.4
+    assert peak[:2].tolist() == [0.0, 0.0]
+    assert peak[3] > 1
+
+
+def test_theory_is_sought_on_the_map_only():
+    narrow = CouplingMap(kappa_lowest=0.5, kappa_highest=1.5, g_lowest=0.5, g_highest=1.3)
+    x, y, value = narrow.best_in_theory(np.array([1.0, 0.9]))
+    assert x == pytest.approx(0.5)
+    assert 0.5 < y < 1.3
+    wide = CouplingMap().best_in_theory(np.array([0.3, 0.8]))
+    assert wide == pytest.approx([0.3007, 0.7730, 0.16035], abs=1e-4)
+    assert value < wide[2]
