@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor
 
 from labctl.gui.session import Session
 from labctl.gui.theme import MODES, Theme
+from labctl.gui.thumbnails import Thumbnails
 from labctl.run.catalogue import RunSummary, newest_runs
 from labctl.units import measured
 
@@ -26,7 +27,8 @@ class RunsModel(QAbstractTableModel):
         self.session, self.theme = session, theme
         self.runs: list[RunSummary] = []
         self.more = False
-        self._icons: dict[str, QIcon | None] = {}
+        self.thumbnails = Thumbnails(session.runs_dir)
+        self.thumbnails.drawn.connect(self._drawn)
 
     def search(self, text: str) -> None:
         """List the runs that match.
@@ -37,9 +39,12 @@ class RunsModel(QAbstractTableModel):
         runs, more = newest_runs(self.session.runs_dir, text, MOST)
         if runs == self.runs and more == self.more:
             return
+        if [run.path for run in runs] == [run.path for run in self.runs]:
+            self.runs, self.more = runs, more
+            self.dataChanged.emit(self.index(0, 0), self.index(len(runs) - 1, len(COLUMNS) - 1))
+            return
         self.beginResetModel()
         self.runs, self.more = runs, more
-        self._icons.clear()
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008
@@ -62,7 +67,7 @@ class RunsModel(QAbstractTableModel):
         if role == roles.ForegroundRole:
             return self._colour(run, index.column())
         if role == roles.DecorationRole and index.column() == 2:
-            return self._icon(run)
+            return self.thumbnails.icon(run)
         return None
 
     def _text(self, run: RunSummary, column: int) -> str:
@@ -88,16 +93,8 @@ class RunsModel(QAbstractTableModel):
             return QColor(theme.dim if run.mode == "sim" else theme.text)
         return None
 
-    def _icon(self, run: RunSummary) -> QIcon | None:
-        """A thumbnail of the run's first figure, if it was ever drawn."""
-        name = run.path.name
-        if name not in self._icons:
-            pictures = sorted((self.session.runs_dir / ".figures" / name).glob("*.png"))
-            self._icons[name] = None
-            if pictures:
-                small = QPixmap(str(pictures[0])).scaled(
-                    72, 40, Qt.AspectRatioMode.KeepAspectRatio,
-                    Qt.TransformationMode.SmoothTransformation,
-                )  # fmt: skip
-                self._icons[name] = QIcon(small)
-        return self._icons[name]
+    def _drawn(self, name: str) -> None:
+        for row, run in enumerate(self.runs):
+            if run.path.name == name:
+                cell = self.index(row, 2)
+                self.dataChanged.emit(cell, cell, [Qt.ItemDataRole.DecorationRole])

@@ -79,10 +79,13 @@ class RunsView(QWidget):
             "Remark": tables.button("Remark…", "write something down", self._ask_remark),
             "Export": tables.button("Export…", "figure, data and manifest (Ctrl+E)", self._export),
         }  # fmt: skip
+        self._refreshing = False
+        self._described = ""  # what was written last about the chosen ones
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.refresh)
         self._lay_out()
+        self._chosen_changed()
         self.search.textChanged.connect(lambda _: self._timer.start(150))
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._chosen_changed())
         self.table.doubleClicked.connect(lambda _: self._show())
@@ -107,14 +110,23 @@ class RunsView(QWidget):
         box.addWidget(split, stretch=1)
         box.addLayout(row)
 
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        self.theme = self.model.theme = theme
+        self.table.viewport().update()
+        self._chosen_changed()
+
     def refresh(self) -> None:
         """Search again; the chosen runs stay chosen."""
         before = [run.path for run in self.chosen()]
+        self._refreshing = True
         try:
             self.model.search(self.search.text())
         except LabError as error:
             self.count.setText(str(error))
             return
+        finally:
+            self._refreshing = False
         shown = len(self.model.runs)
         plural = "" if shown == 1 else "s"
         more = f"the newest {shown}, there are more" if self.model.more else f"{shown} run{plural}"
@@ -123,10 +135,15 @@ class RunsView(QWidget):
 
     def choose(self, paths: list[Any]) -> None:
         flags = QItemSelectionModel.SelectionFlag
+        selection = self.table.selectionModel()
+        self._refreshing = True
         for row, run in enumerate(self.model.runs):
             if run.path in paths:
                 index = self.model.index(row, 0)
-                self.table.selectionModel().select(index, flags.Select | flags.Rows)
+                selection.select(index, flags.Select | flags.Rows)
+                if not selection.currentIndex().isValid():  # the arrows go on from there
+                    selection.setCurrentIndex(index, flags.NoUpdate)
+        self._refreshing = False
         self._chosen_changed()
 
     def chosen(self) -> list[RunSummary]:
@@ -209,17 +226,34 @@ class RunsView(QWidget):
             self.export.emit(run.path)
 
     def _chosen_changed(self) -> None:
+        if self._refreshing:
+            return
         chosen = self.chosen()
         for name, button in self.buttons.items():
             button.setEnabled(len(chosen) == 2 if name == "Difference" else bool(chosen))
         if chosen and chosen[0].status == "finished" and len(chosen) == 1:
             self.buttons["Resume"].setEnabled(False)
-        self.details.setHtml(details(chosen[0], self.session.runs_dir, self.theme)
-                             if len(chosen) == 1 else "")  # fmt: skip
+        if len(chosen) == 1:
+            html = details(chosen[0], self.session.runs_dir, self.theme)
+        else:
+            html = f"<p style='color:{self.theme.dim}'>{self._hint(len(chosen))}</p>"
+        if html != self._described:  # what somebody reads is not moved, nor a difference replaced
+            self._described = html
+            place = self.details.verticalScrollBar().value()
+            self.details.setHtml(html)
+            self.details.verticalScrollBar().setValue(place)
+
+    def _hint(self, chosen: int) -> str:
+        if not self.model.runs:
+            return "No run matches." if self.search.text() else "There are no runs yet."
+        if not chosen:
+            return "Choose a run to see its results, or several (Ctrl+click) to compare them."
+        more = " Difference says in what they differ." if chosen == 2 else ""
+        return f"{chosen} runs are chosen. Overlay draws them over each other.{more}"
 
     def _widths(self) -> None:
         if not self._sized and self.model.runs:
             self._sized = True
-            for column, width in enumerate((28, 50, 230, 200, 130, 90, 80, 60, 240)):
+            for column, width in enumerate((28, 48, 215, 150, 122, 80, 80, 50, 240)):
                 self.table.setColumnWidth(column, width)
             self.table.verticalHeader().setDefaultSectionSize(44)

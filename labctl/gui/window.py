@@ -296,6 +296,7 @@ class Window(QMainWindow):
         """Runs go on: they are not children of this window."""
         self.conductor.end()
         self.form_control.end()
+        self.runs.model.thumbnails.close()
         self.helper.close()
         self.bench.disconnect_bench()
         self.tags.close_host()
