@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis.timetags.files.model import About, Piece, TagFileError
+from labctl.analysis.timetags.files.records import read_records
 
 _PER_PIECE = 1 << 18  # tags
 _LOOK = 4096  # numbers looked at to find out whether there are pulse numbers
@@ -60,19 +61,12 @@ class Id900Source:
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the tags in order of the file."""
-        done = 0
-        with self.path.open("rb") as file:
-            while done < self.most:
-                count = self._width * min(_PER_PIECE, self.most - done)
-                numbers = np.fromfile(file, "<u8", count)
-                numbers = numbers[: len(numbers) // self._width * self._width]
-                if not numbers.size:
-                    self.warnings.append(f"became shorter while it was read, at tag {done}")
-                    break
-                _refuse_late(self.path, numbers, done, self._width)
-                piece = self._reference.piece(numbers.reshape(-1, self._width), self._channel)
-                yield piece
-                done += len(piece.times)
+        kind = np.dtype(("<u8", (self._width,)))
+        for done, numbers in read_records(
+            self.path, 0, kind, self.most, _PER_PIECE, self.warnings, "tag"
+        ):
+            _refuse_late(self.path, numbers, done)
+            yield self._reference.piece(numbers, self._channel)
         self.warnings += self._reference.warnings
 
 
@@ -106,7 +100,7 @@ class Id900TextSource:
             while lines := file.readlines(_LINES * 16):
                 numbers = self._numbers(lines, done)
                 done += len(lines)
-                _refuse_late(self.path, numbers.ravel(), done - len(lines), self._width)
+                _refuse_late(self.path, numbers, done - len(lines))
                 yield self._reference.piece(numbers, self._channel)
         self.warnings += self._reference.warnings
 
@@ -179,11 +173,11 @@ def _has_pairs(numbers: NDArray[np.uint64]) -> bool:
     return rising and (len(index) >= 8 or bool((times[1:] >= times[:-1]).all()))
 
 
-def _refuse_late(path: Path, numbers: NDArray[np.uint64], done: int, width: int) -> None:
+def _refuse_late(path: Path, numbers: NDArray[np.uint64], done: int) -> None:
     late = numbers >> np.uint64(63)
     if late.any():
-        at = int(np.argmax(late))
+        row, column = np.argwhere(late)[0]
         raise TagFileError(
-            f"{path}: tag {done + at // width} holds {int(numbers[at])}, more than the 106 days "
+            f"{path}: tag {done + row} holds {int(numbers[row, column])}, more than the 106 days "
             "that fit; the file is damaged there or no ID900 file"
         )

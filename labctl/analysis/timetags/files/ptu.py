@@ -30,6 +30,7 @@ from labctl.analysis.timetags.files.ptu_records import (
     Specials,
     worth_compiling,
 )
+from labctl.analysis.timetags.files.records import read_records
 
 _PER_PIECE = 1 << 19  # records; compiled code leaves them in the cache of the processor
 _PER_PIECE_NUMPY = 1 << 15  # and so does numpy with all its temporary arrays
@@ -126,28 +127,18 @@ class PtuSource:
         layout, clock = self._layout, self._clock
         decoder = Decoder(layout, clock, worth_compiling(self.most))
         at_once = _PER_PIECE if decoder.compiled else _PER_PIECE_NUMPY
-        buffer = np.empty(min(self.most, at_once), "<u4")
-        done = tags = 0
-        with self.path.open("rb", buffering=0) as file:
-            file.seek(self._offset)
-            while done < self.most:
-                words = buffer[: self.most - done]
-                got = file.readinto(words.data)
-                words = words[: (got or 0) // 4]
-                if not words.size:
-                    self.warnings.append(f"became shorter while it was read, at record {done}")
-                    break
-                if len(words) * 4 != got:  # interrupted in the middle of a record: read it again
-                    file.seek(self._offset + 4 * (done + len(words)))
-                base, at = decoder.ticks, tags if in_place else 0
-                found = decoder.decode(words.astype(np.uint32, copy=False), room, at)
-                tags += found.tags
-                yield found, *self._events(found, base)
-                if found.wrong >= 0:
-                    word = int(words[found.wrong])
-                    self._stop_at(done + found.wrong, word, tags, decoder.ticks > clock.limit)
-                    break
-                done += len(words)
+        tags = 0
+        for done, words in read_records(
+            self.path, self._offset, "<u4", self.most, at_once, self.warnings
+        ):
+            base, at = decoder.ticks, tags if in_place else 0
+            found = decoder.decode(words.astype(np.uint32, copy=False), room, at)
+            tags += found.tags
+            yield found, *self._events(found, base)
+            if found.wrong >= 0:
+                word = int(words[found.wrong])
+                self._stop_at(done + found.wrong, word, tags, decoder.ticks > clock.limit)
+                break
         self.tally |= {
             "overflow records": decoder.overflow_records, "overflows": decoder.overflows,
         }  # fmt: skip

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis.timetags.files.model import MARKER, About, Piece, TagFileError
+from labctl.analysis.timetags.files.records import read_records
 
 _PER_PIECE = 1 << 18  # records
 _LATEST = (1 << 63) - (1 << 60)  #: ps, 93 days
@@ -74,41 +75,36 @@ class SpcSource:
     def pieces(self) -> Iterator[Piece]:
         """Yield the tags in order of the file."""
         kind = _RECORD_6 if self._wide else np.dtype("<u4")
-        overflows = done = gaps = invalid = 0
+        overflows = gaps = invalid = 0
         wrap = 1 << (24 if self._wide else 12)
-        with self.path.open("rb") as file:
-            file.seek(self._bytes)
-            while done < self.most:
-                words = np.fromfile(file, kind, min(_PER_PIECE, self.most - done))
-                if not words.size:
-                    self.warnings.append(f"became shorter while it was read, at record {done}")
-                    break
-                macro, adc, route, count, photon, marker, gap = (
-                    _fields_6(words) if self._wide else _fields_4(words)
+        for done, words in read_records(
+            self.path, self._bytes, kind, self.most, _PER_PIECE, self.warnings
+        ):
+            macro, adc, route, count, photon, marker, gap = (
+                _fields_6(words) if self._wide else _fields_4(words)
+            )
+            total = overflows + np.cumsum(count)
+            late = total > _LATEST // (self._clock * wrap)
+            if late.any():
+                record = done + int(np.argmax(late))
+                at = (record + 1) * self._bytes
+                raise TagFileError(
+                    f"{self.path}: record {record} (byte {at}) brings the macro time beyond "
+                    "the 93 days that can be read; the file is damaged there"
                 )
-                total = overflows + np.cumsum(count)
-                late = total > _LATEST // (self._clock * wrap)
-                if late.any():
-                    record = done + int(np.argmax(late))
-                    at = (record + 1) * self._bytes
-                    raise TagFileError(
-                        f"{self.path}: record {record} (byte {at}) brings the macro time beyond "
-                        "the 93 days that can be read; the file is damaged there"
-                    )
-                overflows = int(total[-1])
-                ticks = total * wrap + macro
-                gaps += int(gap.sum())
-                invalid += int(np.count_nonzero(~photon & ~marker & (count == 0)))
-                markers = np.empty(int(marker.sum()), MARKER)
-                markers["sync"] = ticks[marker]
-                markers["time"] = ticks[marker] * self._clock
-                markers["marker"] = route[marker]
-                ticks = ticks[photon]
-                yield Piece(
-                    route[photon].astype(np.uint8), ticks * self._clock, ticks,
-                    (4095 - adc[photon]).astype(np.uint16), markers,
-                )  # fmt: skip
-                done += len(words)
+            overflows = int(total[-1])
+            ticks = total * wrap + macro
+            gaps += int(gap.sum())
+            invalid += int(np.count_nonzero(~photon & ~marker & (count == 0)))
+            markers = np.empty(int(marker.sum()), MARKER)
+            markers["sync"] = ticks[marker]
+            markers["time"] = ticks[marker] * self._clock
+            markers["marker"] = route[marker]
+            ticks = ticks[photon]
+            yield Piece(
+                route[photon].astype(np.uint8), ticks * self._clock, ticks,
+                (4095 - adc[photon]).astype(np.uint16), markers,
+            )  # fmt: skip
         self.tally |= {"overflows": overflows, "gaps": gaps, "invalid records": invalid}
         if gaps:
             self.warnings.append(f"{gaps} gaps: the FIFO was full and tags were lost there")
