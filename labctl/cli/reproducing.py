@@ -13,8 +13,8 @@ from labctl.errors import RequestError, cannot_write
 
 
 def reproduce(arguments: Any) -> int:
-    from labctl.reproduction import page, report, running  # now: not after an hour of runs
-    from labctl.reproduction.papers import select
+    from labctl.reproduction import document, page, report, running  # now, not after an hour
+    from labctl.reproduction.selection import select
 
     selected = select(arguments.names)
     if arguments.list:
@@ -27,11 +27,11 @@ def reproduce(arguments: Any) -> int:
     if not arguments.json:
         print("drawing the report", file=sys.stderr, flush=True)
     written = report.build(selected, keys, made, arguments.quick)
-    document = report.document(written)
+    numbers = document.document(written)
     _write(folder / "report.html", page.page(written))
-    _write(folder / "report.json", _json(document))
+    _write(folder / "report.json", _json(numbers))
     if arguments.json:
-        print_json(document)
+        print_json(numbers)
     else:
         _summary(written, folder)
     failed = [job for job in made.values() if job.status != "finished"]

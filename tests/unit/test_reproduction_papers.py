@@ -9,13 +9,13 @@ import pytest
 
 from labctl.bench import shipped_benches
 from labctl.errors import RequestError
-from labctl.reproduction import papers, running
+from labctl.reproduction import description, running, selection
 from labctl.reproduction.comparing import VERDICTS
 from labctl.reproduction.papers import ORIGINS, TAKES
 from labctl.run.loading import load_procedure
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPERS = {name: papers.load(path) for name, path in papers.find_papers().items()}
+PAPERS = {name: description.load(path) for name, path in selection.find_papers().items()}
 ENTRIES = [entry for paper in PAPERS.values() for entry in paper.entries]
 NAMES = [entry.full_name for entry in ENTRIES]
 
@@ -69,15 +69,15 @@ def test_the_printed_total_is_the_sum_of_the_printed_keys():
 
 
 def test_selection():
-    everything = papers.select([])
+    everything = selection.select([])
     assert [paper.name for paper, _ in everything] == sorted(PAPERS)
     assert [e for _, chosen in everything for e in chosen] == ENTRIES
-    chosen = papers.select(["phonon-pair/fig3d", "cluster-microcomb", "phonon-pair/fig3c"])
+    chosen = selection.select(["phonon-pair/fig3d", "cluster-microcomb", "phonon-pair/fig3c"])
     assert [(paper.name, len(entries)) for paper, entries in chosen] == [
         ("phonon-pair", 2), ("cluster-microcomb", len(PAPERS["cluster-microcomb"].entries)),
     ]  # fmt: skip
     assert [e.name for e in chosen[0][1]] == ["fig3c", "fig3d"]  # as in the publication
-    again = papers.select(["phonon-pair/fig3d", "phonon-pair/fig3d", "phonon-pair"])
+    again = selection.select(["phonon-pair/fig3d", "phonon-pair/fig3d", "phonon-pair"])
     assert again[0][1] == PAPERS["phonon-pair"].entries
 
 
@@ -92,7 +92,7 @@ def test_selection():
 )
 def test_unknown_names(name, message):
     with pytest.raises(RequestError) as caught:
-        papers.select([name])
+        selection.select([name])
     assert message in str(caught.value)
 
 
@@ -100,7 +100,7 @@ def test_the_description_in_the_documentation_is_one(tmp_path):
     text = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
     path = tmp_path / "rooms.toml"
     path.write_text("\n".join(re.findall(r"```toml\n(.*?)```", text, re.S)), encoding="utf-8")
-    (entry,) = papers.load(path).entries
+    (entry,) = description.load(path).entries
     assert entry.rows[0].printed.error == 0.07
     assert [series.label for series in entry.plots[0].series] == ["here", "printed"]
     for verdict in VERDICTS:
@@ -157,7 +157,7 @@ def test_wrong_descriptions(tmp_path, text, message):
     path = tmp_path / "wrong.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(RequestError) as caught:
-        papers.load(path)
+        description.load(path)
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
