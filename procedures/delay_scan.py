@@ -13,7 +13,8 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.phonon_bench import ROW, SPOILT, PhononMeasurement, portions, spoilt
+from procedures.phonon_bench import PhononMeasurement, portions
+from procedures.phonon_clicks import ROW, SPOILT, spoilt
 from procedures.phonon_data import recorded
 
 if TYPE_CHECKING:

@@ -13,50 +13,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labctl.errors import InstrumentError, RequestError
 from labctl.parameters import number
-from labctl.procedure import Result, RunData
-from procedures.phonon_pulses import LEVEL_TIME, Pulse, drive, lit, pulse_pair
+from procedures.phonon_clicks import A, B, Clicks, Gates
+from procedures.phonon_light import (
+    BLUE_CHANNEL,
+    READOUT_CHANNEL,
+    RED_CHANNEL,
+    RISE,
+    check_duty,
+    check_sample,
+    peak_uw,
+    set_power,
+)
+from procedures.phonon_pulses import LEVEL_TIME, Pulse, drive, pulse_pair
 
 if TYPE_CHECKING:
     from drivers.agilent_voa import KeysightN7764A
     from drivers.idq_id900 import Id900
     from labctl.bench import Bench
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 #: Trials of one point, and of one commit of tags.
 TRIALS_PER_POINT = 5_000_000
 TRIALS_PER_COMMIT = 1_000_000
 
-#: The device (publication): rates in rad/s.
-KAPPA, OMEGA_M, G0 = 2 * math.pi * 700e6, 2 * math.pi * 5.2e9, 2 * math.pi * 800e3
-COUPLING = 0.5
-HBAR, C = 1.054571817e-34, 299_792_458.0
-
-#: Calibrations of the bench.
-TAP = 0.5  # power on the meter over power at the crystal
-RISE = 12.0  # ns, of the modulators
-RADIO_DBM = 20.0  # full diffraction
 LATENCY = 350.0  # ns, from the trigger to the detectors
 ETA = 0.07  # from a photon at the crystal to a click, both detectors together
-BLUE_CHANNEL, RED_CHANNEL, READOUT_CHANNEL = 1, 2, 3
+RADIO_DBM = 20.0  # full diffraction
 
-#: What must not be exceeded.
-AOM_DUTY = 0.10  # part of the time in which a modulator may be driven at full power
-SAMPLE_PEAK_UW, SAMPLE_MEAN_NW = 50.0, 10.0
-
-#: A tone is set when its power is this close (dB); an attenuator misses by 0.05 dB rms.
-POWER_TOLERANCE_DB, POWER_TRIES = 0.02, 40
-
-A, B = 1, 2  # inputs of the tagger
 #: Tones of the preparation pulse, and channels of the attenuator that are open.
 TONES = {
     "both": "both tones", "blue": "the blue tone", "red": "the red tone", "none": "no tone",
@@ -68,41 +57,10 @@ OPEN = {
     "both": (1, 2, 3), "blue": (1, 3), "red": (2, 3), "none": (3,), "blue only": (1,),
     "red only": (2,), "blue aside": (1,), "red aside": (2,),
 }  # fmt: skip
-#: Columns that `measure` fills.
-ROW = (
-    "tones", "delay (ns)", "attempt", "trials", "missed", "lost", "temperature (mK)",
-    "A1", "B1", "A1 B1", "A2", "B2", "A2 B2",
-)  # fmt: skip
-
-
 #: How often a point is measured if a detector latches or the laser hops meanwhile.
 ATTEMPTS = 3
-#: Clicks per trial are steady within this part, or so many standard deviations.
-STEADY, STEADY_SIGMAS = 0.1, 6.0
 #: s that light needs to follow shutters and a new pattern.
 SETTLING = 0.1
-
-
-@dataclass(frozen=True)
-class Gates:
-    """When (ns after the trigger, at the detectors) photons of the pulses arrive."""
-
-    first: tuple[float, float]
-    second: tuple[float, float]  # the whole pulse; measurements use its beginning
-
-
-#: What every measurement tells about trials that were spoilt.
-SPOILT = (
-    Result("missed_triggers", "", "triggers that did not reach the tagger; not in any count"),
-    Result("lost_tags", "", "tags that the tagger lost, with trials that are not analysed"),
-)
-
-
-def spoilt(data: RunData) -> dict[str, Any]:
-    """Results of these names."""
-    return {
-        "missed_triggers": int(data["missed"].sum()), "lost_tags": int(data["lost"].sum()),
-    }  # fmt: skip
 
 
 def portions(trials: int) -> Iterator[int]:
@@ -110,50 +68,6 @@ def portions(trials: int) -> Iterator[int]:
     while trials > 0:
         yield min(trials, TRIALS_PER_POINT)
         trials -= TRIALS_PER_POINT
-
-
-class Clicks:
-    """Counts of a row while its tags come: clicks in both pulses, and trials with two."""
-
-    def __init__(self) -> None:
-        self.counts = dict.fromkeys(("A1", "B1", "A1 B1", "A2", "B2", "A2 B2"), 0)
-        self.parts: list[tuple[int, int]] = []  # clicks and trials of each commit
-
-    def unsteady(self, usual: float | None) -> float | None:
-        """Clicks per trial of a commit that differ from the `usual` ones; None if none do.
-
-        Without usual ones the median of the commits takes their place.
-        """
-        rates = [clicks / trials for clicks, trials in self.parts]
-        expected = float(np.median(rates)) if usual is None else usual
-        for rate, (_, trials) in zip(rates, self.parts, strict=True):
-            scatter = STEADY_SIGMAS * math.sqrt(expected / trials)
-            if abs(rate - expected) > max(scatter, STEADY * expected):
-                return rate
-        return None
-
-    def add(self, tags: Mapping[str, Ints], gates: Gates, trials: int) -> None:
-        before = sum(self.counts.values())
-        for pulse, gate in ((1, gates.first), (2, gates.second)):
-            a, b = (gated(tags, detector, gate)[0] for detector in (A, B))
-            self.counts[f"A{pulse}"] += a.size
-            self.counts[f"B{pulse}"] += b.size
-            both = np.intersect1d(a, b, assume_unique=True).size
-            self.counts[f"A{pulse} B{pulse}"] += both
-        self.parts.append((sum(self.counts.values()) - before, trials))
-
-
-def gated(tags: Mapping[str, Any], detector: int, gate: tuple[float, float]) -> tuple[Ints, Ints]:
-    """Trial and time (ps) of the first click of a detector in each trial that lies in `gate` (ns).
-
-    Clicks whose trigger was missed, or came before the recording, are in no gate.
-    """
-    low, high = 1e3 * gate[0], 1e3 * gate[1]
-    time, trial = tags["time (ps)"], tags["trial"]
-    inside = (tags["detector"] == detector) & (time >= low) & (time < high) & (trial >= 0)
-    trial, time = trial[inside], time[inside]
-    first = np.concatenate(([True], trial[1:] != trial[:-1]))[: trial.size]
-    return trial[first], time[first]
 
 
 class PhononMeasurement:
@@ -223,20 +137,12 @@ class PhononMeasurement:
             (LATENCY + second.begin, LATENCY + second.end),
         )
 
-    def peak_uw(self, area: float, fwhm: float) -> float:
-        """Peak power (uW) at the crystal of a pulse of this area."""
-        rate = 4 * G0**2 / KAPPA
-        photons = area / (rate * 1e-9 * lit(fwhm, RISE))
-        frequency = C / (self.wavelength * 1e-9)
-        per_watt = COUPLING * KAPPA / (HBAR * 2 * math.pi * frequency * (OMEGA_M**2 + KAPPA**2 / 4))
-        return 1e6 * photons / per_watt
-
     def peaks_uw(self) -> dict[int, float]:
         """Peak power (uW) of each tone, by channel of the attenuator."""
         peaks = {
-            BLUE_CHANNEL: self.peak_uw(self.blue_area, self.first_fwhm),
-            RED_CHANNEL: self.peak_uw(self.red_area, self.first_fwhm),
-            READOUT_CHANNEL: self.peak_uw(self.readout_area, self.second_fwhm),
+            BLUE_CHANNEL: peak_uw(self.blue_area, self.first_fwhm, self.wavelength),
+            RED_CHANNEL: peak_uw(self.red_area, self.first_fwhm, self.wavelength),
+            READOUT_CHANNEL: peak_uw(self.readout_area, self.second_fwhm, self.wavelength),
         }
         return {n: peak if n in self.CHANNELS else 0.0 for n, peak in peaks.items()}
 
@@ -253,29 +159,9 @@ class PhononMeasurement:
                     f"{pulses[1].end * 1e-6:g} ms with a delay of {delay:g} ns; ask for a longer "
                     "one, or a shorter delay"
                 )
-        duty = 2 * max(self.first_fwhm, self.second_fwhm) / period
-        if duty > AOM_DUTY:
-            raise RequestError(
-                f"repetition: pulses would drive a modulator for {100 * duty:.3g} % of the time, "
-                f"more than the {100 * AOM_DUTY:g} % it stands at full power; ask for shorter "
-                "pulses or a longer repetition"
-            )
-        peaks = self.peaks_uw()
-        most = max(peaks[BLUE_CHANNEL] + peaks[RED_CHANNEL], peaks[READOUT_CHANNEL])
-        mean = (
-            1e3
-            * (
-                (peaks[BLUE_CHANNEL] + peaks[RED_CHANNEL]) * lit(self.first_fwhm, RISE)
-                + peaks[READOUT_CHANNEL] * lit(self.second_fwhm, RISE)
-            )
-            / period
-        )  # nW
-        if most > SAMPLE_PEAK_UW or mean > SAMPLE_MEAN_NW:
-            raise RequestError(
-                f"power: pulses of {most:.3g} uW, {mean:.3g} nW on average, are more than the "
-                f"sample stands ({SAMPLE_PEAK_UW:g} uW, {SAMPLE_MEAN_NW:g} nW); ask for smaller "
-                "areas, longer pulses or a longer repetition"
-            )
+        widths = (self.first_fwhm, self.second_fwhm)
+        check_duty(widths, period)
+        check_sample(self.peaks_uw(), widths, period)
         if gate is not None and not 0 < gate <= 2 * self.second_fwhm:
             raise RequestError(
                 f"gate: {gate:g} ns is outside the read-out pulse, which lasts "
@@ -312,7 +198,7 @@ class PhononMeasurement:
         self._switch_on()
         for channel, peak in self.peaks_uw().items():
             if peak > 0:
-                self.set_power(channel, peak)
+                set_power(bench, channel, peak)
         self.bench["pulser"].trigger = "rising"
         self.bench["delays"].rate = 1e3 / self.repetition
         self.bench["delays"].trigger = "internal"
@@ -337,52 +223,6 @@ class PhononMeasurement:
         detectors.check_latched()
         self.tune(self.wavelength)
         bench["laser"].emission = True
-
-    def set_power(self, channel: int, wanted_uw: float) -> None:
-        """Set the attenuator of one tone, so that its peak power at the crystal is as wanted.
-
-        The modulator is held open meanwhile. An attenuator does not come to the same place twice,
-        so it is sent there until the meter agrees.
-
-        Raises:
-            InstrumentError: it never does.
-        """
-        attenuator = getattr(self.voas, f"ch_{channel}")
-        pulser, meter = self.bench["pulser"], self.bench["power"]
-        low, high = attenuator.attenuation_range
-        try:
-            pulser.constant(**{"a1" if channel == READOUT_CHANNEL else "a0": 1.0})
-            attenuator.output = True
-            wanted = 0.0
-            readings: list[float] = []
-            setting = attenuator.attenuation
-            for _ in range(POWER_TRIES):
-                power = 1e6 * meter.power / TAP
-                if power <= 0:
-                    raise InstrumentError(
-                        f"power: the meter sees no light of tone {channel} at {setting:.2f} dB; "
-                        "check the laser, the attenuator and the modulator"
-                    )
-                missing = 10 * math.log10(power / wanted_uw)
-                if abs(missing) < POWER_TOLERANCE_DB:
-                    return
-                # where the setting would be right, averaged over what the attenuator misses by
-                readings = [*readings, setting + missing] if abs(missing) < 1 else []
-                wanted = float(np.mean(readings)) if readings else setting + missing
-                if not low <= wanted <= high:
-                    raise InstrumentError(
-                        f"voas: tone {channel} needs {wanted:.2f} dB for {wanted_uw:.3g} uW at the "
-                        f"crystal, outside {low:g} to {high:g} dB; change the laser power"
-                    )
-                setting = wanted
-                attenuator.attenuation = setting
-            raise InstrumentError(
-                f"voas: channel {channel} does not come closer than {missing:+.3f} dB to "
-                f"{wanted_uw:.3g} uW in {POWER_TRIES} moves; check its repeatability"
-            )
-        finally:
-            attenuator.output = False
-            pulser.stop()
 
     def play(self, tones: str, delay: float) -> None:
         """Open the shutters of these tones and upload the pattern, unless that is so already."""

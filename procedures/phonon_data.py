@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labctl.errors import RequestError
 from labctl.procedure import RunData
-from procedures.phonon_bench import A, B, Gates, gated
+from procedures.phonon_clicks import A, B, Gates, gated
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -12,15 +12,9 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.phonon_bench import (
-    BLUE_CHANNEL,
-    RED_CHANNEL,
-    ROW,
-    SPOILT,
-    PhononMeasurement,
-    portions,
-    spoilt,
-)
+from procedures.phonon_bench import PhononMeasurement, portions
+from procedures.phonon_clicks import ROW, SPOILT, spoilt
+from procedures.phonon_light import BLUE_CHANNEL, RED_CHANNEL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,7 @@ from labctl.run.folder import RunFolder
 from labctl.run.results import run_data
 from procedures.delay_scan import DelayScan
 from procedures.gate_scan import GateScan
-from procedures.phonon_bench import Clicks
+from procedures.phonon_clicks import Clicks
 from procedures.phonon_pair_g2 import PhononPairG2
 from procedures.pump_probe import PumpProbe
 from procedures.sideband_thermometry import SidebandThermometry
