@@ -119,13 +119,14 @@ class WebSq(LabInstrument):
 
         Args:
             command: its name.
-            label: what it is about.
+            label: what it is about; "" if the maker's client sends none with this command.
             value: of it.
             check: label to ask for, if not `label`.
         """
         with self.transaction():
             self._clear()
-            self._say(command=command, label=label, value=value)
+            about = {"label": label} if label else {}
+            self._say(command=command, **about, value=value)
             return self._properties(check or label)["value"]
 
     def identify(self) -> str:
@@ -240,7 +241,7 @@ class WebSq(LabInstrument):
         return self._list("BiasCurrentAutoIV")
 
     def _search(self, on: bool) -> None:
-        self.command("AutoCaliBiasCurrents", "StartAutoIV", on)
+        self.command("AutoCaliBiasCurrents", "", on, check="StartAutoIV")
 
     @property
     def bias_voltages(self) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ names of properties besides `value`, limits, and how long a bias search takes.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections.abc import Callable
@@ -201,13 +202,14 @@ class ControlLine:
         self.outbox: list[bytes] = []
         self._electronics = electronics
         self._text = ""
+        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
         self._decoder = json.JSONDecoder()
 
     def feed(self, data: bytes, now: float) -> Replies:
         electronics = self._electronics
         electronics.world.advance(now)
         electronics.settle(now)
-        self._text = (self._text + data.decode("utf-8", "replace")).lstrip()
+        self._text = (self._text + self._characters.decode(data)).lstrip()
         while self._text:
             try:
                 message, end = self._decoder.raw_decode(self._text)

@@ -110,6 +110,7 @@ class CryostatModel:
             return heater.fraction
         stage = self.stages[heater.channel]
         wanted = stage.watts_per_k2 * (self._moves[heater.channel][2] ** 2 - stage.base_k**2)
+        wanted -= self.extra_watts.get(heater.channel, 0.0)
         return min(1.0, math.sqrt(max(0.0, wanted) / heater.most_watts))
 
     def tell(self, now: float, output: int, **changes: Any) -> None:
@@ -130,14 +131,15 @@ class CryostatModel:
         stage = self.stages[channel]
         begun, start, target, tau = self._moves[channel]
         here = target + (start - target) * math.exp(-max(0.0, now - begun) / tau)
-        goal = self._equilibrium(stage, self.extra_watts.get(channel, 0.0))
+        extra = self.extra_watts.get(channel, 0.0)
+        goal = self._equilibrium(stage, extra)
         for heater in self.heaters.values():
             if heater.channel != channel or not heater.enabled:
                 continue
             if heater.mode == OPEN_LOOP:
-                goal = self._equilibrium(stage, heater.most_watts * heater.fraction**2)
+                goal = self._equilibrium(stage, extra + heater.most_watts * heater.fraction**2)
             elif heater.mode == CLOSED_LOOP:
-                highest = self._equilibrium(stage, heater.most_watts)
+                highest = self._equilibrium(stage, extra + heater.most_watts)
                 goal = min(max(goal, heater.setpoint_k), highest)
         slow = stage.warming_s if goal > here else stage.cooling_s
         self._moves[channel] = (now, here, goal, slow)

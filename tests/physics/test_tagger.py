@@ -100,6 +100,13 @@ def test_dead_time_of_a_poisson_stream():
     assert len(events(model, [0.4])) == pytest.approx(expected, abs=4 * np.sqrt(0.694 * expected))
 
 
+@pytest.mark.parametrize(("apart", "seen"), [(1900, 500), (2100, 1000)])
+def test_an_input_is_blind_for_2_ns(apart, seen):
+    first = np.arange(1, 501) * 10**9
+    times = np.sort(np.concatenate((first, first + apart)))
+    assert len(events(tagger(stored(times, [], [], [])), [1.0])) == seen
+
+
 def test_threshold_and_switch():
     times = np.arange(1, 100) * 10**9
     model = tagger(stored(times, times, times, times))

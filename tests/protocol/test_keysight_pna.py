@@ -101,6 +101,17 @@ def test_noise_goes_with_bandwidth_and_power(bench):
     assert noise(bandwidth=1e3) == pytest.approx(3e-4, rel=0.1)
 
 
+def test_averages_of_sweeps_lower_the_noise(bench):
+    model, found = bench.model, []
+    model.points, model.output = 2001, False
+    for count in (1, 16):
+        model.averaging, model.averages = True, count
+        model.sweep(0.0)
+        found.append(float(np.std(model.data)))
+        assert model.ready_at == pytest.approx(2 * 2001 / 1000.0 * count)
+    assert found[1] == pytest.approx(found[0] / 4, rel=0.05)
+
+
 def test_wrong_requests(bench):
     with pytest.raises(RequestError, match=r"port power of 0 dBm is above what the sample stands"):
         bench.vna.sweep(1e9, 2e9, 11, power=0)

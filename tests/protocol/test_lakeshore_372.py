@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scripted import scripted
 
 from drivers.lakeshore_372 import LakeShore372
 from labctl.adapter import ByteAdapter
@@ -48,6 +49,23 @@ def test_bytes_of_the_maker(sim):
     assert replies(sim, b"SCAN?\n") == [b"01,1\r\n"]
 
 
+def test_driver_speaks_as_the_maker_s_software():
+    bridge, script = scripted(
+        LakeShore372,
+        (b"*IDN?;*ESR?\n", b"LSCI,MODEL372,LSA1234,1.3;0\r\n"),
+        (b"RDGST? 6;*ESR?\n", b"000;0\r\n"),
+        (b"KRDG? 6;*ESR?\n", b"+0.020123E+0;0\r\n"),
+        (b"RDGR? 1;*ESR?\n", b"+1.234567E+4;0\r\n"),
+        (b"KRDG? 17;*ESR?\n", b"16\r\n"),
+    )
+    assert bridge.check_identity().startswith("LSCI,MODEL372")
+    assert bridge.temperature_k == 0.020123
+    assert bridge.resistance(1) == 12345.67
+    with pytest.raises(InstrumentError, match=r"'KRDG\? 17' with execution error"):
+        bridge._number("KRDG? 17")
+    assert not script.exchanges
+
+
 @pytest.mark.parametrize(
     ("line", "bit"),
     [(b"NONSENSE 1", 32), (b"SETP 7,1", 16), (b"SETP 0,500", 16), (b"RANGE 0,9", 16),
@@ -88,6 +106,21 @@ def test_a_stage_relaxes_the_same_in_one_step_and_in_many(sim):
     assert model.temperature_k(40.0) == pytest.approx(here, rel=1e-12)
     model.load(50.0, 6, 1.0e-3)
     assert model.temperature_k(900.0) == pytest.approx(0.2, rel=0.01)  # still regulated
+
+
+def test_heat_adds_up_and_goes_with_the_square_of_the_current(sim):
+    """P = 0.04 W/K^2 (T^2 - T_base^2); half of the current of 10 mW, and 1 mW from outside."""
+    model = sim.model
+    model.tell(0.0, 0, mode=2, fraction=0.5, enabled=True)
+    assert model.heater_fraction(0, 0.0) == 0.5
+    settled = model.temperature_k(1e4)
+    assert settled == pytest.approx((0.010**2 + 2.5e-3 / 0.04) ** 0.5, rel=0.01)
+    model.load(1e4, 6, 1.0e-3)
+    assert model.temperature_k(2e4) == pytest.approx((0.010**2 + 3.5e-3 / 0.04) ** 0.5, rel=0.01)
+    model.tell(2e4, 0, mode=5, setpoint_k=0.3)
+    assert model.temperature_k(3e4) == pytest.approx(0.3, rel=0.01)
+    needed = 0.04 * (0.3**2 - 0.010**2) - 1.0e-3
+    assert model.heater_fraction(0, 3e4) == pytest.approx((needed / 0.01) ** 0.5, rel=1e-6)
 
 
 def test_the_scanner_holds_what_it_saw_last(bridge, sim):

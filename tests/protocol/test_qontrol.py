@@ -315,3 +315,12 @@ def test_neighbours_are_warmed():
     assert phases[2] / phases[4] == pytest.approx(0.01, rel=0.2)
     model.set_volts({4: 6.0})
     assert model.phase(4, 10.0) == pytest.approx(4 * phases[4])
+
+
+def test_neighbours_of_the_assumed_chip_get_2_percent():
+    ratios = []
+    for seed in range(10):
+        model = PhaseShifterModel(World(seed).seed_of)
+        model.set_volts({4: 3.0})
+        ratios += [model.phase(n, 10.0) / model.phase(4, 10.0) for n in (3, 5)]
+    assert sum(ratios) / 20 == pytest.approx(0.02, rel=0.04)  # P_pi of each differs by 2 %

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import scripted
 
 from drivers.websq import WebSq
 from labctl import benchfile
@@ -128,6 +129,67 @@ def test_commands_may_be_glued_and_cut_anywhere(sizes):
         turn += 1
     told = setup.say(*parts)
     assert [m["label"] for m in told] == ["BiasVoltage", "StartAutoIV", "NumberOfDetectors"]
+
+
+def test_a_character_may_be_cut():
+    told = Setup().say(*(bytes([byte]) for byte in '{"request": "µA"}'.encode()))
+    assert [message["value"] for message in told] == ["unknown label µA"]
+
+
+def test_driver_speaks_as_the_maker_s_client():
+    def told(label: str, value: str) -> bytes:
+        return f'{{"label": "{label}", "value": {{"value": {value}}}}}\x17'.encode()
+
+    websq, script = scripted(
+        WebSq,
+        (b'{"request": "NumberOfDetectors"}', told("NumberOfDetectors", "4")),
+        (b'{"request": "BiasVoltage"}', told("BiasVoltage", "[0.0, 0.8, 0.0, 0.0]")),
+        (b'{"request": "InptMeasurementPeriod"}', told("InptMeasurementPeriod", "100")),
+        (
+            b'{"command": "SetMeasurementPeriod", "label": "InptMeasurementPeriod", "value": 10}',
+            b'{"label": "InptMeasurementPeriod", "value": 10}\x17',  # all clients are told
+        ),
+        (b'{"request": "InptMeasurementPeriod"}', told("InptMeasurementPeriod", "10")),
+        (b'{"request": "BiasCurrent"}', told("BiasCurrent", "[0, 0, 0, 0]")),
+        (
+            b'{"command": "SetAllBiasCurrents", "label": "BiasCurrent", '
+            b'"value": [12.0, 8.0, 3.0, 8.0]}',
+            b'{"label": "BiasCurrent", "value": [12.0, 8.0, 3.0, 8.0]}\x17',
+        ),
+        (b'{"request": "BiasCurrent"}', told("BiasCurrent", "[12.0, 8.0, 3.0, 8.0]")),
+        (b'{"request": "TriggerLevel"}', told("TriggerLevel", "[0, 0, 0, 0]")),
+        (
+            b'{"command": "SetAllTriggerLevels", "label": "TriggerLevel", '
+            b'"value": [20.0, 20.0, 20.0, 20.0]}',
+            b"",
+        ),
+        (b'{"request": "TriggerLevel"}', told("TriggerLevel", "[20.0, 20.0, 20.0, 20.0]")),
+        (b'{"request": "NumberOfDetectors"}', told("NumberOfDetectors", "4")),
+        # later versions of the client name the label here, earlier ones do not
+        (
+            b'{"command": "DarkCountsAutoIV", "label": "DarkCountsAutoIV", '
+            b'"value": [100, 100, 100, 100]}',
+            b"",
+        ),
+        (b'{"request": "NumberOfDetectors"}', told("NumberOfDetectors", "4")),
+        (b'{"command": "AutoCaliBiasCurrents", "value": true}', b""),
+        (b'{"request": "StartAutoIV"}', told("StartAutoIV", "true")),
+        (b'{"request": "StartAutoIV"}', told("StartAutoIV", "false")),
+        (b'{"request": "BiasCurrentAutoIV"}', told("BiasCurrentAutoIV", "[15.1, 15, 15, 16]")),
+        (
+            b'{"command": "DetectorEnable", "label": "DetectorEnable", "value": true}',
+            b'{"label": "DetectorEnable", "value": true}\x17',
+        ),
+        (b'{"request": "DetectorEnable"}', told("DetectorEnable", "true")),
+    )
+    assert websq.identify() == "WebSQ, 4 detectors"
+    assert websq.latched == (2,)
+    websq.period = 0.01
+    websq.bias_currents = (12, 8, 3, 8)
+    websq.trigger_levels = (20, 20, 20, 20)
+    assert websq.auto_bias(100) == (15.1, 15.0, 15.0, 16.0)
+    websq.enabled = True
+    assert not script.exchanges
 
 
 @given(st.binary(max_size=200))
