@@ -10,6 +10,7 @@ from labctl.reproduction import comparing
 from labctl.reproduction.drawing import Picture
 from labctl.reproduction.markup import Markup, element, join
 from labctl.reproduction.report import (
+    LEFT_OUT,
     Chapter,
     Line,
     Report,
@@ -145,10 +146,10 @@ def _section(section: Section) -> Markup:
     if made.status == "finished":
         pieces.append(element("p", _origin(section), class_="dim small"))
     else:
+        left_out = made.status == LEFT_OUT
         reason = f": {made.reason}" if made.reason else ""
-        pieces.append(
-            element("p", f"✗ {entry.procedure} {made.status}{reason}", class_="bad verdict")
-        )  # fmt: skip
+        said = f"{'' if left_out else '✗ '}{entry.procedure} {made.status}{reason}"
+        pieces.append(element("p", said, class_="dim" if left_out else "bad verdict"))
     if entry.remark:
         pieces.append(element("p", entry.remark))
     if section.lines:

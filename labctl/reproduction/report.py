@@ -21,6 +21,9 @@ from labctl.run import drawing as run_drawing
 from labctl.run.folder import RunFolder
 from labctl.units import measured
 
+#: What becomes of an entry that takes too long for a quick reproduction.
+LEFT_OUT = "left out"
+
 
 @dataclass(frozen=True)
 class Line:
@@ -75,7 +78,12 @@ class Report:
 
     @property
     def failed(self) -> list[Section]:
-        return [s for c in self.chapters for s in c.sections if s.made.status != "finished"]
+        return [
+            section
+            for chapter in self.chapters
+            for section in chapter.sections
+            if section.made.status not in ("finished", LEFT_OUT)
+        ]
 
 
 class Drawer:
@@ -104,13 +112,15 @@ def build(
         sections = []
         for entry in entries:
             key = keys.get(entry.full_name)
-            hurry = Made(None, "left out", "not part of a quick reproduction")
+            hurry = Made(None, LEFT_OUT, "not part of a quick reproduction")
             sections.append(_section(entry, made[key] if key else hurry, drawer))
         chapters.append(Chapter(paper, tuple(sections)))
     return Report(tuple(chapters), quick, datetime.now().astimezone())
 
 
 def _section(entry: Entry, made: Made, drawer: Drawer | None) -> Section:
+    if made.status == LEFT_OUT:
+        return Section(entry, made, {}, (), (), ())
     if made.path is None or made.status != "finished":
         lines = tuple(_line(row, Ours(None), made.status) for row in entry.rows)
         return Section(entry, made, {}, lines, (), ())

@@ -18,8 +18,8 @@ from labctl.reproduction.papers import Entry
 from labctl.run import loading
 from labctl.run.folder import RunFolder
 from labctl.run.locate import numbered
+from labctl.run.outcome import Event, Listener
 from labctl.run.request import Request, check_instruments
-from labctl.run.stretch import Event, Listener
 
 #: Titles of our runs begin with this, and so do our items in the queue.
 TITLE = "reproduction: "

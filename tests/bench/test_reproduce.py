@@ -60,6 +60,7 @@ rows = [{ name = "far off", result = "mean", unit = "K", printed = "30 ± 1", wh
 [entries.long]
 figure = "Fig. 3"
 title = "another seed"
+rows = [{ name = "never in a hurry", result = "mean", unit = "K" }]
 procedure = "toybench:Watch"
 parameters = { steps = 4 }
 world = { start = 19.9 }
@@ -123,7 +124,7 @@ def test_report_and_document(place, paper, capsys):
     }  # fmt: skip
     assert rows(document, "warm/same")["far off"]["verdict"] == "differs"
     assert document["counts"] == {
-        "agrees": 4, "differs": 1, "paper inconsistent": 1, "not printed": 1, "no value": 1,
+        "agrees": 4, "differs": 1, "paper inconsistent": 1, "not printed": 2, "no value": 1,
     }  # fmt: skip
     (same,) = [e for e in document["papers"][0]["entries"] if e["name"] == "warm/same"]
     assert same["troubles"] == ["the procedure draws no figure 'none'"]
@@ -264,6 +265,10 @@ def test_quick(place, paper, capsys):
     assert [len(run.rows) for run in runs(place)] == [3]
     states = {e["name"]: e["status"] for e in document["papers"][0]["entries"]}
     assert states == {"warm/mean": "finished", "warm/same": "finished", "warm/long": "left out"}
+    html = (place / "out" / "report.html").read_text(encoding="utf-8")
+    assert "left out: not part of a quick reproduction" in html
+    assert "Without a finished run" not in html
+    assert document["counts"]["no value"] == 1  # what it left out is not counted
 
 
 def test_a_real_entry_in_a_hurry(place, capsys):
