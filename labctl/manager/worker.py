@@ -14,7 +14,7 @@ from labctl.manager.queue import WORK, Queue
 from labctl.run import stopping
 
 if TYPE_CHECKING:
-    from labctl.run.stretch import Event, Outcome
+    from labctl.run.outcome import Event, Outcome
 
 #: Seconds between two looks at the queue while all that waits is delayed.
 LOOK_EVERY = 0.5
@@ -86,7 +86,7 @@ class Manager(Queue):
 
     def _run_next(self, asked: int) -> tuple[Item, Outcome] | None:
         """Run the next item, unless somebody asks for STOP before it has opened its bench."""
-        from labctl.run.stretch import Outcome
+        from labctl.run.outcome import Outcome
 
         with self._changing():
             now = time.time()

@@ -13,8 +13,9 @@ import numpy as np
 
 from labctl.errors import ReplayMismatch, RequestError
 from labctl.run.folder import RunFolder
+from labctl.run.outcome import Listener
 from labctl.run.request import FORMAT, rebuild
-from labctl.run.stretch import Listener, Stretch
+from labctl.run.stretch import Stretch
 
 
 @dataclass(frozen=True)

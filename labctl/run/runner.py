@@ -8,8 +8,9 @@ from labctl.errors import RequestError
 from labctl.procedure import LabProcedure
 from labctl.run import loading, stopping
 from labctl.run.folder import RunFolder
+from labctl.run.outcome import Listener, Outcome
 from labctl.run.request import Request, check, rebuild, start_entry
-from labctl.run.stretch import Listener, Outcome, Stretch
+from labctl.run.stretch import Stretch
 
 
 def start(

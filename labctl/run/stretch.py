@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,55 +17,17 @@ from labctl.bench import Bench, instrument_kinds
 from labctl.benchfile import BenchFile
 from labctl.clock import Clock, RealClock
 from labctl.errors import Aborted, Interrupted, LabError, StorageError
-from labctl.procedure import LabProcedure, Row
+from labctl.procedure import LabProcedure
 from labctl.run import safety
 from labctl.run.control import Control, Press, interruptible
 from labctl.run.folder import RunFolder
 from labctl.run.health import HealthLog
 from labctl.run.keys import KeySink
+from labctl.run.outcome import Event, Listener, Outcome
 from labctl.run.remarks import remarked
 from labctl.run.results import analyse
+from labctl.run.sinks import Enough, Sinks
 from labctl.run.watching import Watch
-
-
-@dataclass(frozen=True)
-class Event:
-    """What a listener is told.
-
-    "opening" and "start" (with the stretch), "point" (the row), "tags" (name and columns of a
-    batch), "show", "note", "paused", "resumed", "analysing", "stop"; and whatever else a procedure
-    emits.
-    """
-
-    kind: str
-    value: Any = None
-
-
-Listener = Callable[[Event], None]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended."""
-
-    path: Path
-    status: str
-    reason: str
-    error: BaseException | None
-    stopped: bool = False  #: somebody asked for STOP, so nothing else may begin by itself
-
-    @property
-    def exit_code(self) -> int:
-        if self.status == "finished":
-            return 0
-        return self.error.exit_code if isinstance(self.error, LabError) else 1
-
-    def worsened(self, text: str, failure: BaseException, fails: bool) -> Outcome:
-        """What it becomes when something goes wrong at the end; an aborted run may stay that."""
-        reason = self.reason if text in self.reason else f"{self.reason}; {text}".removeprefix("; ")
-        if self.status == "finished" or fails:
-            return replace(self, status="failed", reason=reason, error=failure)
-        return replace(self, reason=reason)
 
 
 def stretch_seed(seed: int, stretch: int) -> int:
@@ -158,7 +120,7 @@ class Stretch:
     def _tried(self, control: Control, step: Callable[[Control], None]) -> Outcome:
         try:
             step(control)
-        except _Enough:
+        except Enough:
             return self._outcome("aborted", f"stopped after {self.stop_after} rows")
         except Aborted as failure:
             return self._outcome("aborted", failure=failure)
@@ -277,69 +239,20 @@ class Stretch:
 
     def _wire_up(self, control: Control) -> None:
         """Give the procedure what pymeasure's worker would give it, and ours what is ours."""
-        procedure, folder, clock = self.procedure, self.folder, self._clock
+        procedure = self.procedure
         ours = isinstance(procedure, LabProcedure)
-        emit_row, emit_tags = self._row_sink(), self._tag_sink()
-
-        def emit(topic: str, value: Any) -> None:
-            if topic == "results":
-                emit_row(value)
-                if not ours:  # ours yield before each point
-                    clock.sleep(0.0)
-            elif topic == "batch results":
-                for values in zip(*value.values(), strict=True):
-                    emit_row(dict(zip(value, values, strict=True)))
-            elif topic == "tags":
-                emit_tags(*value)
-            elif topic == "note":
-                folder.note(str(value))
-                self.tell("note", value)
-            else:
-                self.tell(topic, value)
-
-        procedure.emit = emit
+        procedure.emit = Sinks(
+            self.folder, self._clock, self.tell, self.listener is not None, self._log,
+            self.stop_after, yields=not ours,
+        ).emitter()  # fmt: skip
         procedure.should_stop = lambda: control.aborted is not None
         procedure.is_last = lambda: True
         if bench := self._bench:
             procedure.bench = bench
         if ours:
             procedure.rng = np.random.default_rng([self.seed, 1])
-            procedure.rows = folder.rows
-            procedure.finished_points = set(folder.points_done)
-
-    def _row_sink(self) -> Callable[[Row], None]:
-        """What takes a row: recorded first, told to others afterwards."""
-        now, record, watched = self._clock.now, self.folder.emit, self.listener is not None
-        flush = self._log.flush if self._log is not None else None
-        left = self.stop_after
-        if flush is None and not watched and left is None:
-            return lambda row: record(row, now())
-
-        def emit_row(row: Row) -> None:
-            nonlocal left
-            if flush is not None:
-                flush()  # a row on disk never cites an exchange that is not
-            record(row, now())
-            if watched:
-                self.tell("point", row)
-            if left is not None:
-                left -= 1
-                if left <= 0:
-                    raise _Enough
-
-        return emit_row
-
-    def _tag_sink(self) -> Callable[[str, Mapping[str, Any]], None]:
-        """What takes a batch of time tags: recorded first, told to others afterwards."""
-        now, record = self._clock.now, self.folder.record_tags
-
-        def emit_tags(name: str, columns: Mapping[str, Any]) -> None:
-            if self._log is not None:
-                self._log.flush()  # tags on disk never cite an exchange that is not
-            record(name, columns, now())
-            self.tell("tags", (name, columns))
-
-        return emit_tags
+            procedure.rows = self.folder.rows
+            procedure.finished_points = set(self.folder.points_done)
 
     def _paused(self, paused: bool, reason: str) -> None:
         if paused:
@@ -414,7 +327,3 @@ def _stored(ending: Outcome, step: Callable[[], None]) -> Outcome:
     except (StorageError, OSError) as failure:
         return ending.worsened(str(failure), failure, fails=True)
     return ending
-
-
-class _Enough(Exception):
-    """The asked number of rows is recorded."""

@@ -237,7 +237,7 @@ def test_progress_on_a_narrow_terminal(capsys, place, monkeypatch):
 
 def test_only_the_latest_figures_that_fit_are_shown():
     from labctl.cli.progress import Rich
-    from labctl.run.stretch import Event
+    from labctl.run.outcome import Event
 
     screen = Rich(Terminal())
     for number in range(50):
