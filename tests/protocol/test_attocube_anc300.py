@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scripted import scripted
 
 from drivers.attocube_anc300 import Anc300
 from labctl.adapter import ByteAdapter
@@ -48,6 +49,25 @@ def test_console(bench):
     assert said(e, "") == ""
     other = bench.sim.connect()
     assert said(other, "secret").endswith("Authorization denied\r\n")
+
+
+def test_driver_speaks_the_console():
+    piezos, script = scripted(
+        Anc300,
+        (b"123456\r\n", b"******\r\nAuthorization success\r\n"),
+        (b"echo off\r\n", b"> echo off\r\nOK\r\n"),
+        (b"seta 1 30.5000\r\n", b"OK\r\n"),
+        (b"getm 1\r\n", b"mode = gnd\r\nOK\r\n"),
+        (b"setm 1 inp\r\n", b"OK\r\n"),
+        (b"geto 1\r\n", b"voltage = 30.500000 V\r\nOK\r\n"),
+        (b"seta 2 1.0000\r\n", b"Axis in wrong mode\r\nERROR\r\n"),
+        greeting=b"\xff\xfb\x01\xff\xfb\x03Authorization code: ",
+    )
+    piezos.hold(1, 30.5)
+    assert piezos.voltage(1) == 30.5
+    with pytest.raises(InstrumentError, match=r"'seta 2 1.0000' .* 'Axis in wrong mode'"):
+        piezos.hold(2, 1.0)
+    assert not script.exchanges
 
 
 def test_holds_voltages(bench):

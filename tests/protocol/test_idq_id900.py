@@ -229,6 +229,43 @@ def test_identity_and_settings():
     }
 
 
+def test_driver_says_what_the_makers_programs_say():
+    """Short forms of the same commands, one frame each; windows of input 3 begin 1 ns later."""
+    tagger, said = Setup().driver(), []
+    ask = tagger.ask
+    tagger.ask = lambda command, *rest, **more: said.append(command) or ask(command, *rest, **more)
+    tagger.histogram(2, 0.01, start=1, bin_width=1000, bins=16, minimum=0)
+    histogram = [
+        "DEVI:CONF:LOAD HISTO",
+        "HIST2:REF:LINK DELA1;:HIST2:STOP:LINK DELA2",
+        "HIST2:MIN 0;BWID 1000;BCOU 16;FLUS",
+        "REC:TRIG:ARM:MODE MANU;:REC:ENAB ON",
+        "REC:STOP",
+        "REC:NUM 1;DUR 10000000000",
+        "REC:PLAY",
+        "REC:STAG?",
+        "HIST2:DATA?",
+    ]
+    assert list(dict.fromkeys(said)) == histogram
+    said.clear()
+    tagger.count(0.25)
+    cycles = [f"INPU{n}:COUN:MODE CYCL;INTE 250;RESE" for n in range(1, 5)]
+    assert said == [*cycles, "INPU1:COUN?;:INPU2:COUN?;:INPU3:COUN?;:INPU4:COUN?"]
+    said.clear()
+    tagger.coincidences(1000, 0.1)
+    assert said[4:8] == [  # after the delays were read
+        "DEVI:CONF:LOAD COUNT", "DELA6:VALU 1000", "DELA7:VALU 2000", "DELA8:VALU 3000",
+    ]  # fmt: skip
+    # combiners of the maker's configuration: pairs 12, 13, 14, 23, 24, 34
+    windows = [line.partition(":")[0] for line in said if ":WIND:BEGI:DELA" in line]
+    assert windows == ["TSCO6", "TSCO7", "TSCO8", "TSCO3", "TSCO4", "TSCO5"]
+    said.clear()
+    tagger.input_2.threshold = 0.25
+    tagger.input_2.delay = -1500
+    assert said[0].startswith("INPU2:THRE 0.25")
+    assert "DELA2:VALU -1500" in said
+
+
 def test_wrong_requests_are_refused_before_anything_is_sent():
     setup = Setup()
     tagger = setup.driver()

@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+from scripted import scripted
 
 from drivers.keysight_pna import KeysightPna
 from labctl.adapter import ByteAdapter
@@ -110,6 +111,49 @@ def test_averages_of_sweeps_lower_the_noise(bench):
         found.append(float(np.std(model.data)))
         assert model.ready_at == pytest.approx(2 * 2001 / 1000.0 * count)
     assert found[1] == pytest.approx(found[0] / 4, rel=0.05)
+
+
+def test_driver_speaks_the_manuals_bytes():
+    """REAL,64 with SWAP is little-endian; S parameters are interleaved real and imaginary parts."""
+
+    def block(*numbers: float) -> bytes:
+        data = struct.pack(f"<{len(numbers)}d", *numbers)
+        return b"#2%d" % len(data) + data + b"\n"
+
+    settings = [
+        b"FORM REAL,64", b"FORM:BORD SWAP", b"TRIG:SOUR IMM", b"SENS1:BWID 1000",
+        b"SENS1:SWE:POIN 2", b"SENS1:FREQ:STAR 9999900000", b"SENS1:FREQ:STOP 10000000000",
+        b"SOUR1:POW1 -20", b"SENS1:AVER:STAT OFF",
+    ]  # fmt: skip
+    reads = [
+        exchange
+        for n, name in enumerate(("S11", "S12", "S21", "S22"))
+        for exchange in (
+            (b"CALC1:PAR:SEL 'labctl_%s'\n" % name.encode(), b""),
+            (b"CALC1:DATA? SDATA\n", block(n, 0.5, -n, 0.25)),
+        )
+    ]
+    vna, script = scripted(
+        KeysightPna,
+        *((line + b"\n", b"") for line in settings),
+        (b"CALC1:PAR:CAT:EXT?\n", b'"labctl_S11,S11,labctl_S12,S12,labctl_S21,S21"\n'),
+        (b"CALC1:PAR:EXT 'labctl_S22','S22'\n", b""),
+        (b"OUTP 1\n", b""),
+        (b"SYST:ERR?\n", b'+0,"No error"\n'),
+        (b"SENS1:SWE:MODE SING\n", b""),
+        (b"*OPC?\n", b"1\n"),
+        (b"CALC1:X?\n", block(9.9999e9, 1e10)),
+        *reads,
+        (b"SYST:ERR?\n", b'+0,"No error"\n'),
+        (b"OUTP 0\n", b""),
+        (b"SYST:ERR?\n", b'+0,"No error"\n'),
+    )
+    frequencies, s = vna.sweep(9.9999e9, 1e10, 2, bandwidth=1000, power=-20)
+    assert frequencies.tolist() == [9.9999e9, 1e10]
+    assert s[0].tolist() == [[0.5j, 1 + 0.5j], [2 + 0.5j, 3 + 0.5j]]
+    assert s[1].tolist() == [[0.25j, -1 + 0.25j], [-2 + 0.25j, -3 + 0.25j]]
+    vna.make_safe()
+    assert not script.exchanges
 
 
 def test_wrong_requests(bench):

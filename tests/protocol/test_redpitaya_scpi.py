@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scripted import scripted
 
 from drivers.redpitaya_scpi import RedPitayaDigitiser
 from labctl.adapter import ByteAdapter
@@ -100,6 +101,40 @@ def test_records_come_whole_and_cut_where_the_converter_ends(bench):
     assert bench.clock.now() == pytest.approx(16384 * 1024 / 125e6, rel=0.05)
     assert bench.board.average_skipped_samples is False
     assert bench.board.snapshot()["board"] == "STEMlab 125-14 4-Input"
+
+
+def test_driver_speaks_the_documentation_s_bytes():
+    def record(code: int) -> bytes:
+        return b"#532768" + code.to_bytes(2, "big", signed=True) * 16384 + b"\r\n"
+
+    settings = [
+        b"ACQ:RST", b"ACQ:DEC 1024", b"ACQ:AVG OFF", b"ACQ:DATA:Units RAW", b"ACQ:DATA:FORMAT BIN",
+        *(b"ACQ:SOUR%d:GAIN LV" % n for n in (1, 2, 3, 4)), b"ACQ:TRig:DLY 8192",
+    ]  # fmt: skip
+    board, script = scripted(
+        RedPitayaDigitiser,
+        (b"*IDN?\r\n", b"REDPITAYA,INSTR2023,0,01-02\r\n"),
+        *((line + b"\r\n", b"") for line in settings),
+        (b"SYST:ERR?\r\n", b'0,"No error"\r\n'),
+        (b"ACQ:START\r\n", b""),
+        (b"ACQ:TRig NOW\r\n", b""),
+        (b"ACQ:TRig:FILL?\r\n", b"0\r\n"),
+        (b"ACQ:TRig:FILL?\r\n", b"1\r\n"),
+        *(
+            (b"ACQ:SOUR%d:DATA?\r\n" % n, record(code))
+            for n, code in enumerate((1, -1, 8191, -8192), 1)
+        ),
+        (b"DIG:PIN:DIR OUT,DIO0_P\r\n", b""),
+        (b"DIG:PIN DIO0_P,1\r\n", b""),
+        (b"SYST:ERR?\r\n", b'0,"No error"\r\n'),
+    )
+    board.check_identity()
+    board.configure(1024)
+    codes = board.acquire()
+    assert codes.shape == (16384, 4)
+    assert codes[0].tolist() == codes[-1].tolist() == [1, -1, 8191, -8192]
+    board.set_pin("DIO0_P", True)
+    assert not script.exchanges
 
 
 @pytest.mark.parametrize(

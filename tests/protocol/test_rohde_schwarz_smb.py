@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scripted import scripted
 
 from drivers.rohde_schwarz_smb import RohdeSchwarzGenerator
 from labctl.adapter import ByteAdapter
@@ -41,6 +42,30 @@ def test_bytes_of_the_manual(sim):
     assert talk(sim, b"ROSC:SOUR?", b"PHAS 90;PHAS?", b"FREQ:MODE?") == [
         b"INT\n", b"90\n", b"CW\n",
     ]  # fmt: skip
+
+
+def test_driver_speaks_the_manuals_bytes():
+    no_error = (b"SYST:ERR?\n", b'0,"No error"\n')
+    generator, script = scripted(
+        RohdeSchwarzGenerator,
+        (b"FREQ 10000000.125\n", b""),
+        no_error,
+        (b"POW -10.00\n", b""),
+        no_error,
+        (b"OUTP 1\n", b""),
+        no_error,
+        (b"FREQ?\n", b"10000000.125\n"),
+        (b"POW?\n", b"-10\n"),
+        (b"OUTP?\n", b"1\n"),
+        (b"ROSC:SOUR?\n", b"EXT\n"),
+        (b"OUTP 0\n", b""),
+        no_error,
+    )
+    generator.frequency, generator.power, generator.output = 10000000.125, -10, True
+    assert (generator.frequency, generator.power) == (10000000.125, -10.0)
+    assert (generator.output, generator.reference) == (True, "external")
+    generator.make_safe()
+    assert not script.exchanges
 
 
 def test_driver(generator, sim):
