@@ -64,7 +64,7 @@ class Commands:
         except OSError as error:
             window.say(f"the queue cannot be started: {error}", True)
         else:
-            window.say("the queue is worked off" + ("" if started else " already"))
+            window.say("the queue is being worked off" + ("" if started else " already"))
         window.queue.refresh()
 
     def resume_runs(self, paths: Sequence[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from base64 import b64decode
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,12 +57,8 @@ def look(feed: Feed) -> Failure:
     reason = feed.reason or ("its process died" if feed.status == "interrupted" else "")
     instrument = _culprit(reason, feed, messages)
     own = [message for message in messages if message.instrument == instrument]
-    before_safe = _before_shutdown(own, reason)
-    sent = next((m for m in reversed(before_safe) if m.direction == "→"), None)
-    answer = ""
-    if sent is not None:
-        later = before_safe[before_safe.index(sent) + 1 :]
-        answer = next((m.text or m.direction for m in later if m.direction != "→"), "none")
+    sent, answered = _exchange(own, reason, feed.row_time)
+    answer = (answered.text or answered.direction) if answered is not None else ""
     safety, safe, confirmed = _safety(feed, reason)
     return Failure(
         feed.path, feed.status, reason, instrument, sent.text if sent else "", answer,
@@ -113,13 +111,52 @@ def _culprit(reason: str, feed: Feed, messages: list[Message]) -> str:
     return ""
 
 
-def _before_shutdown(own: list[Message], reason: str) -> list[Message]:
-    """Messages up to the one that went wrong: what made the bench safe came after it."""
-    bad = [i for i, m in enumerate(own) if m.direction.startswith("✕")]
-    if bad:
-        return own[: bad[-1] + 1]
-    said = [i for i, m in enumerate(own) if m.direction == "→" and m.text and m.text in reason]
-    return own[: said[-1] + 2] if said else own
+def _exchange(
+    own: list[Message], reason: str, since: float
+) -> tuple[Message | None, Message | None]:
+    """The command that went wrong and what was answered, as far as the reason tells.
+
+    What made the bench safe came later, and nothing was sent where a value was refused before.
+
+    Args:
+        own: messages of the instrument that the reason names.
+        reason: why the run ended.
+        since: a message that got lost before this time (s) was coped with.
+    """
+    at = -1
+    for number, message in enumerate(own):
+        if message.direction == "→" and len(message.text) > 2 and _quoted(message.text, reason):
+            at = number
+    if at < 0:
+        for number, message in enumerate(own):
+            if message.direction == "←" and _is_named(message.text, reason):
+                at = _sent_before(own, number)
+    if at < 0:
+        lost = [n for n, m in enumerate(own) if m.direction.startswith("✕") and m.t >= since]
+        at = _sent_before(own, lost[-1]) if lost else -1
+    if at < 0:
+        return None, None
+    later = [message for message in own[at + 1 :] if message.direction != "→"]
+    named = [m for m in later if m.text and _is_named(m.text, reason)]
+    return own[at], next(iter([*named, *later]), None)
+
+
+def _sent_before(own: list[Message], number: int) -> int:
+    return max((n for n in range(number) if own[n].direction == "→"), default=-1)
+
+
+def _quoted(text: str, reason: str) -> bool:
+    return re.search(rf"(?<![\w.+-]){re.escape(text)}(?![\w.])", reason) is not None
+
+
+def _is_named(answer: str, reason: str) -> bool:
+    """Whether a reason is about this answer: it has its text, or the value an interlock read."""
+    if read := re.match(r"interlock \S+: (\S+)", reason):
+        try:
+            return math.isclose(float(answer), float(read[1]), rel_tol=1e-5)
+        except ValueError:
+            return False
+    return len(answer) > 2 and _quoted(answer, reason)
 
 
 def _around(messages: list[Message], sent: Message | None) -> list[Message]:
