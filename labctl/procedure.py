@@ -154,6 +154,10 @@ class LabProcedure(Procedure):  # type: ignore[misc]
         """The figures of this measurement, the most important first."""
         return {}
 
+    def result_list(self) -> tuple[Result, ...]:
+        """What `analyse` finds; override it if names depend on parameters, as one per pair."""
+        return self.RESULTS
+
     def panels(self) -> tuple[Panel, ...]:
         """What to draw while the run goes on; override it if that depends on parameters."""
         return self.LIVE

@@ -364,6 +364,9 @@ class DecoyBb84(LabProcedure):
                 missing = int(np.nanmax(data[f"missing frames TR{n}"]))
                 results[f"missing_frames{suffix}"] = missing
                 results[f"secret_rate{suffix}"] = bits / seconds * link.postprocessing
+        if both or self.keys != "distil":
+            keys = [value for name, value in results.items() if name.startswith("final_key_bits_")]
+            results["final_key_bits"] = sum(keys)
         if self.keys == "distil":
             f = np.concatenate([data[f"efficiency TR{n}"] for n in self.links]).astype(float)
             results["correction_efficiency"] = float(np.nanmean(f))

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 #: How many pairs tell how the others follow the laser, and which quadratures of theirs.
 PROBES = 4
+OF_EACH_PAIR = (
+    ("squeezing", "x", "below shot noise, x_k + x_-k"),
+    ("squeezing", "p", "below shot noise, p_k - p_-k"),
+    ("antisqueezing", "x", "above shot noise, x_k - x_-k"),
+    ("antisqueezing", "p", "above shot noise, p_k + p_-k"),
+)
 AGAIN = ("x+x", "x-x")
 
 
@@ -79,6 +85,18 @@ class EprPairs(StabilityMeasurement, LabProcedure):
         Curve(title, "pair", "variance", "variance error", by="kind", only=kinds, decibel=True)
         for title, kinds in (("Antisqueezing", ("x-x", "p+p")), ("Squeezing", ("x+x", "p-p")))
     )
+
+    def result_list(self) -> tuple[Result, ...]:
+        """Those of each pair, and the extremes of all."""
+        pairs = range(self.first, self.last + 1)
+        return (
+            *(
+                Result(f"{name}_{letter}_{pair}", "dB", f"{meaning}, pair {pair}")
+                for pair in pairs
+                for name, letter, meaning in OF_EACH_PAIR
+            ),
+            *self.RESULTS,
+        )
 
     def startup(self) -> None:
         self.open_bench(graph("single"))
@@ -187,8 +205,14 @@ class EprPairs(StabilityMeasurement, LabProcedure):
         angles = {int(k): a for k, a, state in zip(
             data["pair"], data["squeezing angle (rad)"], data["state"], strict=True,
         ) if state == NOMINAL}  # fmt: skip
+        each = {
+            f"{name}_{letter}_{pair}": tuple(tables[f"{name}_{letter}_db"][place].tolist())
+            for place, pair in enumerate(pairs.tolist())
+            for name, letter, _ in OF_EACH_PAIR
+        }
         return (
-            results
+            each
+            | results
             | {"pair_numbers": pairs, "squeezing_angle": np.array([angles[k] for k in pairs])}
             | tables
         )

@@ -53,27 +53,31 @@ class PairRates(NetworkMeasurement, LabProcedure):
         "CAR", "laser (MHz)", "lost (s)",
     ]  # fmt: skip
     TRACES = ("delay histogram",)
-    RESULTS = (
-        *(
-            Result(f"{name}_{pair_name(pair)}", unit, f"{meaning}, at the power next to 0.4 mW")
-            for pair in PAIRS
-            for name, unit, meaning in (
-                ("singles_first", "1/s", "clicks of the first channel"),
-                ("singles_second", "1/s", "clicks of the second channel"),
-                ("coincidences", "1/s", "pairs"),
-                ("car", "", "pairs over accidental coincidences"),
-            )
-        ),
-        *(
-            Result(f"exponent_{pair_name(pair)}", "", "pairs go as the power to this; 2 expected")
-            for pair in PAIRS
-        ),
-        Result("lost", "s", "counting that was thrown away because a lock was lost"),
-    )
     LIVE = (
         Curve("Coincidences", "power (mW)", "coincidences (1/s)", by="pair"),
         Curve("Coincidences over accidentals", "power (mW)", "CAR", by="pair"),
     )
+
+    def result_list(self) -> tuple[Result, ...]:
+        """Rates of each pair at one power, how they grow, and what was lost."""
+        names = [pair_name(pair) for pair in parse_pairs(self.pairs)]
+        return (
+            *(
+                Result(f"{rate}_{name}", unit, f"{meaning}, at the power next to 0.4 mW")
+                for name in names
+                for rate, unit, meaning in (
+                    ("singles_first", "1/s", "clicks of the first channel"),
+                    ("singles_second", "1/s", "clicks of the second channel"),
+                    ("coincidences", "1/s", "pairs"),
+                    ("car", "", "pairs over accidental coincidences"),
+                )
+            ),
+            *(
+                Result(f"exponent_{name}", "", "pairs go as the power to this; 2 expected")
+                for name in names
+            ),
+            Result("lost", "s", "counting that was thrown away because a lock was lost"),
+        )
 
     def startup(self) -> None:
         self.open_network({}, hold=False)

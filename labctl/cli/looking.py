@@ -108,10 +108,11 @@ def describe(arguments: Any) -> int:
 
 
 def _procedure_document(cls: Any) -> dict[str, Any]:
-    from labctl.procedure import parameter_table
+    from labctl.procedure import LabProcedure, parameter_table
     from labctl.run.loading import command_name
 
     procedure = cls()
+    results = procedure.result_list() if isinstance(procedure, LabProcedure) else ()
     return {
         "name": command_name(cls),
         "kind": "procedure",
@@ -121,9 +122,7 @@ def _procedure_document(cls: Any) -> dict[str, Any]:
         "parameters": parameter_table(procedure),
         "columns": list(procedure.DATA_COLUMNS),
         "traces": list(getattr(cls, "TRACES", ())),
-        "results": {
-            r.name: {"unit": r.unit, "meaning": r.meaning} for r in getattr(cls, "RESULTS", ())
-        },
+        "results": {r.name: {"unit": r.unit, "meaning": r.meaning} for r in results},
     }
 
 

@@ -83,6 +83,7 @@ def check_instruments(procedure: Any, file: BenchFile) -> None:
 def start_entry(request: Request, checked: Checked) -> dict[str, Any]:
     """The first journal entry: all that is needed to understand or repeat the run."""
     procedure, file = checked.procedure, checked.file
+    results = procedure.result_list() if isinstance(procedure, LabProcedure) else ()
     return {
         "format": FORMAT,
         "class": f"{type(procedure).__module__}:{type(procedure).__qualname__}",
@@ -90,7 +91,7 @@ def start_entry(request: Request, checked: Checked) -> dict[str, Any]:
         **describe_parameters(procedure),
         "columns": list(procedure.DATA_COLUMNS),
         "traces": list(getattr(procedure, "TRACES", ())),
-        "meanings": {r.name: r.meaning for r in getattr(procedure, "RESULTS", ())},
+        "meanings": {r.name: r.meaning for r in results},
         "bench": {"name": file.name, "path": str(file.path), "text": file.text} if file else None,
         "mode": checked.mode,
         "world": dict(checked.world),

@@ -41,7 +41,7 @@ def analyse(procedure: Any, folder: RunFolder) -> dict[str, Any]:
     """Run the procedure's analysis on the recorded data and record what it finds."""
     if not isinstance(procedure, LabProcedure):
         return {}
-    units = {result.name: result.unit for result in procedure.RESULTS}
+    units = {result.name: result.unit for result in procedure.result_list()}
     results: dict[str, Any] = {}
     for name, value in procedure.analyse(run_data(procedure, folder)).items():
         if isinstance(value, np.ndarray) and value.ndim:

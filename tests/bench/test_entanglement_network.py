@@ -183,6 +183,11 @@ def test_rates_over_power(tmp_path: Path) -> None:
             accidental = EFFICIENCY[38] * EFFICIENCY[one] * into**2 * TAU
             assert abs(car - true / accidental) < 4 * car_error + 0.03 * car
     assert data.results["exponent_C38-C42"][0] == pytest.approx(2.0, abs=0.05)
+    for name, unit in (("singles_first", "1/s"), ("coincidences", "1/s"), ("car", "")):
+        assert data.results[f"{name}_C38-C54"][2] == unit
+    asked = {result.name for result in PairRates(pairs="C36-C44").result_list()}
+    assert "car_C36-C44" in asked
+    assert "car_C38-C42" not in asked
 
 
 def test_visibilities_of_pairs(tmp_path: Path) -> None:

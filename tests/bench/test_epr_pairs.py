@@ -58,8 +58,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Any:
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     data = RunData(columns, EprPairs().parameter_values())
     found = procedure.analyse(data)
-    results = {r.name: (*np.atleast_1d(found[r.name]), None)[:2] for r in EprPairs.RESULTS}
-    data.results = {r.name: (*results[r.name], r.unit) for r in EprPairs.RESULTS}
+    promised = EprPairs().result_list()
+    results = {r.name: (*np.atleast_1d(found[r.name]), None)[:2] for r in promised}
+    data.results = {r.name: (*results[r.name], r.unit) for r in promised}
     data.derived = {name: np.asarray(v) for name, v in found.items() if name not in results}
     return SimpleNamespace(data=data, found=found, detuning=np.array(detuning))
 
@@ -85,6 +86,19 @@ def test_all_31_pairs_lie_within_a_fifth_of_a_decibel_of_the_model(measured: Any
             expected = abs(pair_noise(pair, measured.detuning[row])[side])
             value = measured.found[f"{name}_db"][place, 0]
             assert value == pytest.approx(expected, abs=0.2), (pair, name)
+
+
+def test_each_pair_has_results_of_its_own(measured: Any) -> None:
+    for place, pair in enumerate(range(5, 36)):
+        for name in ("squeezing_x", "squeezing_p", "antisqueezing_x", "antisqueezing_p"):
+            value, error, unit = measured.data.results[f"{name}_{pair}"]
+            assert [value, error] == measured.found[f"{name}_db"][place].tolist()
+            assert unit == "dB"
+    best = measured.found["squeezing_best_pair"]
+    mean = np.mean([measured.found[f"squeezing_{letter}_{best}"][0] for letter in "xp"])
+    assert mean == pytest.approx(measured.found["squeezing_best"][0])
+    (four,) = {len(EprPairs(first=k, last=k).result_list()) - len(EprPairs.RESULTS) for k in (5, 9)}
+    assert four == 4
 
 
 def test_dispersion_rolls_off_the_gain(measured: Any) -> None:

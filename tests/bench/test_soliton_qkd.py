@@ -110,6 +110,8 @@ def test_both_links_reach_the_published_rates(side_by_side):
     assert value(found, "y1_TR1") == pytest.approx(1.7173e-3, rel=5e-3)
     assert value(found, "e1_TR2") == pytest.approx(2.591, abs=0.2)
     assert value(found, "restored") == 0
+    none = {"value": 0, "uncertainty": None, "unit": "bit"}  # nothing is distilled from statistics
+    assert found["results"]["final_key_bits"] == none
 
 
 def test_neighbouring_channels_do_not_matter(side_by_side):

@@ -37,7 +37,7 @@ def test_what_is_named_exists(entry):
     assert len(jobs) == 1
     assert len(running.plan([entry], quick=True)[0]) == (entry.quick is not None)
     cls = load_procedure(entry.procedure)
-    results = {result.name for result in cls.RESULTS}
+    results = {result.name for result in cls().result_list()}
     for row in entry.rows:
         if row.source.kind == "result":
             assert row.source.name in results, row.name
@@ -48,7 +48,7 @@ def test_what_is_named_exists(entry):
 @pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
 def test_units_are_those_of_the_results(entry):
     """A row shows a result in its own unit, or says by which factor it is another."""
-    units = {result.name: result.unit for result in load_procedure(entry.procedure).RESULTS}
+    units = {result.name: result.unit for result in load_procedure(entry.procedure)().result_list()}
     for row in entry.rows:
         if row.source.kind == "result" and row.scale == 1.0:
             assert row.unit == units[row.source.name], row.name
