@@ -34,10 +34,11 @@ def reproduce(arguments: Any) -> int:
         print_json(numbers)
     else:
         _summary(written, folder)
-    failed = [job for job in made.values() if job.status != "finished"]
-    for job in failed:
-        place = f"{job.path}: " if job.path else ""
-        print(f"labctl: {place}{job.status}: {job.reason}".rstrip(": "), file=sys.stderr)
+    failed = [(job, made[job.key]) for job in jobs if made[job.key].status != "finished"]
+    for job, outcome in failed:
+        place = f" ({outcome.path})" if outcome.path else ""
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        print(f"labctl: {', '.join(job.names)}{place} {outcome.status}{reason}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -234,7 +234,8 @@ def test_a_failed_run_is_named_and_the_others_run(place, paper, capsys):
     assert code == 1
     assert [run.status for run in runs(place)] == ["failed", "finished", "finished"]
     (line,) = [one for one in err.splitlines() if one.startswith("labctl: ")]
-    assert "failed: " in line
+    assert line.startswith("labctl: warm/broken (")
+    assert ") failed: " in line
     assert "ZeroDivisionError: the procedure is broken" in line
     assert runs(place)[0].path.name in line
     document = json.loads((place / "out" / "report.json").read_text(encoding="utf-8"))
