@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.gui.fields import Field
-from labctl.gui.sweeps import values
+from labctl.gui.sweeps import example, values
 
 
 class FieldRow(QWidget):
@@ -28,6 +28,7 @@ class FieldRow(QWidget):
         super().__init__()
         self.field = field
         self.reason = ""
+        self._single = ""  # the text before a sweep was asked for
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 2, 0, 2)
         box.setSpacing(1)
@@ -46,7 +47,7 @@ class FieldRow(QWidget):
         row.addWidget(self.unit)
         self.sweep = QPushButton("sweep")
         self.sweep.setCheckable(True)
-        self.sweep.setToolTip('several values, one run each: "0 to 10, 11 points" or "1, 2, 5"')
+        self.sweep.setToolTip(f"several values, one run each: {example(field)}")
         self.sweep.setAccessibleName(f"sweep {field.label}")
         self.sweep.setStyleSheet("padding: 2px 6px;")
         self.sweep.toggled.connect(self._toggle_sweep)
@@ -90,12 +91,18 @@ class FieldRow(QWidget):
         return self.sweep.isChecked()
 
     def _toggle_sweep(self, swept: bool) -> None:
-        if swept and isinstance(self.edit, QComboBox):
-            self.edit.setEditable(True)
-        elif isinstance(self.edit, QComboBox):
-            self.edit.setEditable(False)
-        elif swept:
-            self.edit.setPlaceholderText("0 to 10, 11 points")
+        """A sweep begins with all choices there are; afterwards the single value is back."""
+        if swept:
+            self._single = self.text
+        if isinstance(self.edit, QComboBox):
+            self.edit.setEditable(swept)
+            if swept:
+                choices = [self.edit.itemText(i) for i in range(self.edit.count())]
+                self.edit.setEditText(", ".join(choices))
+            else:
+                self.edit.setCurrentText(self._single)
+        elif not swept:
+            self.edit.setText(self._single)
         self.unit.setVisible(not swept)  # the hint says it; a range needs the room
         self._edited()
 
@@ -134,8 +141,12 @@ class FieldRow(QWidget):
         parts = []
         if self.swept:
             texts = [field.text(one) for one in value]
-            shown = ", ".join(texts if len(texts) < 6 else [*texts[:3], "…", texts[-1]])
-            parts.append(f"{len(texts)} values: {shown} {field.unit}".strip())
+            between = "; " if field.kind == "numbers" else ", "
+            shown = between.join(texts if len(texts) < 6 else [*texts[:3], "…", texts[-1]])
+            if len(texts) == 1:
+                parts.append(f"one value; for several write {example(field)}")
+            else:
+                parts.append(f"{len(texts)} values: {shown} {field.unit}".strip())
         elif field.kind in ("number", "integer") and self.text.strip() != field.text(value):
             plain = self.text.replace(" ", "")
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -178,7 +179,8 @@ class FormControl(QObject):
 
     def _show_procedure(self, found: dict[str, Any]) -> None:
         meaning = found["meaning"]
-        self.view.meaning.setText(meaning if len(meaning) < 300 else f"{meaning[:299]}…")
+        begin = re.split(r"(?<=[a-z)])\.\s", meaning, maxsplit=1)[0]  # the rest is in the tip
+        self.view.meaning.setText(meaning if len(meaning) < 120 else f"{begin[:200]} …")
         self.view.meaning.setToolTip(meaning)
         self.view.set_fields(found["parameters"])
         if self._fill is not None and self._fill.request["procedure"] == self._asked:

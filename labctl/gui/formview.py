@@ -52,7 +52,9 @@ class FormView(QWidget):
         self._dry_going = False
         self.bench = self._combo("a shipped bench, or the path of a bench file")
         self.bench.setEditable(True)
-        self.procedure = self._combo("what to measure")
+        self.procedure = self._combo(
+            "what to measure; procedures that need instruments which this bench lacks are left out"
+        )
         self.mode = self._combo("hardware or simulators")
         self.mode.addItem("as the bench file says", "")
         self.mode.addItem("simulators", "sim")

@@ -67,7 +67,8 @@ def describe(procedure: str, bench: str) -> dict[str, Any]:
     from labctl.run.loading import command_name
 
     cls = _load(procedure, bench)
-    table = parameter_table(cls())
+    known = parameter_table(cls())
+    table = {name: known[name] for name in sorted(known, key=_as_written(cls))}
     for name, entry in table.items():
         entry["group"] = _group(cls, name)
     return {
@@ -284,6 +285,16 @@ def _load(procedure: str, bench: str) -> Any:
 def _panels(procedure: Any) -> list[dict[str, Any]]:
     found = procedure.panels() if hasattr(procedure, "panels") else ()
     return [{"kind": type(panel).__name__, **asdict(panel)} for panel in found]
+
+
+def _as_written(cls: type) -> Callable[[str], tuple[int, int]]:
+    """A key that sorts parameters as their classes declare them; pymeasure has them by name."""
+    places = {
+        name: (depth, place)
+        for depth, owner in reversed(list(enumerate(cls.__mro__)))
+        for place, name in enumerate(vars(owner))
+    }
+    return lambda name: places.get(name, (len(cls.__mro__), 0))
 
 
 def _group(cls: type, name: str) -> str:

@@ -52,7 +52,7 @@ def example(field: Field) -> str:
         return '"1, 2; 3, 4" for two lists'
     if field.kind in ("number", "integer"):
         return '"0 to 10, 11 points", "0 to 10 step 2", "log 1 to 100, 5 points" or "1, 2, 5"'
-    return '"one, another"'
+    return f'"{", ".join(map(str, field.choices[:2])) or "one, another"}"'
 
 
 def _range(match: re.Match[str], field: Field) -> list[float]:
