@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ from labctl.units import measured
 CODE = ("class", "commit", "versions", "platform")
 
 
+#: Places of two bench files that are shown.
+MOST_LINES = 10
+
+
 @dataclass(frozen=True)
 class Difference:
     """One thing that differs. An empty text means that a run does not have it."""
 
-    part: str  # request, parameters, settings, code, results
+    part: str  # request, bench file, parameters, settings, code, results
     name: str
     one: str
     other: str
@@ -34,6 +39,7 @@ def differences(one: Path, other: Path) -> list[Difference]:
     first, second = RunReader(one), RunReader(other)
     a, b = first.start, second.start
     found = [*_compare("request", _request(a), _request(b))]
+    found += _bench_lines(a, b)
     found += _compare("parameters", _with_units(a), _with_units(b))
     found += _compare("settings", _settings(first), _settings(second))
     found += _compare("code", _code(a), _code(b))
@@ -55,15 +61,21 @@ def _request(start: Mapping[str, Any]) -> dict[str, Any]:
     bench = start.get("bench") or {}
     world = {f"world {name}": value for name, value in (start.get("world") or {}).items()}
     plain = {name: start.get(name) for name in ("procedure", "mode", "seed", "points")}
-    lines = str(bench.get("text", "")).splitlines()
-    return {**plain, "bench": bench.get("name"), "bench file": f"{hash_of(lines)}", **world}
+    return {**plain, "bench": bench.get("name"), **world}
 
 
-def hash_of(lines: list[str]) -> str:
-    """A short name for a text, so that two can be compared at a glance."""
-    from hashlib import blake2b
-
-    return f"{len(lines)} lines, {blake2b(chr(10).join(lines).encode(), digest_size=4).hexdigest()}"
+def _bench_lines(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
+    """The lines in which the bench files differ, by their number in the first."""
+    first, second = (str((s.get("bench") or {}).get("text", "")).splitlines() for s in (one, other))
+    changes = SequenceMatcher(None, first, second, autojunk=False).get_opcodes()
+    changes = [change for change in changes if change[0] != "equal"]
+    for _, begin, end, begin_other, end_other in changes[:MOST_LINES]:
+        texts = ("; ".join(x.strip() for x in lines if x.strip())
+                 for lines in (first[begin:end], second[begin_other:end_other]))  # fmt: skip
+        yield Difference("bench file", f"line {begin + 1}", *texts)
+    if len(changes) > MOST_LINES:
+        more = f"{len(changes) - MOST_LINES} more places"
+        yield Difference("bench file", "", more, more)
 
 
 def _with_units(start: Mapping[str, Any]) -> dict[str, str]:

@@ -270,14 +270,15 @@ class FormControl(QObject):
     # Bad news
 
     def _refused(self, error: str) -> None:
-        """Show a reason at the field that it names, else below the form."""
-        for name, row in self.view.rows.items():
-            if f"parameter '{name}'" in error:
-                row.refuse(error)
-        self.view.show_plan(error, wrong=True)
+        """Say why nothing was queued."""
+        self._plan_failed(error)
         self.said.emit(error, True)
 
     def _plan_failed(self, error: str) -> None:
+        """Show a reason below the form, and at the field that it names."""
+        for name, row in self.view.rows.items():
+            if f"parameter '{name}'" in error or error.startswith(f"{name}: "):
+                row.refuse(error.removeprefix(f"{name}: "))
         self.view.show_plan(error, wrong=True)
 
     def _procedure_failed(self, error: str) -> None:

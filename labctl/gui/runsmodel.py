@@ -7,13 +7,15 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from qtpy.QtGui import QColor
 
+from labctl.gui import words
 from labctl.gui.session import Session
 from labctl.gui.theme import MODES, Theme
 from labctl.gui.thumbnails import Thumbnails
 from labctl.run.catalogue import RunSummary, newest_runs
+from labctl.run.search import compared
 from labctl.units import measured
 
-COLUMNS = ("★", "#", "procedure", "title", "begun", "state", "mode", "rows", "first result",
+COLUMNS = ("★", "#", "procedure", "title", "begun", "state", "mode", "rows", "result",
            "labels")  # fmt: skip
 #: Runs listed at most; a search narrows what is listed.
 MOST = 500
@@ -27,6 +29,7 @@ class RunsModel(QAbstractTableModel):
         self.session, self.theme = session, theme
         self.runs: list[RunSummary] = []
         self.more = False
+        self._named: list[str] = []  # parameters and results that the search names
         self.thumbnails = Thumbnails(session.runs_dir)
         self.thumbnails.drawn.connect(self._drawn)
 
@@ -37,7 +40,8 @@ class RunsModel(QAbstractTableModel):
             RequestError: what was typed cannot be understood.
         """
         runs, more = newest_runs(self.session.runs_dir, text, MOST)
-        if runs == self.runs and more == self.more:
+        named, self._named = self._named, compared(text)
+        if runs == self.runs and more == self.more and named == self._named:
             return
         if [run.path for run in runs] == [run.path for run in self.runs]:
             self.runs, self.more = runs, more
@@ -72,14 +76,28 @@ class RunsModel(QAbstractTableModel):
 
     def _text(self, run: RunSummary, column: int) -> str:
         if column == 8:
-            first = next(iter(run.results.items()), None)
-            return f"{first[0]} = {measured(first[1])}" if first else ""
+            return self._result(run)
         begun = f"{run.started:%Y-%m-%d %H:%M}" if run.started else ""
         return (
             "★" if run.starred else "", str(run.number), run.procedure, run.title, begun,
             run.status, MODES.get(run.mode, ("", run.mode))[1].lower(), str(run.rows), "",
             ", ".join(run.labels),
         )[column]  # fmt: skip
+
+    def _result(self, run: RunSummary) -> str:
+        """What was searched for by its name, else the first result that has an uncertainty."""
+        shown = []
+        for name in self._named:
+            if name in run.results:
+                shown.append(f"{name} = {measured(run.results[name])}")
+            elif name in run.parameters:
+                unit = run.units.get(name) or ""
+                shown.append(f"{name} = {words.number(run.parameters[name])} {unit}".strip())
+        if not shown:
+            certain = (name for name, found in run.results.items() if found.get("uncertainty"))
+            name = next(certain, next(iter(run.results), ""))
+            shown = [f"{name} = {measured(run.results[name])}"] if name else []
+        return ", ".join(shown)
 
     def _colour(self, run: RunSummary, column: int) -> QColor | None:
         theme = self.theme

@@ -254,6 +254,6 @@ class RunsView(QWidget):
     def _widths(self) -> None:
         if not self._sized and self.model.runs:
             self._sized = True
-            for column, width in enumerate((28, 48, 215, 150, 122, 80, 80, 50, 240)):
+            for column, width in enumerate((28, 48, 235, 130, 135, 78, 85, 48, 230)):
                 self.table.setColumnWidth(column, width)
             self.table.verticalHeader().setDefaultSectionSize(44)

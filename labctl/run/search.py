@@ -40,6 +40,12 @@ def conditions(text: str) -> tuple[list[str], list[Any]]:
     return found, values
 
 
+def compared(text: str) -> list[str]:
+    """The parameters and results that a search compares with something, in the order typed."""
+    found = (_COMPARED.fullmatch(word) for word in _words(text))
+    return list(dict.fromkeys(match["name"] for match in found if match))
+
+
 def moment(when: str | datetime) -> float:
     """Unix time of a local date or time.
 
