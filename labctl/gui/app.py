@@ -43,20 +43,6 @@ def run(runs_dir: Path, bench: str = "", theme: str = "") -> int:
 
 
 def _show(window: Window) -> None:
-    themes.apply(application(), window.theme)
-    window.other_theme.connect(lambda name: reopen(window, name))
+    themes.apply(window.theme)
     window.show()
     QTimer.singleShot(0, window.begin)
-
-
-def reopen(window: Window, theme: str) -> Window:
-    """The same window in another look; what is drawn keeps its colours, so it is made anew."""
-    session = Session(window.session.runs_dir, window.session.bench)
-    again = Window(session, theme)
-    again.setGeometry(window.geometry())
-    again.tabs.setCurrentIndex(window.tabs.currentIndex())
-    if (item := window.form_control.as_item()) is not None:
-        again.form_control.prefill(item)
-    _show(again)
-    window.close()
-    return again

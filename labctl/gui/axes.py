@@ -29,3 +29,9 @@ def dress(plot: Any, theme: Theme) -> None:
         axis = plot.getAxis(name)
         axis.setPen(theme.dim)
         axis.setTextPen(theme.text)
+
+
+def mark(plot: Any, theme: Theme, focus: bool) -> None:
+    """Show that a plot has the keyboard's focus: its axes are thick and in another colour."""
+    for name in ("left", "bottom"):
+        plot.getAxis(name).setPen(theme.accent if focus else theme.dim, width=3 if focus else 1)

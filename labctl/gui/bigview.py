@@ -7,14 +7,21 @@ import time
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeyEvent, QResizeEvent
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from labctl.gui import words
+from labctl.gui.elided import Elided
 from labctl.gui.feed import Feed
+from labctl.gui.measures import error_column, name_and_unit, quantity
 from labctl.gui.theme import MODES, Theme
 
 #: Values of the last row that are shown.
-MOST_VALUES = 6
+MOST_VALUES = 4
+#: Size of all letters as a part of the height: capitals (0.73 of that) are 20' high at 3 m on a
+#: screen of 24 inches, 16:9, which ISO 9241-303 recommends.
+LETTERS = 0.082
+#: More letters than that in half a line would be cut.
+HALF_LINE = 16
 
 
 class BigView(QWidget):
@@ -26,44 +33,51 @@ class BigView(QWidget):
         super().__init__()
         self.theme = theme
         self.setWindowTitle("labctl")
-        self.resize(1480, 920)
-        self.mode, self.title, self.state = QLabel(""), QLabel(""), QLabel("")
+        self.setAccessibleName("state of the run, to be read from afar")
+        self.mode, self.state = QLabel(""), QLabel("")
+        self.title, self.left = Elided(), Elided()
         self.progress = QProgressBar()
-        self.left = QLabel("")
-        self.values = [(QLabel(""), QLabel("")) for _ in range(MOST_VALUES)]
-        self._colours = ("#808080", theme.text)  # of the mode and of the state
-        for label in (self.mode, self.title, self.state, self.left):
+        self.cells = [Elided() for _ in range(2 * MOST_VALUES)]  # a name, and below it its value
+        self._colours = (MODES[""][0], theme.text)  # of the mode and of the state
+        for label in (self.mode, self.title, self.state, self.left, *self.cells):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            label.setWordWrap(True)
+        top = QHBoxLayout()
+        top.addWidget(self.mode, stretch=1)
+        top.addWidget(self.state, stretch=1)
         grid = QGridLayout()
-        grid.setHorizontalSpacing(60)
-        for number, (name, value) in enumerate(self.values):
-            row, column = divmod(number, 3)
-            grid.addWidget(name, 2 * row, column, Qt.AlignmentFlag.AlignHCenter)
-            grid.addWidget(value, 2 * row + 1, column, Qt.AlignmentFlag.AlignHCenter)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(40, 20, 40, 20)
-        for widget in (self.mode, self.title, self.state, self.progress, self.left):
-            box.addWidget(widget)
-        box.addStretch(1)
-        box.addLayout(grid)
-        box.addStretch(1)
+        grid.setVerticalSpacing(0)
+        for number, cell in enumerate(self.cells):
+            row, column = divmod(number // 2, 2)
+            grid.addWidget(cell, 2 * row + number % 2, column)
+            grid.setColumnStretch(column, 1)
+        self.box = QVBoxLayout(self)
+        self.box.addLayout(top)
+        for widget in (self.title, self.progress, self.left):
+            self.box.addWidget(widget)
+        self.box.addStretch(1)
+        self.box.addLayout(grid)
+        self.box.addStretch(1)
+        self.resize(1480, 920)
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        self.theme = theme
+        self._paint(*self._colours, again=True)
 
     def show_run(self, feed: Feed | None, mode: str) -> None:
         """Show how a run stands."""
         theme = self.theme
         colour, word = MODES.get(mode, MODES[""])
         self.mode.setText(word)
-        self.mode.setStyleSheet(
-            f"background: {colour}; color: white; padding: 12px;font-size: 30pt; font-weight: bold;"
-        )
         if feed is None:
-            self.state.setText("idle")
+            self.state.setText("IDLE")
+            self.progress.setFormat("no run yet")
+            self._paint(colour, theme.text)
             return
         now = time.time()
         stalled = feed.stalled(now)
         title = str(feed.start.get("title") or "")
-        self.title.setText(f"{feed.number}  {feed.procedure}" + (f" – {title}" if title else ""))
+        self.title.setText(f"{feed.number} {feed.procedure}" + (f" – {title}" if title else ""))
         colours = {"running": theme.good, "paused": theme.warn, "finished": theme.text}
         self.state.setText("STALLED" if stalled else feed.status.upper())
         shown = theme.warn if stalled else colours.get(feed.status, theme.bad)
@@ -77,40 +91,29 @@ class BigView(QWidget):
             f"{words.duration(left)} left, until {words.clock_time(now + left, now)}"
             if math.isfinite(left) else ""
         )  # fmt: skip
-        self._show_values(feed)
-
-    def _show_values(self, feed: Feed) -> None:
-        table = feed.table
-        names = [name for name in table.names if name != "index"] if table.rows else []
-        names = [n for n in names if not math.isnan(table.column(n)[-1])][-MOST_VALUES:]
-        for number, (name, value) in enumerate(self.values):
-            if number >= len(names):
-                name.setText("")
-                value.setText("")
-                continue
-            found = float(table.column(names[number])[-1])
-            texts = table.texts(names[number])
-            name.setText(names[number])
-            value.setText(texts[int(found)] if texts else f"{found:.5g}")
+        texts = latest(feed)
+        for number, cell in enumerate(self.cells):
+            pair = texts[number // 2] if number // 2 < len(texts) else ("", "")
+            cell.setText(pair[number % 2])
 
     def _paint(self, mode: str, state: str, again: bool = False) -> None:
-        """Letters as large as the window allows."""
+        """Letters that can be read from afar, whatever the size of the screen is."""
         if (mode, state) == self._colours and not again:
             return
         self._colours = (mode, state)
-        scale = min(self.width() / 1480, self.height() / 920)
-
-        def bold(points: float) -> str:
-            return f"font-size: {max(6.0, points * scale):.0f}pt; font-weight: bold;"
-
-        self.mode.setStyleSheet(f"background: {mode}; color: white; padding: 10px; {bold(30)}")
-        self.title.setStyleSheet(bold(34))
-        self.state.setStyleSheet(f"color: {state}; {bold(60)}")
-        self.left.setStyleSheet(bold(40))
-        self.progress.setStyleSheet(f"min-height: {60 * scale:.0f}px; {bold(30)}")
-        for name, value in self.values:
-            name.setStyleSheet(f"color: {self.theme.dim}; {bold(17)}")
-            value.setStyleSheet(bold(34))
+        side = min(self.height(), self.width() * 9 / 16)
+        size = max(8, math.ceil(LETTERS * side))
+        bold = f"font-size: {size}px; font-weight: bold;"
+        margin = round(0.02 * side)
+        self.box.setContentsMargins(2 * margin, margin, 2 * margin, margin)
+        self.box.setSpacing(margin)
+        self.mode.setStyleSheet(f"background: {mode}; color: white; {bold}")
+        self.state.setStyleSheet(f"color: {state}; {bold}")
+        for label in (self.title, self.left):
+            label.setStyleSheet(bold)
+        self.progress.setStyleSheet(f"min-height: {round(1.2 * size)}px; {bold}")
+        for number, cell in enumerate(self.cells):
+            cell.setStyleSheet(bold if number % 2 else f"color: {self.theme.dim}; {bold}")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -126,3 +129,25 @@ class BigView(QWidget):
     def leave(self) -> None:
         self.hide()
         self.closed.emit()
+
+
+def latest(feed: Feed) -> list[tuple[str, str]]:
+    """Names and values of the last row: what has a standard error goes first."""
+    table = feed.table
+    if not table.rows:
+        return []
+    names = [name for name in table.names if name != "index"]
+    errors = {name: error_column(name) for name in names if error_column(name) in table}
+    plain = [name for name in names if name not in errors.values()]
+    known = [name for name in plain if not math.isnan(table.column(name)[-1])]
+    chosen = sorted(known, key=lambda name: name in errors)[-MOST_VALUES:]
+    found = []
+    for name in chosen:
+        value, (called, unit) = float(table.column(name)[-1]), name_and_unit(name)
+        error = float(table.column(errors[name])[-1]) if name in errors else math.nan
+        if texts := table.texts(name):
+            text = texts[int(value)]
+        elif len(text := quantity(value, error, unit)) > HALF_LINE:
+            text = quantity(float(f"{value:.4g}"), unit=unit)
+        found.append((called, text))
+    return found

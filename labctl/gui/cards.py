@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.gui.failure import Failure
-from labctl.gui.theme import Theme
 
 
 class Card(QFrame):

@@ -20,8 +20,10 @@ from labctl.live import Curve
 Floats = NDArray[np.float64]
 #: Up to so many points get error bars, and up to so many symbols.
 WITH_ERRORS, WITH_SYMBOLS = 2000, 400
-#: Symbols of pyqtgraph, and the signs that stand for them in the legend.
-_SYMBOLS, _SIGNS, _LINE = "osdt+x", "●■◆▼✚✖", "━"
+#: With more equal neighbours in x than this part, no lines are drawn: they would run up and down.
+CLOUD = 0.3
+#: Symbols of pyqtgraph, the signs that stand for them in a legend, and that of a mere line.
+_SYMBOLS, _SIGNS, LINE = "osdt+x", "●■◆▼✚✖", "━"
 
 
 class CurvePanel(PlotPanel):
@@ -32,11 +34,11 @@ class CurvePanel(PlotPanel):
         self._bars: dict[str, Any] = {}
         self._data: dict[str, tuple[Floats, Floats, Floats | None]] = {}
         self._rising: dict[str, bool] = {}
+        self._table: Table | None = None
         super().__init__(theme)
         self.panel = panel
         self.set_labels(panel.x, panel.y_label)
         self.area.setAccessibleName(f"plot of {panel.y} over {panel.x}")
-        self._table: Table | None = None
         self._cost = 0.0
         self.plot.getViewBox().sigXRangeChanged.connect(lambda *_: self._draw())
 
@@ -111,15 +113,24 @@ class CurvePanel(PlotPanel):
         for number, (name, (x, y, error)) in enumerate(self._data.items()):
             curve = self._curve(name, number)
             x, y, error = self._in_view(name, x, y, error)
-            kind = _kind(number) if len(x) <= WITH_SYMBOLS else -1
+            sign, symbol, _ = look(number)
+            small = len(x) <= WITH_SYMBOLS
             self._draw_bars(name, x, y, error)
             x, y = envelope(x, y, width)
-            curve.setSymbol(_SYMBOLS[kind] if kind >= 0 else None)
+            cloud = small and len(x) > 2 and float((np.diff(x) == 0).mean()) > CLOUD
+            curve.setSymbol(symbol if small else None)
+            curve.setPen(None if cloud else pg.mkPen(self._colour(number), style=look(number)[2]))
             curve.setData(*self.on_axes(x, y), connect="finite")
             if name:
-                entries.append((_SIGNS[kind] if kind >= 0 else _LINE, self._colour(number), name))
+                entries.append((sign if small else LINE, self._colour(number), name))
         self.show_legend(entries)
+        if self._table is not None and self._table.rows and not self._any():
+            self.legend.setText("no values in these columns yet")
+            self.legend.show()
         self.show_readout()
+
+    def _any(self) -> bool:
+        return any(np.isfinite(x + y).any() for x, y, _ in self._data.values())
 
     def _remove(self, names: list[str]) -> None:
         for name in names:
@@ -146,8 +157,7 @@ class CurvePanel(PlotPanel):
             colour = self._colour(number)
             bars = pg.ErrorBarItem(pen=pg.mkPen(colour, width=1.5))
             line = pg.PlotDataItem(
-                pen=pg.mkPen(colour, width=1, style=_dash(number)), symbolSize=7,
-                symbolPen=None, symbolBrush=colour,
+                symbolSize=7, symbolPen=None, symbolBrush=colour
             )  # fmt: skip
             self.plot.addItem(bars)
             self.plot.addItem(line)
@@ -168,11 +178,9 @@ class CurvePanel(PlotPanel):
         bars.setVisible(True)
 
 
-def _kind(number: int) -> int:
-    """Which symbol: curves of one colour have different ones."""
-    return (number + number // len(_SYMBOLS)) % len(_SYMBOLS)
-
-
-def _dash(number: int) -> Qt.PenStyle:
+def look(number: int) -> tuple[str, str, Qt.PenStyle]:
+    """Sign, symbol and dashes of a curve by its number; those of one colour differ in them."""
+    turn = number // len(_SYMBOLS)
+    kind = (number + turn) % len(_SYMBOLS)
     styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
-    return styles[number // len(_SYMBOLS) % len(styles)]
+    return _SIGNS[kind], _SYMBOLS[kind], styles[turn % len(styles)]

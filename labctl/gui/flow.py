@@ -10,7 +10,7 @@ BETWEEN = 4
 
 
 class FlowLayout(QLayout):
-    """Each widget has its preferred size; the widest one is the least width."""
+    """Each widget has its preferred size, or a little less if one line suffices then."""
 
     def __init__(self, spacing: int = 4) -> None:
         super().__init__()
@@ -61,9 +61,10 @@ class FlowLayout(QLayout):
     def _place(self, rect: QRect, *, move: bool) -> int:
         """Put the widgets into lines of this width; the height that they take."""
         x, y, line = rect.x(), rect.y(), 0
-        for item in self._shown():
+        items = self._shown()
+        for item, wanted in zip(items, self._widths(items, rect.width()), strict=True):
             size = item.sizeHint()
-            width = min(size.width(), rect.width())
+            width = min(wanted, rect.width())
             if x > rect.x() and x + width > rect.x() + rect.width():
                 x, y, line = rect.x(), y + line + BETWEEN, 0
             if move:
@@ -71,6 +72,16 @@ class FlowLayout(QLayout):
             x += width + self.spacing()
             line = max(line, size.height())
         return y + line - rect.y()
+
+    def _widths(self, items: list[QLayoutItem], room: int) -> list[int]:
+        """Preferred widths; between those and the least ones if all fit into one line so."""
+        wanted = [item.sizeHint().width() for item in items]
+        least = [item.minimumSize().width() for item in items]
+        room -= self.spacing() * (len(items) - 1)
+        if not sum(least) <= room < sum(wanted):
+            return wanted
+        part = (room - sum(least)) / (sum(wanted) - sum(least))
+        return [int(low + part * (high - low)) for low, high in zip(least, wanted, strict=True)]
 
 
 def _hidden(widget: QWidget | None) -> bool:

@@ -19,6 +19,8 @@ from labctl.gui.theme import Theme, font
 
 #: Quantities that get a plot of their own; more are shown as values only.
 MOST_PLOTS = 4
+#: Units of the time axis, in s.
+UNITS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
 class HealthStrip(QWidget):
@@ -37,9 +39,9 @@ class HealthStrip(QWidget):
         box.setContentsMargins(4, 2, 4, 2)
         box.setSpacing(2)
         self.row = FlowLayout(12)
-        heading = QLabel("<b>Health</b> over the bench's time (s)")
-        heading.setToolTip("dashed: where the interlock trips; dotted: the last row")
-        self.row.addWidget(heading)
+        self.heading = QLabel()
+        self.heading.setToolTip("dashed: where the interlock trips; dotted: the last row")
+        self.row.addWidget(self.heading)
         self.area = pg.GraphicsLayoutWidget()
         self.area.setBackground(theme.panel)
         self.area.setAccessibleName("watched quantities over time")
@@ -68,7 +70,17 @@ class HealthStrip(QWidget):
             if quantity.name not in self.lamps:
                 self._add(quantity)
             self._show(quantity)
+        self._show_unit()
         self.setVisible(bool(self.lamps))
+
+    def _show_unit(self) -> None:
+        """Time in s, min, h or d, as long as the run is."""
+        quantities = self.health.quantities.values() if self.health else ()
+        last = max((q.table.column("t")[-1] for q in quantities if q.table.rows), default=0.0)
+        seconds, unit = next((s, u) for s, u in UNITS if last >= 3 * s or u == "s")
+        self.heading.setText(f"<b>Health</b> over the bench's time ({unit})")
+        for plot in self._plots:
+            plot.getAxis("bottom").setScale(1.0 / seconds)
 
     def show_now(self, seconds: float) -> None:
         """Mark the bench's time at which the last row was recorded."""
@@ -109,13 +121,14 @@ class HealthStrip(QWidget):
         if self.health is None or not self._plots:
             return
         metrics = QFontMetrics(font(9))
-        room = self.width() // len(self._plots) - 60
+        room = self.width() // len(self._plots) - 40
         for plot, name in zip(self._plots, self._curves, strict=True):
             unit = self.health.quantities[name].unit
             text = metrics.elidedText(
                 f"{name} ({unit})" if unit else name, Qt.TextElideMode.ElideLeft, room
             )
             plot.setTitle(text, color=self.theme.text, size="9pt")
+            plot.titleLabel.setMinimumWidth(0)  # else all plots are as wide as their names
 
     def _add(self, quantity: Quantity) -> None:
         theme = self.theme
@@ -129,7 +142,7 @@ class HealthStrip(QWidget):
         plot.showGrid(x=True, y=True, alpha=0.2)
         for name in ("left", "bottom"):
             plot.getAxis(name).enableAutoSIPrefix(False)
-        plot.getAxis("left").setTickDensity(0.7)
+        plot.getAxis("left").setTickDensity(0.5)
         for limit in (quantity.minimum, quantity.maximum):
             if math.isfinite(limit):
                 line = pg.InfiniteLine(limit, angle=0, pen=_dashed(theme))

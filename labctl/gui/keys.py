@@ -24,6 +24,8 @@ KEYS = (
     ("Ctrl+H", "stop the queue after this run"),
     ("Alt+Up, Alt+Down", "move the chosen items of the queue"),
     ("E, D, C, Delete", "in the queue: edit, duplicate, copy to the form, remove"),
+    ("Arrows, Shift+Arrows", "in a plot: move cursor A, B; in a map: move the cuts"),
+    ("Home", "in a plot or map: show everything"),
     ("Ctrl+F", "search the catalogue"),
     ("Ctrl+E", "export the run: figure, data and manifest"),
     ("Ctrl+T", "dark or light"),

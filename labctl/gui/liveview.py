@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from labctl.errors import LabError
 from labctl.gui.feed import Feed
 from labctl.gui.healthstrip import HealthStrip
-from labctl.gui.measures import name_and_unit, quantity
+from labctl.gui.measures import error_column, name_and_unit, quantity
 from labctl.gui.panelframe import PanelFrame
 from labctl.gui.panels import Histogram, Layouts, Panel, Shown, Trace, usual
 from labctl.gui.table import Table
@@ -34,7 +34,7 @@ from labctl.run.traces import TraceReader
 #: Part of the time that drawing may take; panels that cost more are drawn less often.
 SHARE = 0.3
 #: Values of the last row in the line above the panels; the rest is in its tip.
-MOST_VALUES = 8
+MOST_VALUES = 6
 
 
 class LiveView(QWidget):
@@ -190,7 +190,7 @@ class LiveView(QWidget):
             return
         errors = self._errors()
         parts = []
-        for name in table.names:
+        for name in sorted(table.names, key=lambda name: name not in errors):
             value = float(table.column(name)[-1])
             if math.isnan(value) or name == "index" or name in errors.values():
                 continue
@@ -210,9 +210,7 @@ class LiveView(QWidget):
             if isinstance(one.panel, Curve) and one.panel.error in table
         }  # fmt: skip
         for name in table.names:
-            called, unit = name_and_unit(name)
-            error = f"{called} error ({unit})" if unit else f"{name} error"
-            if error in table:
+            if (error := error_column(name)) in table:
                 found[name] = error
         return found
 

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from labctl.gui import axes
 from labctl.gui.gridmap import GridMap, edges, is_even
 from labctl.gui.measures import name_and_unit, quantity
-from labctl.gui.plotpanel import line
+from labctl.gui.plotpanel import Keys, line
 from labctl.gui.table import Table
 from labctl.gui.theme import Theme
 from labctl.live import HeatMap
@@ -46,6 +46,9 @@ class MapPanel(QWidget):
         box.addWidget(self.area, stretch=1)
         box.addWidget(self.readout)
         self.plot = self.area.addPlot(row=1, col=0)
+        keys = Keys(self.area)
+        keys.stepped.connect(self._step)
+        keys.focused.connect(lambda focus: axes.mark(self.plot, self.theme, focus))
         self.image = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.image)
         self.across = self.area.addPlot(row=0, col=0)
@@ -82,7 +85,7 @@ class MapPanel(QWidget):
 
     def _cross(self, angle: int) -> tuple[Any, Any]:
         """A line to drag, dashed over a dark one, so that it is seen on every colour."""
-        under = pg.InfiniteLine(0.0, angle=angle, pen=pg.mkPen("#000000", width=3))
+        under = pg.InfiniteLine(0.0, angle=angle, pen=pg.mkPen("#000000A0", width=3))
         over = pg.InfiniteLine(
             0.0, angle=angle, movable=True,
             pen=pg.mkPen("#FFFFFF", width=1, style=Qt.PenStyle.DashLine),
@@ -99,6 +102,7 @@ class MapPanel(QWidget):
         room = self.area.height() >= LEAST_WITH_CUTS[1] and self.area.width() >= LEAST_WITH_CUTS[0]
         for plot in (self.across, self.along):
             plot.setVisible(room)
+        self.meaning.setVisible(room)
         self._even = {}
         if self.grid.values.size:
             self._place(self.grid.x, self.grid.y)
@@ -120,6 +124,18 @@ class MapPanel(QWidget):
         """Zoom out to the whole map and both cuts."""
         for plot in (self.plot, self.across, self.along):
             plot.enableAutoRange()
+
+    def _step(self, x: int, y: int, _: bool) -> None:
+        """The arrows move the crossing lines by a place; Home shows everything."""
+        if not (x or y):
+            self.show_all()
+        grid, panel = self.grid, self.panel
+        for cross, places, labels, step in (
+            (self.line_x, grid.x, panel.x_labels, x), (self.line_y, grid.y, panel.y_labels, y)
+        ):  # fmt: skip
+            if step and len(places):
+                place = self._nearest(places, float(cross.value()), labels) + step
+                cross.setValue(self._at(places, min(max(place, 0), len(places) - 1), labels))
 
     def refresh(self, table: Table) -> None:
         """Take in new rows and draw the map."""
@@ -178,7 +194,8 @@ class MapPanel(QWidget):
             even = is_even(places) and not labels
             borders.append(edges(places if even else np.arange(float(len(places)))))
             axis = self.plot.getAxis(name)
-            most = self.area.width() // 80 if name == "bottom" else self.area.height() // 40
+            room = self.plot.getViewBox()
+            most = int(room.width() // 60 if name == "bottom" else room.height() // 24)
             axis.setTicks(None if even else [_ticks(places, labels, most)])
             if self._even.get(name) != even:
                 self._even[name] = even

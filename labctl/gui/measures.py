@@ -21,6 +21,12 @@ def name_and_unit(column: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else (column, "")
 
 
+def error_column(column: str) -> str:
+    """The column that by convention holds the standard error of another one."""
+    name, unit = name_and_unit(column)
+    return f"{name} error ({unit})" if unit else f"{name} error"
+
+
 def base_unit(unit: str) -> tuple[str, int] | None:
     """Take "mW" apart into "W" and -3; None for a unit that keeps its prefix (nm) or has none."""
     for base in SCALED:
@@ -33,10 +39,14 @@ def base_unit(unit: str) -> tuple[str, int] | None:
 def quantity(value: float, error: float = math.nan, unit: str = "") -> str:
     """A value with its error and unit; digits follow the error, the prefix follows the value.
 
-    A value from 0.001 to 10 000 keeps the unit that it came in.
+    A value from 0.001 to 10 000 keeps the unit that it came in; numbers of things have all digits.
     """
     if not math.isfinite(value):
         return "–"
+    if not unit and not error > 0 and value == round(value) and abs(value) < 1e15:
+        return (
+            f"{round(value):,}".replace(",", "\u202f") if abs(value) >= 1e4 else str(round(value))
+        )
     known = base_unit(unit)
     if known is not None and value and not 1e-3 <= abs(value) < 1e4:
         base, power = known

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,9 @@ import pyqtgraph as pg
 from qtpy.QtWidgets import QComboBox, QDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from labctl.errors import LabError
+from labctl.gui.curvepanel import LINE, look
 from labctl.gui.decimate import envelope
+from labctl.gui.measures import error_column
 from labctl.gui.plotpanel import PlotPanel
 from labctl.gui.table import Table
 from labctl.gui.theme import Theme
@@ -47,13 +48,16 @@ class OverlayDialog(QDialog):
             here = [n for n in table.names if not table.is_text(n)]
             names = [n for n in names if n in here] if names else here
         self.plot = PlotPanel(theme)
+        self.plot.area.setAccessibleName("runs drawn over each other")
         self.along, self.up = QComboBox(), QComboBox()
         for chooser, tip in ((self.along, "column along x"), (self.up, "column along y")):
             chooser.addItems(names)
             chooser.setToolTip(tip)
+            chooser.setAccessibleName(tip)
             chooser.activated.connect(lambda _: self.draw())
-        self.up.setCurrentIndex(len(names) - 1)
-        self.along.setCurrentIndex(1 if len(names) > 2 else 0)
+        x, y = first_choice(names)
+        self.along.setCurrentText(x)
+        self.up.setCurrentText(y)
         row = QHBoxLayout()
         for word, chooser in (("x", self.along), ("y", self.up)):
             row.addWidget(QLabel(word))
@@ -64,9 +68,14 @@ class OverlayDialog(QDialog):
         if self._missing or len(runs) > MOST:
             more = [f"only the first {MOST} runs are drawn"] if len(runs) > MOST else []
             box.addWidget(QLabel("; ".join([*self._missing, *more])))
-        self.plot.plot.addLegend(offset=(-10, 10), labelTextColor=theme.text)
         if names:
             self.draw()
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        self.theme = theme
+        self.plot.restyle(theme)
+        self.draw()
 
     def draw(self) -> None:
         """Draw the chosen columns of all runs."""
@@ -75,16 +84,29 @@ class OverlayDialog(QDialog):
         for curve in self.curves.values():
             self.plot.plot.removeItem(curve)
         self.curves = {}
+        entries = []
         for number, (name, table) in enumerate(self._tables.items()):
             colour = self.theme.curves[number % len(self.theme.curves)]
-            dash = (pg.QtCore.Qt.PenStyle.SolidLine, pg.QtCore.Qt.PenStyle.DashLine)
-            style = dash[number // len(self.theme.curves) % 2]
+            sign, symbol, dash = look(number)
             xs, ys = table.column(x), table.column(y)
-            there = np.isfinite(xs)
+            there = np.isfinite(xs) & np.isfinite(ys)
             order = np.argsort(xs[there], kind="stable")
-            xs, ys = envelope(xs[there][order], ys[there][order], 2000)
-            few = len(xs) < 300 and not math.isnan(float(np.sum(xs)))
+            xs, ys = xs[there][order], ys[there][order]
+            cloud = len(xs) > 1 and not (np.diff(xs) > 0).all()  # a line would jump up and down
+            xs, ys = envelope(xs, ys, 2000)
+            few = cloud or len(xs) < 300
             self.curves[name] = self.plot.plot.plot(
-                xs, ys, name=name, pen=pg.mkPen(colour, width=1, style=style), connect="finite",
-                symbol="o" if few else None, symbolSize=5, symbolBrush=colour, symbolPen=None,
+                xs, ys, pen=None if cloud else pg.mkPen(colour, width=1, style=dash),
+                symbol=symbol if few else None, symbolSize=6, symbolBrush=colour, symbolPen=None,
             )  # fmt: skip
+            entries.append((sign if few else LINE, colour, name))
+        self.plot.show_legend(entries)
+
+
+def first_choice(names: Sequence[str]) -> tuple[str, str]:
+    """Columns to begin with: the first over which, and the last that has a standard error."""
+    plain = [name for name in names if name != "index"] or list(names)
+    if not plain:
+        return "", ""
+    measured = [name for name in plain if error_column(name) in names]
+    return plain[0], (measured or plain)[-1]

@@ -135,8 +135,9 @@ class PanelFrame(QFrame):
         for name in dict.fromkeys([*names, now]):
             box.addItem(f"{word}: {name or 'none'}", name)
         box.setCurrentIndex(box.findData(now))
+        box.setMinimumWidth(80)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(min(8, max(6, len(word) + 2 + len(now))))
+        box.setMinimumContentsLength(min(11, max(6, len(word) + 2 + len(now))))
         box.setToolTip(f"column for {CALLED.get(word, word)}: {now or 'none'}")
         box.setAccessibleName(f"column for {CALLED.get(word, word)} of {self.shown.panel.title}")
         box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -148,7 +149,7 @@ class PanelFrame(QFrame):
         button.setCheckable(True)
         button.setToolTip(tip)
         button.setAccessibleName(tip)
-        button.setStyleSheet("padding: 2px 5px;")
+        button.setProperty("role", "small")
         return button
 
     def _toggled(self) -> None:

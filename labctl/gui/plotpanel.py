@@ -9,13 +9,45 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from labctl.gui import axes
 from labctl.gui.measures import name_and_unit, quantity
 from labctl.gui.table import Table
 from labctl.gui.theme import Theme
+
+#: What the arrows and Home mean in a plot: steps along x and y; none of both: show everything.
+STEPS = {
+    Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Down: (0, -1),
+    Qt.Key.Key_Up: (0, 1), Qt.Key.Key_Home: (0, 0),
+}  # fmt: skip
+#: How far an arrow moves a cursor, as a part of what is shown.
+STEP = 0.01
+
+
+class Keys(QObject):
+    """The keys of a plot that has the focus, and the mark that shows it has."""
+
+    stepped = Signal(int, int, bool)  # along x and y; with Shift
+    focused = Signal(bool)
+
+    def __init__(self, area: QWidget) -> None:
+        super().__init__(area)
+        area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        area.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            step = STEPS.get(Qt.Key(event.key()))
+            if step is not None:
+                shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+                self.stepped.emit(*step, shift)
+                return True
+        if event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut):
+            self.focused.emit(event.type() == QEvent.Type.FocusIn)
+        return False
 
 
 class PlotPanel(QWidget):
@@ -29,8 +61,10 @@ class PlotPanel(QWidget):
         self._legend: tuple[tuple[str, str, str], ...] = ()
         self.area = pg.PlotWidget()
         self.area.setAccessibleName("plot")
-        self.area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.plot = self.area.getPlotItem()
+        keys = Keys(self.area)
+        keys.stepped.connect(self._step)
+        keys.focused.connect(lambda focus: axes.mark(self.plot, self.theme, focus))
         self.plot.showGrid(x=True, y=True, alpha=0.25)
         self.names = ("", "")
         self.legend = line(wrap=True)  # above the plot, where it covers no point
@@ -84,7 +118,7 @@ class PlotPanel(QWidget):
 
     def show_legend(self, entries: Sequence[tuple[str, str, str]]) -> None:
         """Name the curves above the plot: sign, colour, name."""
-        if tuple(entries) != self._legend:
+        if tuple(entries) != self._legend or not entries:
             self._legend = tuple(entries)
             self.legend.setText(
                 " &nbsp; ".join(
@@ -113,6 +147,15 @@ class PlotPanel(QWidget):
             self.plot.addItem(cursor, ignoreBounds=True)
             self._cursors.append(cursor)
         self.show_readout()
+
+    def _step(self, x: int, y: int, shift: bool) -> None:
+        """Left and right move cursor A, with Shift B; Home shows everything."""
+        if not (x or y):
+            self.show_all()
+        elif self._cursors:
+            low, high = self.plot.viewRange()[0]
+            cursor = self._cursors[1 if shift else 0]
+            cursor.setValue(cursor.value() + x * STEP * (high - low))
 
     def value_at(self, x: float) -> tuple[float, float]:
         """Y of the main curve nearest to x and its error; NaN where there is none."""

@@ -141,6 +141,11 @@ class QueueView(QWidget):
         self._removed: list[tuple[Item, int]] = []  # the last ones, with their places
         self.refresh()
 
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        self.theme, self._shown = theme, []
+        self.refresh()
+
     def refresh(self) -> None:
         """Show the queue as it is now; nothing is touched if nothing changed."""
         items = self.session.items()

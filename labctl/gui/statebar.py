@@ -102,7 +102,7 @@ class StateBar(QFrame):
         below = QVBoxLayout()
         below.setSpacing(3)
         for button in (self.pause_button, self.abort_button):
-            button.setStyleSheet("padding: 2px 8px;")
+            button.setProperty("role", "small")
             below.addWidget(button)
         row.addLayout(below)
         row.addWidget(self.stop_button)

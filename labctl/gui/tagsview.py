@@ -32,8 +32,6 @@ WINDOWS, SPANS = (1.5, 6.0), (2.5, 8.0)
 STEPS = 200
 #: Seconds between two looks at the tags.
 LOOK_EVERY = 0.5
-#: The lower edge of a label lies on its line, whichever end of the range that is.
-ABOVE = [(0.5, 1.0), (0.5, 1.0)]
 
 
 class TagsView(QWidget):
@@ -61,9 +59,7 @@ class TagsView(QWidget):
         self.plot.area.setAccessibleName("histogram of the delays between two channels")
         self.plot.plot.showAxis("right")
         self._steps = pg.PlotCurveItem([0.0, 0.0], [0.0], stepMode="center", fillLevel=0)
-        self._chance = pg.InfiniteLine(
-            0.0, angle=0, label="by chance", labelOpts={"position": 0.1, "anchors": ABOVE}
-        )
+        self._chance = pg.InfiniteLine(0.0, angle=0)
         self._region = pg.LinearRegionItem()
         self._region.sigRegionChangeFinished.connect(self._region_moved)
         for item in (self._steps, self._chance, self._region):
@@ -83,11 +79,14 @@ class TagsView(QWidget):
         self._steps.setPen(theme.curves[0])
         self._steps.setBrush(theme.curves[0] + "80")
         self._chance.setPen(pg.mkPen(theme.text, style=Qt.PenStyle.DashLine))
-        self._chance.label.setColor(theme.text)
         self._region.setBrush(theme.warn + "40")
         for edge in self._region.lines:
             edge.setPen(pg.mkPen(theme.warn, width=2))
             edge.setHoverPen(pg.mkPen(theme.warn, width=4))
+        self.plot.show_legend([
+            ("▇", theme.curves[0], "pairs"), ("╌╌", theme.text, "by chance"),
+            ("▇", theme.warn, "window, to be dragged"),
+        ])  # fmt: skip
 
     def _slider(self, part: float, name: str) -> QSlider:
         slider = QSlider(Qt.Orientation.Horizontal)
@@ -165,6 +164,7 @@ class TagsView(QWidget):
     def _show_nothing(self) -> None:
         """Say what would be here; an empty plot would look like a broken one."""
         self.numbers.setText("This run has recorded no time tags.")
+        self.more.setText("")
         self._show_parts(plot=False)
 
     def _show_parts(self, *, plot: bool) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QFrame,
@@ -14,6 +15,7 @@ from qtpy.QtWidgets import (
     QMainWindow,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QSplitter,
     QTabWidget,
     QVBoxLayout,
@@ -33,6 +35,7 @@ from labctl.gui.formview import FormView
 from labctl.gui.helperlink import HelperLink
 from labctl.gui.keys import connect_keys
 from labctl.gui.liveview import LiveView
+from labctl.gui.overlay import OverlayDialog
 from labctl.gui.panels import Layouts
 from labctl.gui.queueview import QueueView
 from labctl.gui.resultsview import ResultsView
@@ -49,8 +52,6 @@ CATALOGUE_EVERY = 5.0
 
 class Window(QMainWindow):
     """One view of a folder of runs. Closing it ends no run."""
-
-    other_theme = Signal(str)
 
     def __init__(self, session: Session, theme: str = "") -> None:
         super().__init__()
@@ -100,6 +101,7 @@ class Window(QMainWindow):
         self.deck.area = cards
         cards.hide()
         self.looking_at.setVisible(False)
+        self.looking_at.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         right = QWidget()
         right_box = QVBoxLayout(right)
         right_box.setContentsMargins(0, 4, 4, 4)
@@ -163,6 +165,7 @@ class Window(QMainWindow):
 
     def begin(self) -> None:
         """Start looking; called once, when the window is on the screen."""
+        self.form.procedure.setFocus()  # and not STOP, which a Space would press
         self.form_control.begin()
         self.conductor.begin()
         self.helper.ask(
@@ -173,7 +176,9 @@ class Window(QMainWindow):
         """One line at the bottom of the window."""
         self.message.setText(text)
         self.message.setToolTip(text)
-        self.message.setStyleSheet(f"color: {self.theme.bad if bad else self.theme.text};")
+        self.message.setObjectName("wrong" if bad else "")
+        self.message.style().unpolish(self.message)
+        self.message.style().polish(self.message)
 
     # Mode and look
 
@@ -198,11 +203,24 @@ class Window(QMainWindow):
             return ""
 
     def toggle_theme(self) -> None:
-        """Ask for the same window in the other look."""
-        name = "light" if self.theme.name == "dark" else "dark"
-        self.layouts.values["theme"] = name
+        """Take the other look, also for everything that is drawn already."""
+        self.restyle(themes.LIGHT if self.theme is themes.DARK else themes.DARK)
+        self.layouts.values["theme"] = self.theme.name
         self.layouts.save()
-        self.other_theme.emit(name)
+
+    def restyle(self, theme: themes.Theme) -> None:
+        """Take other colours; nothing else changes, and nothing is connected anew."""
+        self.theme = theme
+        themes.apply(theme)
+        part: Any
+        for part in (
+            self.statebar, self.deck, self.live, self.queue, self.runs, self.bench, self.tags,
+            *self.findChildren(OverlayDialog),
+        ):  # fmt: skip
+            part.restyle(theme)
+        if self.commands.big is not None:
+            self.commands.big.restyle(theme)
+        self._show_bar()
 
     # What happens
 
