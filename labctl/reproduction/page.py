@@ -227,8 +227,11 @@ def _cells(line: Line) -> list[Markup]:
             text = f"{comparison.follows_verdict} with what follows"
             if comparison.follows_verdict == comparing.DIFFERS:
                 text = "differs from what follows"
-            verdict += [element("br"), element("span", f"{sign} {text}", class_=f"small {look}")]
-            difference += [element("br"), _difference(comparison.follows_pull)]
+            beside = element("span", f"{sign} {text}", class_=f"small {look}")
+            away = _difference(comparison.follows_pull)
+            alone = spec.printed is None  # then it is the verdict
+            verdict = [beside] if alone else [*verdict, element("br"), beside]
+            difference = [away] if alone else [*difference, element("br"), away]
         remark.insert(0, f"Follows from: {spec.because}. ")
     cells = [
         ("", name, ""), ("ours", [element("b", ours_text(line))], "number"),
