@@ -111,7 +111,7 @@ class Choice(ListParameter):  # type: ignore[misc]
 
 
 class Numbers(Parameter):  # type: ignore[misc]
-    """A list of finite numbers of one unit, any length; "0.2, 0.16" or "[0.2, 0.16]" in text."""
+    """A list of finite numbers of one unit, any length; in text "0.2, 0.16" or "[0.2, 0.16] mW"."""
 
     def __init__(
         self, name: str, units: str | None, minimum: float, maximum: float, **options: Any
@@ -123,8 +123,7 @@ class Numbers(Parameter):  # type: ignore[misc]
 
     def convert(self, value: Any) -> list[float]:
         if isinstance(value, str):
-            inner = value.strip().removeprefix("[").removesuffix("]")
-            value = [part for part in inner.split(",") if part.strip()]
+            value = _elements(value)
         elif isinstance(value, (int, float)):
             value = [value]
         one = Number("element", units=self.units, minimum=self.minimum, maximum=self.maximum)
@@ -135,6 +134,19 @@ class Numbers(Parameter):  # type: ignore[misc]
             return ""
         text = "[" + ",".join(repr(v) for v in self._value) + "]"
         return f"{text} {self.units}" if self.units else text
+
+
+def _elements(text: str) -> list[str]:
+    """Numbers between commas, each with the unit that stands behind the bracket, if one does."""
+    text = text.strip()
+    bracketed = re.fullmatch(r"\[(.*)\]([^\[\]]*)", text)
+    inner, unit = (bracketed[1], bracketed[2].strip()) if bracketed else (text, "")
+    parts = [part.strip() for part in inner.split(",")]
+    if not parts[-1]:
+        parts.pop()  # a comma may end the list, and an empty list has no element
+    if not all(parts):
+        raise ValueError(f"{text!r} has nothing between two commas")
+    return [f"{part} {unit}" if unit else part for part in parts]
 
 
 class Text(Parameter):  # type: ignore[misc]

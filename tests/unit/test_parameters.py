@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from labctl.errors import RequestError
 from labctl.parameters import boolean, choice, integer, number, numbers, text
 from labctl.procedure import LabProcedure, parameter_table
+from labctl.run.export_csv import _parameter
+from labctl.run.loading import all_procedures, load_procedure
 
 
 class Example(LabProcedure):
@@ -39,6 +41,59 @@ def test_floats_keep_every_bit_through_text(value):
 )
 def test_units_are_converted(given_, wanted):
     assert Example(level=given_).level == pytest.approx(wanted, rel=1e-15)
+
+
+class Several(LabProcedure):
+    """Lists with a unit."""
+
+    powers: list = numbers("Powers", [1.0, 2.0], unit="mW", minimum=0, maximum=10)
+    DATA_COLUMNS = ["index"]
+
+
+@pytest.mark.parametrize(
+    ("given_", "wanted"),
+    [
+        ("0.5, 1", [0.5, 1]),
+        ("[0.5,1]", [0.5, 1]),
+        ("[0.5, 1.0] mW", [0.5, 1]),  # as `str` of the parameter and exported files say it
+        ("[500, 1000] uW", [0.5, 1]),
+        ("500 uW, 1 mW", [0.5, 1]),
+        ("500 uW, 1,", [0.5, 1]),
+        ("", []),
+        ("[] mW", []),
+        (3, [3]),
+    ],
+)
+def test_lists_as_people_and_files_write_them(given_, wanted):
+    assert Several(powers=given_).powers == pytest.approx(wanted, rel=1e-15)
+    text_ = str(Several(powers=given_).parameter_objects()["powers"])
+    assert Several(powers=text_).powers == Several(powers=given_).powers
+
+
+@pytest.mark.parametrize(
+    "given_", ["1,,2", ",1", ",", "[1, 2] Hz", "[1, 2", "1, 2] mW", "[1, 2 W] mW", "[[1]]", "1; 2"]
+)
+def test_lists_with_a_slip_are_refused(given_):
+    with pytest.raises(RequestError, match="powers"):
+        Several(powers=given_)
+
+
+@pytest.mark.parametrize("name", all_procedures())
+def test_what_an_export_writes_of_a_procedure_is_read_again(name):
+    procedure = load_procedure(name)()
+    written = {
+        key: f"{_parameter(value)} {unit}"
+        if (unit := getattr(parameter, "units", None))
+        else str(value)
+        for (key, value), parameter in zip(
+            procedure.parameter_values().items(),
+            procedure.parameter_objects().values(),
+            strict=True,
+        )
+    }
+    assert type(procedure)(**written).parameter_values() == procedure.parameter_values()
+    said = {key: str(parameter) for key, parameter in procedure.parameter_objects().items()}
+    assert type(procedure)(**said).parameter_values() == procedure.parameter_values()
 
 
 @pytest.mark.parametrize(
