@@ -251,6 +251,7 @@ def test_probabilities_of_clicks():
     assert 1.4e8 * p[A1 | B1] == pytest.approx(2384, rel=1e-3)
     assert 1.4e8 * p[A2 | B2] == pytest.approx(99.0, rel=1e-3)
     assert 1.4e8 * 2 * (one + two) == pytest.approx(7.037e5, rel=1e-3)
+    assert 1.4e8 * p[15] == pytest.approx(0.122, abs=5e-4)
     assert math.exp(-1.4e8 * p[15]) == pytest.approx(0.885, rel=1e-3)
 
 
@@ -314,6 +315,7 @@ def test_photons_in_the_cavity():
     n_m = AREA_2 / cavity.rate_per_photon() / (47e-9 * 1.06447)
     assert n_b == pytest.approx(58.7, rel=1e-3)
     assert n_m == pytest.approx(243, rel=2e-3)
+    assert n_b * 1.86**2 == pytest.approx(203, rel=2e-3)  # of the red tone
     assert n_b / cavity.photons_per_watt() == pytest.approx(3.67e-6, rel=2e-3)
     assert n_m / cavity.photons_per_watt() == pytest.approx(15.2e-6, rel=2e-3)
     assert cavity.rate_per_photon(350e6) == pytest.approx(cavity.rate_per_photon() / 2)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from labctl.analysis.qkd import bbm92_key_rate
 from simulated_instruments.physics.network_light import LightState, NetworkLight, Receivers
 from simulated_instruments.physics.pair_source import (
     MIXED,
@@ -85,6 +86,51 @@ def test_links_of_the_network(power, link, sifted, visibility):
     found = model(power)[1][link]
     assert found[0] == pytest.approx(sifted, rel=1e-3)
     assert found[1] == pytest.approx(visibility, rel=1e-3)
+
+
+def key_rate(power, link):
+    sifted, visibility = model(power)[1][link]
+    return float(bbm92_key_rate(sifted, (1 - visibility) / 2))
+
+
+@pytest.mark.parametrize(
+    ("power", "link", "rate"),
+    [
+        (0.4, (38, 42), 1225.0),
+        (0.4, (38, 54), 61.6),
+        (0.4, (38, 30), 133.8),
+        (0.4, (42, 50), 67.8),
+        (0.4, (42, 26), 35.2),
+        (0.2, (38, 42), 339.8),
+        (0.2, (42, 26), 34.4),
+    ],
+)
+def test_key_rates_of_the_network(power, link, rate):
+    assert key_rate(power, link) == pytest.approx(rate, rel=1e-3, abs=0.06)
+
+
+def test_power_trades_the_best_link_against_the_worst():
+    assert sum(key_rate(0.2, link) for link in model(0.2)[1]) == pytest.approx(693.4, rel=1e-3)
+    assert key_rate(0.461, (42, 26)) > 0
+    assert key_rate(0.463, (42, 26)) == 0
+    powers = np.arange(0.2, 0.46, 0.01)
+    worst = [key_rate(power, (42, 26)) for power in powers]
+    assert powers[int(np.argmax(worst))] == pytest.approx(0.315, abs=0.01)
+    best = [key_rate(power, (38, 42)) for power in powers]
+    assert best == sorted(best)
+
+
+def test_ratio_of_the_processes_follows_from_the_published_table():
+    """T = 4 N V / V0; the efficiencies of all channels drop out."""
+    published = {(38, 42): (1613.9, 0.971), (38, 54): (260.0, 0.844), (38, 30): (405.6, 0.871),
+                 (42, 50): (268.2, 0.849), (42, 26): (267.4, 0.832), (50, 30): (585.0, 0.932),
+                 (54, 26): (460.0, 0.848)}  # fmt: skip
+    true = {link: 4 * n * v / 0.99 for link, (n, v) in published.items()}
+    ends = true[38, 54] * true[38, 30] * true[42, 50] * true[42, 26]
+    ratio = (ends / (true[38, 42] ** 2 * true[50, 30] * true[54, 26])) ** 0.25
+    assert ratio == pytest.approx(0.2945, abs=1e-4)
+    pairs = PairSource().emission(0.2, 0.2, 0.0, 0.0).pairs
+    assert pairs[1] / pairs[SUMS.index(80)] == pytest.approx(ratio, abs=1e-4)
 
 
 def test_excess_noise_brings_the_degenerate_links_to_the_published_visibilities():

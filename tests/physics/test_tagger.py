@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulated_instruments.physics.dead_time import alive
+from simulated_instruments.physics.snspd import SnspdModel
 from simulated_instruments.physics.tag_buffer import BUCKET, Buffer
 from simulated_instruments.physics.tagger import HELD, PS, TaggerModel
 from simulated_instruments.world import World
@@ -60,6 +61,30 @@ def test_looking_often_changes_nothing(steps):
     often = tagger(stored(times, [], [], []), jitter_ps=300.0)
     assert np.array_equal(events(often, np.linspace(0, 2, steps)), once)
     assert len(once) > 0.99 * len(times)
+
+
+def test_pairs_at_two_detectors_are_104_ps_wide():
+    """70 ps of each detector and 10 ps rms of each input: sqrt(2 (70^2 + 23.5^2)) ps."""
+    detectors = SnspdModel(World(1).seed_of, "d", photon_rate=lambda i, t: 0.0, bias_ua=16.0)
+    arrivals, rng = np.arange(1, 250_000) * 4_000_000, np.random.default_rng(2)
+    clicks = [detectors.detect(i, arrivals, 0, PS, rng) for i in (0, 1)]
+    model = tagger(stored(*clicks, [], []), jitter_ps=10.0)
+    seen = [events(model, [1.0], number) for number in (0, 1)]
+    slots = [np.rint(tags / 4e6).astype(int) for tags in seen]
+    both, first, second = np.intersect1d(*slots, return_indices=True)
+    apart = seen[1][second] - seen[0][first]
+    apart = apart[np.abs(apart) < 2000]  # no dark counts
+    assert both.size > 150_000
+    assert apart.std() * 2.35482 == pytest.approx(104.4, rel=4 / np.sqrt(2 * apart.size))
+
+
+def test_a_number_of_picoseconds_lasts_for_106_days():
+    assert np.iinfo(np.int64).max / PS / 86400 == pytest.approx(106.75, abs=0.005)
+    trials = [0, 10, 140_000_000]  # of 2 ms: 3.24 days
+    times = np.array([trial * 2_000_000_000 + 7 for trial in trials], dtype=np.int64)
+    model = tagger(stored(times, [], [], []))
+    model.advance(280_001.0)
+    assert model.events(0, 0, 280_001 * PS).tolist() == times.tolist()
 
 
 def test_jitter_and_resolution():

@@ -81,6 +81,24 @@ def test_the_network_of_the_publication():
     assert fewest_channels(4, correlated) == 6
 
 
+def test_the_plan_of_the_shared_facts_for_ten_users():
+    plan = (
+        (-12, 2, 72, 88), (-48, 8, 52), (-68, -22, 58), (12, 28, 78), (-58, 18, 48),
+        (-42, -38, -2), (-78, -62, 38, 68), (-32, -28, 22), (-8, 32, 62), (-52, -18, 42),
+    )  # fmt: skip
+    correlated = Correlations.of((0, 10))
+    owner = {label: user for user, labels in enumerate(plan) for label in labels}
+    assert len(owner) == 32 == fewest_channels(10, correlated)
+    pairs = {
+        frozenset((user, owner[other]))
+        for label, user in owner.items()
+        for other in correlated.partners(label)
+        if owner.get(other, user) != user
+    }
+    assert len(pairs) == 45  # every two of ten
+    assert not correlated.forbidden & owner.keys()
+
+
 @pytest.mark.parametrize(("pumps", "lost"), [((0, 10), 3), ((0, 10, 20), 8)])
 def test_every_set_of_labels_loses_that_many_ends(pumps, lost):
     """All subsets of the innermost labels of each class; further out they only lose more."""

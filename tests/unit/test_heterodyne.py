@@ -133,6 +133,14 @@ def test_records_that_remember_count_less():
     assert moments(fresh.sum(axis=0), fresh.T @ fresh, lagged, count).discount < 1.001
 
 
+def test_records_needed_to_see_a_hundredth_of_a_quantum():
+    """14 quanta with 3 sigma: 1.76e7 samples, twice as many with a reference; 1e6 know 0.1 %."""
+    assert records_needed(14.0, 0.01 / 3) == pytest.approx(1.764e7, rel=1e-6)
+    assert records_needed(14.0 * np.sqrt(2), 0.01 / 3) == pytest.approx(3.528e7, rel=1e-6)
+    errors = np.diag(wishart(14.0 * np.eye(4), 1e6))  # of I I, I Q, ...: both quadratures of one
+    assert np.sqrt(errors[0] + errors[4]) / 28.0 == pytest.approx(1e-3, rel=1e-9)
+
+
 def test_wishart_and_triangle():
     rng = np.random.default_rng(2)
     draws = np.array([sampled(V, 50, rng).covariance[np.triu_indices(4)] for _ in range(4000)])

@@ -230,6 +230,38 @@ def test_drive_power():
     assert abs(complex(impedance(Device()))) == pytest.approx(9.09, abs=0.01)
 
 
+def test_rate_and_field_of_the_drive():
+    """6.308 mW are 3.282e-5 T, and turn the spins at 5.998e14 /s."""
+    power = 1e-3 * float(drive_power(Device(), 0.3, simplified=True))
+    field = np.sqrt(2 * 4e-7 * np.pi * power / (299_792_458 * np.pi * 125e-6**2))
+    assert field == pytest.approx(3.282e-5, rel=TOLERANCE)
+    rabi = np.sqrt(5) / 4 * 2 * np.pi * 28e9 * np.sqrt(3.4525e16) * field
+    assert rabi == pytest.approx(5.998e14, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize(("added", "slope"), [(0.5, 2.59), (5.0, 16.9), (20.0, 64.6)])
+def test_gain_errors_weigh_more_with_absolute_subtraction(added, slope):
+    """|dE_N / d ln g| if the amplifier's noise is a number instead of a record."""
+    v = output_covariance(Device(), 0.5)
+    k = negativity_gradient(v)
+    assert -float(np.sum(k * (v + added * np.eye(4)))) == pytest.approx(slope, rel=2e-3)
+
+
+def test_cavities_do_not_see_the_sign_of_the_coupling():
+    plus, minus = covariance(Device()), covariance(Device(coupling=-4.5))
+    assert minus[:6, :6] == pytest.approx(plus[:6, :6], abs=1e-12)
+    assert minus[:6, 6:] == pytest.approx(-plus[:6, 6:], abs=1e-12)
+
+
+def test_which_frequency_the_baths_have_does_not_matter():
+    """10 GHz for all three instead of 9.991 +- 0.01 GHz: less than 1e-10."""
+    device = Device()
+    noise = diffusion(device).copy()
+    noise[:6] = 2 * occupation(10_000.0, 20.0) + 1  # all three decay at 1 MHz
+    changed = steady_state(drift(device), np.diag(noise))
+    assert np.abs(changed - covariance(device)).max() < 1e-10
+
+
 def test_occupation_of_baths():
     assert occupation(10_000.0, 20.0) == pytest.approx(3.8e-11, rel=0.02)
     assert occupation(6000.0, 4000.0) + 0.5 == pytest.approx(13.897, rel=1e-4)

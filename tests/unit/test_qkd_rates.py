@@ -57,6 +57,37 @@ def test_published_key_rates_from_their_own_columns(sifted, visibility, rate):
     assert bbm92_key_rate(sifted, (1 - visibility) / 2) == pytest.approx(rate, abs=0.06)
 
 
+PUBLISHED = (  # sifted bits per s, visibility, error rate (%) and key bits per s as printed
+    (1613.9, 0.971, 1.4, 1230.6),
+    (260.0, 0.844, 7.8, 34.2),
+    (405.6, 0.871, 6.5, 97.6),
+    (268.2, 0.849, 7.6, 39.9),
+    (267.4, 0.832, 8.4, 22.9),
+    (585.0, 0.932, 3.4, 454.6),
+    (460.0, 0.848, 7.6, 67.1),
+)
+
+
+def test_published_key_rates_from_the_printed_error_rates():
+    found = [float(bbm92_key_rate(sifted, percent / 100)) for sifted, _, percent, _ in PUBLISHED]
+    assert found == pytest.approx([1236.6, 34.0, 96.0, 39.3, 22.6, 309.5, 67.4], abs=0.06)
+    assert sum(found) == pytest.approx(1805.4, abs=0.1)
+    visible = sum(float(bbm92_key_rate(n, (1 - v) / 2)) for n, v, _, _ in PUBLISHED)
+    assert visible == pytest.approx(1797.3, abs=0.1)
+    assert sum(printed for *_, printed in PUBLISHED) == pytest.approx(1946.9, abs=0.01)
+
+
+def test_the_row_that_does_not_follow_from_its_columns():
+    """C50 and C30: 454.6 would need an error rate of 1.32 %, or 859 sifted bits per s."""
+    sifted, visibility, _, printed = PUBLISHED[5]
+    assert bbm92_key_rate(sifted, 0.0132) == pytest.approx(printed, abs=0.5)
+    assert bbm92_key_rate(859, (1 - visibility) / 2) == pytest.approx(printed, abs=0.5)
+    rounding = [float(bbm92_key_rate(sifted, (1 - visibility + d) / 2)) for d in (5e-4, -5e-4)]
+    assert rounding == pytest.approx([307.9, 311.0], abs=0.1)
+    first = [float(bbm92_key_rate(1613.9, (0.029 + d) / 2)) for d in (5e-4, -5e-4)]
+    assert first == pytest.approx([1220.3, 1231.1], abs=0.1)  # the printed 1230.6 is inside
+
+
 def test_no_negative_rates_and_different_bases():
     assert bbm92_key_rate(1000, 0.2) == 0.0
     expected = 1000 * (1 - 1.2 * binary_entropy(0.02) - binary_entropy(0.05))
@@ -81,7 +112,9 @@ def test_clean_links_of_the_sheet(levels, eta, background, expected):
     y0, y1, e1 = decoy_bounds(levels, gains, errors)
     rate = decoy_key_rate(levels, gains, errors, efficiency=1.2)
     found = (gains[0], errors[0], errors[1], y0, y1, e1, rate)
-    assert found == pytest.approx(expected, rel=5e-4, abs=1e-10)
+    for value, printed in zip(found, expected, strict=True):
+        # 1e-4, or half of the last digit that is printed
+        assert value == pytest.approx(printed, rel=1e-4, abs=5e-6 if printed > 0.01 else 1e-11)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -161,6 +194,22 @@ def test_finite_keys_grow_towards_the_asymptotic_fraction():
         )
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(0.2653, rel=1e-3)
+
+
+def fraction(levels, eta, background, block):
+    gains, errors = gains_and_errors(levels, eta, background, 0.0195, 0.015)
+    share = SENT * gains / (SENT @ gains)
+    leaked = 1.16 * block * binary_entropy(errors @ share)
+    counts = share * block
+    return finite_key_length(levels, SENT, counts, counts, counts * errors, leaked) / block
+
+
+def test_short_blocks_give_little_or_nothing():
+    """TR2 ends at 0.2414 and needs more than 5e7 bits; an hour of TR1 is within 13 %."""
+    assert fraction(TR2, 3.6065e-3, 2e-6, 1e14) == pytest.approx(0.2414, rel=1e-3)
+    assert fraction(TR2, 3.6065e-3, 2e-6, 5e7) < 1e-2
+    hour = fraction(TR1, 1.8033e-3, 1e-6, 7e8) / fraction(TR1, 1.8033e-3, 1e-6, 1e14)
+    assert hour == pytest.approx(0.87, abs=0.005)
 
 
 def test_blocks_without_anything_give_no_key():

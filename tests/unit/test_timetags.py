@@ -319,6 +319,25 @@ def test_sigma_of_g2_of_clicks_that_come_together():
     assert np.std(values) == pytest.approx(expected, rel=4 / np.sqrt(2 * 800))
 
 
+@pytest.mark.parametrize(
+    ("trials", "g2", "single", "both", "sigma"),
+    [
+        (140_000_000, 4.7784, 265_978, 2414.6, 0.0964),
+        (10_000_000, 4.7784, 18_998, 172.5, 0.361),
+        (140_000_000, 3.4893, 44_690, 49.8, 0.494),
+        (140_000_000, 4.6999, 29_340, 28.9, 0.873),
+    ],
+)
+def test_sigma_of_g2_of_the_published_runs(trials, g2, single, both, sigma):
+    """Reference numbers of phonon pairs: before read-out, and within 48 and 39 ns."""
+    assert single == pytest.approx((both * trials / g2) ** 0.5, rel=2e-3)
+    a, common = np.arange(single), round(both)
+    b = np.concatenate((a[:common], single + np.arange(single - common)))
+    found, error = timetags.g2_trials(a, b, trials, 0)
+    assert found[0] == pytest.approx(g2, rel=0.007)  # whole coincidences
+    assert error[0] / found[0] == pytest.approx(sigma / g2 * (both / common) ** 0.5, rel=3e-3)
+
+
 def test_no_coincidence_has_an_error_too():
     g2, sigma = timetags.g2_trials([1, 5], [2, 9], 100, 1)
     assert g2.tolist() == pytest.approx([0, 0, 100**2 / (99 * 4)])
