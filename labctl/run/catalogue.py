@@ -23,7 +23,7 @@ from labctl.run.search import conditions as search_conditions
 from labctl.run.search import moment
 
 INDEX = "catalogue.sqlite"
-_VERSION = 4
+_VERSION = 5
 _TABLES = (
     """CREATE TABLE runs (
     run INTEGER PRIMARY KEY, folder TEXT UNIQUE, size INTEGER, modified INTEGER, number INTEGER,
@@ -280,8 +280,12 @@ def _read(path: Path) -> tuple[Any, ...]:
         procedure, started, state, status, rows = "", 0.0, "", "unreadable", 0
     text = [procedure, str(about["title"]), str(about["bench"]), path.name, *given.labels]
     text += [str(remark) for remark in about["remarks"]]
-    text += [f"{name}={_short(value)}" for name, value in about["parameters"].items()]
-    text += [f"{name}={_short(r.get('value'))}" for name, r in about["results"].items()]
+    units = about["units"]
+    text += [f"{n}={_short(v)} {units.get(n) or ''}" for n, v in about["parameters"].items()]
+    text += [
+        f"{name}={_short(r.get('value'))} {r.get('unit') or ''}"
+        for name, r in about["results"].items()
+    ]
     labels = "".join(f"\n{label.casefold()}\n" for label in given.labels)
     about["labels"] = list(given.labels)
     quantities = {

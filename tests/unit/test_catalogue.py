@@ -257,7 +257,10 @@ def test_comparisons_and_dates(runs: Path) -> None:
         "span=1.6": [16], "lock=true": [16, 17], "lock=no": [5], "pair>5 mode=fast pair<17": [16],
         "since:2020-03-01": [], "until:2020-03-01": [5, 16, 17], "is:finished": [5, 16, 17],
         "is:failed": [], "procedure:p": [5, 16, 17], "procedure:q": [], "nothing=1": [],
-        "unknown>0": [], '"': [5, 16, 17],
+        "unknown>0": [], '"': [5, 16, 17], "pair = 16": [16], "pair==16": [16],
+        "pair >= 16 mode = fast": [16, 17], "squeezing>": [5, 16, 17], "unknown>": [],
+        "2020-02-29": [5, 16, 17], "2020-02-28": [], "2020-03-01": [], "state:finished": [5, 16, 17],
+        "squeezing dB": [5, 16, 17], "tag:good": [],
     }  # fmt: skip
     for text, pairs in expected.items():
         assert [run.parameters["pair"] for run in list_runs(runs, search=text)] == pairs, text
@@ -266,8 +269,8 @@ def test_comparisons_and_dates(runs: Path) -> None:
         assert not more
     found, more = newest_runs(runs, "", limit=1)
     assert ([run.number for run in found], more) == ([3], True)
-    for wrong in ("since:soon", "pair>many"):
-        with pytest.raises(RequestError, match=r"is no date|is no number"):
+    for wrong in ("since:soon", "pair>many", "pair>3dB", "is:nonsense"):
+        with pytest.raises(RequestError, match=r"is no date|is no number|is unknown"):
             newest_runs(runs, wrong)
 
 
