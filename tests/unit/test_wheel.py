@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -72,11 +73,14 @@ VENDORS = {"Swabian", "TimeTagger", "snAPI"}
 
 def roots_of_imports(path):
     """Top-level names that a module imports anywhere, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    statements = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    for node in statements:  # grows while it is read; expressions hold no imports
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield (node.module or "").split(".")[0]
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            statements += getattr(node, part, ())
 
 
 def third_party(files):
@@ -86,7 +90,19 @@ def third_party(files):
 
 def required_by(requirements):
     names = {re.split(">=", one)[0].replace("-", "_") for one in requirements}
-    return {"serial" if name == "pyserial" else name for name in names}
+    return {{"pyserial": "serial", "pillow": "PIL"}.get(name, name) for name in names}
+
+
+def test_everything_that_tests_need_is_installed():
+    """A test that skips because its package is missing is a test that nobody misses."""
+    missing = []
+    for requirement in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]:
+        name = re.split(">=", requirement)[0]
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    assert missing == []
 
 
 def test_what_is_imported_is_required_and_nothing_else():
