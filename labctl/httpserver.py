@@ -25,6 +25,7 @@ _MOST_CLIENTS = 64
 _MOST_HEAD, _MOST_BODY = 16384, 1 << 16  # bytes
 _MOST_IGNORED = 1 << 20  # bytes; a client listens for an answer only when it has sent everything
 _AT_ONCE = 1 << 12  # bytes; what comes at once may exceed the most by so many
+_HEARD_OUT = 2.0  # s for a client to finish what was refused
 _LOOK = 1.0  # s; on Windows no Ctrl-C interrupts accept()
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # nobody can connect to these everywhere
 
@@ -136,6 +137,7 @@ class HttpServer(ABC):
                 if wire.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                     said = self.refusal(error.error_status_hint, one_line(error))
                     _send(client, wire, said, time.monotonic() + self.patience)
+                    _hear_out(client)
                 return
             if event is None:
                 return
@@ -208,6 +210,18 @@ def _send_bytes(client: socket.socket, data: bytes, deadline: float) -> None:
     while left:
         _hurry(client, deadline)
         left = left[client.send(left) :]
+
+
+def _hear_out(client: socket.socket) -> None:
+    """Take what is still on its way; to close before it is here would lose the answer as well."""
+    deadline, left = time.monotonic() + _HEARD_OUT, _MOST_IGNORED
+    client.shutdown(socket.SHUT_WR)
+    while left > 0:
+        _hurry(client, deadline)
+        part = client.recv(_AT_ONCE)
+        if not part:
+            return
+        left -= len(part)
 
 
 def _hurry(client: socket.socket, deadline: float) -> None:
