@@ -71,7 +71,7 @@ class Rpc(Script):
 
 def calling(monkeypatch, *exchanges):
     script = Rpc(*exchanges)
-    monkeypatch.setattr("scripted.Script", lambda *_: script)
+    monkeypatch.setattr("scripted.Script", lambda *_, **__: script)
     return scripted(PulseStreamer)
 
 
