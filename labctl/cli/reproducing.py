@@ -11,6 +11,9 @@ from labctl.cli import progress
 from labctl.cli.arguments import finite, print_json
 from labctl.errors import RequestError, cannot_write
 
+#: Columns of a terminal from which on each row of the outcome begins with its entry.
+WIDE = 140
+
 
 def reproduce(arguments: Any) -> int:
     from labctl.reproduction import document, page, report, running  # now, not after an hour
@@ -95,22 +98,30 @@ def _list(selected: Any, arguments: Any) -> int:
 
 def _summary(report: Any, folder: Path) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from labctl.cli.console import console
     from labctl.reproduction.report import ours_text, printed_text, pull_text, total_counts
 
     out = console(one_line_per_row=True)
+    beside = out.width >= WIDE  # for grep; where there is less room, entries are lines of their own
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("entry", "quantity", "ours", "publication", "difference", "verdict"):
-        table.add_column(name, no_wrap=name == "entry", overflow="fold")
+    for name in (*(["entry"] if beside else []), "quantity", "ours", "publication", "difference",
+                 "verdict"):  # fmt: skip
+        table.add_column(name, no_wrap=name not in ("quantity", "publication"), overflow="fold")
     for chapter in report.chapters:
         for section in chapter.sections:
+            if not beside and section.lines:
+                table.add_row(Text(section.entry.full_name, style="bold"))
             for line in section.lines:
                 spec, comparison = line.spec, line.comparison
+                theirs, pull = printed_text(spec.printed, spec.unit), comparison.pull
+                if spec.printed is None and spec.follows is not None:
+                    theirs = f"{printed_text(spec.follows, spec.unit)} follows"
+                    pull = comparison.follows_pull
                 table.add_row(
-                    section.entry.full_name, spec.name, ours_text(line),
-                    printed_text(spec.printed, spec.unit), pull_text(comparison.pull),
-                    comparison.verdict,
+                    *([section.entry.full_name] if beside else []), spec.name, ours_text(line),
+                    theirs, pull_text(pull), comparison.verdict,
                 )  # fmt: skip
     out.print(table)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in total_counts(report).items())
