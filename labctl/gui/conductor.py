@@ -71,7 +71,7 @@ class Conductor(QObject):
 
     def look(self) -> None:
         """Look for another run, and at the queue."""
-        self.session.reap()
+        self.session.ended()  # a process that ended is no zombie any more
         self._look_for_dry_run()
         newest = self.session.newest()
         fresh = [path for path in newest if path not in self._known]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 import os
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from labctl.manager import Item, Manager
 from labctl.manager.queue import FILE as QUEUE
 from labctl.run import safety
 from labctl.run.control import send
-from labctl.run.locate import numbered
+from labctl.run.locate import newest
 from labctl.run.ongoing import ongoing
 from labctl.run.stopping import account_place, ask_all
 
@@ -62,8 +61,8 @@ class Session:
         except OSError:
             return []
         if changed != self._changed:
-            found = heapq.nlargest(LATEST, numbered(self.runs_dir))
-            self._newest = [path for _, path in found if (path / "run.jsonl").is_file()]
+            found = newest(self.runs_dir, LATEST)
+            self._newest = [path for path in found if (path / "run.jsonl").is_file()]
             # A folder may have been made that has no journal yet: then look again next time.
             self._changed = changed if len(self._newest) == len(found) else -1
         return self._newest
@@ -151,11 +150,10 @@ class Session:
             return (self.runs_dir / LOG).open("ab")
         return Path(os.devnull).open("ab")
 
-    def reap(self) -> list[int]:
-        """Exit codes of started processes that ended since the last call."""
-        ended = [child for child in self._children if child.poll() is not None]
-        self._children = [child for child in self._children if child not in ended]
-        return [int(child.returncode) for child in ended]
+    def ended(self) -> bool:
+        """Whether every process that was started from here has ended."""
+        self._children = [child for child in self._children if child.poll() is None]
+        return not self._children
 
 
 def _detached() -> dict[str, Any]:

@@ -41,6 +41,7 @@ class RunFolder(RunReader):
         super().__init__(path)
         #: What stood in the control file before this was opened was asked of an earlier stretch.
         self.asked_before = control.asked(path)
+        self._brief = False
         self._lock = lock
         self._journal = Journal(self._file, durable_every=durable_every) if lock else None
         self._trace_writer = traces.TraceWriter(path)
@@ -97,14 +98,25 @@ class RunFolder(RunReader):
         return cls(_existing(path))
 
     @classmethod
-    def resume(cls, path: Path | str, *, durable_every: float | None = None) -> RunFolder:
+    def resume(
+        cls, path: Path | str, *, durable_every: float | None = None, brief: bool = False
+    ) -> RunFolder:
         """Open a run to append to it; what a crash left half-written is cut off.
+
+        Args:
+            path: of the run.
+            durable_every: as in `create`.
+            brief: only to add an entry and close it again: arrays and tags are not looked at, and
+                no cache is made, which takes seconds if there are a million rows.
 
         Raises:
             RequestError: this is no run folder.
             RunLocked: another process writes to it.
         """
         run = cls._locked(_existing(path), durable_every)
+        if brief:
+            run._brief = True
+            return run
         try:
             source = run.source()
             run._trace_writer.mend(source.citations(i) for i in range(source.count()))
@@ -230,7 +242,7 @@ class RunFolder(RunReader):
             return
         try:
             self._journal.close()
-            if self.stop_entry is not None:
+            if self.stop_entry is not None and not self._brief:
                 self._build_cache()
         finally:
             self._journal = None

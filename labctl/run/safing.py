@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import queue
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from labctl.bench import Bench
@@ -85,6 +88,33 @@ class Rescuer:
         answer((name, state, detail))
 
 
+@contextlib.contextmanager
+def quickly() -> Iterator[None]:
+    """Let drivers be imported without pandas, which some of pymeasure's import and nothing here
+    needs: half of the time until the first instrument is safe. Who looks into it gets it.
+    """
+    name = "pandas"
+    if name in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(name)
+
+    def look(attribute: str) -> Any:
+        if attribute in ("__path__", "__file__", "__all__"):  # what an import asks for
+            raise AttributeError(attribute)
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), attribute)
+
+    vars(stand_in)["__getattr__"] = look
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+
+
 def one(file: BenchFile, mode: str, name: str) -> tuple[str, str]:
     """Make one instrument safe over a connection of its own; its state and a detail."""
     try:
@@ -147,7 +177,7 @@ def record(
     """
     bench = f"NOT SAFE, check by hand: {', '.join(unsafe)}" if unsafe else safe
     reason = f"{reason}; {bench}" if bench else reason
-    with contextlib.suppress(LabError, OSError), RunFolder.resume(folder) as run:
+    with contextlib.suppress(LabError, OSError), RunFolder.resume(folder, brief=True) as run:
         if run.stop_entry is not None:
             return
         if stopped:

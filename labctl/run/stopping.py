@@ -115,7 +115,8 @@ def make_bench_safe(runs_dir: Path, bench: str, mode: str | None, tell: Tell) ->
     real = {name: kind for name, kind in kinds.items() if kind == "real"}
     for name in kinds.keys() - real.keys():
         tell(safety.confirm(place, name, safety.SAFE, "simulated"))
-    unsafe = safing.rescue(place, real, safing.Rescuer(file, mode, real), tell)
+    with safing.quickly():
+        unsafe = safing.rescue(place, real, safing.Rescuer(file, mode, real), tell)
     tell(safety.end(place, "no run had the bench"))
     return unsafe
 
@@ -162,7 +163,8 @@ def _make_safe(run: Path, reason: str, tell: Tell) -> list[str]:
     names = tuple(opened[-1]["identities"]) if opened else ()
     kinds = instrument_kinds(file, start["mode"], names or None)
     tell(safety.begin(run, reason, kinds))
-    unsafe = safing.rescue(run, kinds, safing.Rescuer(file, start["mode"], kinds), tell)
+    with safing.quickly():
+        unsafe = safing.rescue(run, kinds, safing.Rescuer(file, start["mode"], kinds), tell)
     safing.record(run, reason, unsafe, stopped=True, safe="the bench was made safe afterwards")
     tell(safety.end(run, "made safe from here; the run had ended without"))
     return unsafe

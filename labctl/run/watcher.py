@@ -56,6 +56,7 @@ class Watcher:
         self._safe: set[str] = set()
         self._late = False  # the run is over, so what was said while it went on no longer counts
         self._lock = threading.Lock()
+        self._lean = contextlib.ExitStack()  # as long as this process lives
         after = os.environ.get("LABCTL_HANG_AFTER", "")
         try:
             self.hang_after = float(after or HANG_AFTER)
@@ -138,8 +139,9 @@ class Watcher:
         """The run's bench and mode, and who makes it safe."""
         from labctl import benchfile
         from labctl.run.reading import RunReader
-        from labctl.run.safing import Rescuer
+        from labctl.run.safing import Rescuer, quickly
 
+        self._lean.enter_context(quickly())
         start = RunReader(self.run).start
         file = benchfile.parse(start["bench"]["text"], Path(start["bench"]["path"]))
         return file, start["mode"], Rescuer(file, start["mode"], self._real())
@@ -220,9 +222,11 @@ class Watcher:
             unsafe = safing.rescue(self.run, self.kinds, rescuer)
         finally:
             lock.release()
-        if not self.goodbye:  # otherwise the run itself records how it ended
-            safing.record(self.run, why, unsafe, stopped=stopped)
-        safety.end(self.run, why)
+        try:
+            if not self.goodbye:  # otherwise the run itself records how it ended
+                safing.record(self.run, why, unsafe, stopped=stopped)
+        finally:
+            safety.end(self.run, why)
 
     def _kill(self) -> None:
         """End the run; its pid is still its own, because it is this process's parent."""
@@ -239,6 +243,16 @@ def takes_several(address: str) -> bool:
 
 
 def main(hello: dict[str, Any]) -> None:
-    """Watch the run that sent `hello`."""
-    Watcher(hello, sys.stdin.buffer).watch()
+    """Watch the run that sent `hello`; whatever fails here is said to who waits for answers."""
+    watcher = Watcher(hello, sys.stdin.buffer)
+    try:
+        watcher.watch()
+    except Exception as error:
+        from labctl.run import safety
+
+        said = {line.get("instrument") for line in safety.read(watcher.run)}
+        for name in watcher.kinds.keys() - said:
+            detail = f"the watcher failed: {type(error).__name__}: {error}"
+            safety.confirm(watcher.run, name, safety.FAILED, detail)
+        safety.end(watcher.run, "the watcher failed")
     os._exit(0)  # threads may still wait for instruments that do not answer
