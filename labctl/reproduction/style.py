@@ -31,7 +31,7 @@ figure{margin:1rem 0;padding:.5rem;background:#fff;border:1px solid var(--line);
 figure img{display:block;max-width:100%;height:auto;margin:0 auto}
 figcaption{color:#444;font-size:.86rem;text-align:center}
 ul{margin:.5rem 0;padding-left:1.2rem}nav a{white-space:nowrap;margin-right:1rem}
-@media (max-width:52rem){
+@media screen and (max-width:52rem){
 body{padding:.75rem}section{padding:.75rem}
 .rows thead{display:none}.rows,.rows tbody,.rows tr,.rows td{display:block}
 .rows tr{border-bottom:1px solid var(--line);padding:.5rem 0}.rows tr:last-child{border:0}
