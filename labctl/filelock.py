@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -54,11 +55,15 @@ class FileLock:
                 return True
 
     def sign(self) -> None:
-        """Write process number and host into the file, for whoever finds it locked."""
+        """Write process number and host into the file, for whoever finds it locked.
+
+        The lock holds without it; what the disk refuses, the journal reports with its name.
+        """
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, text)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, text)
 
     def release(self) -> None:
         """Give the lock back; doing so twice is harmless."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,18 +174,20 @@ def plot(arguments: Any) -> int:
 
 def save(figures: dict[str, Any], output: Path, title: str) -> list[Path]:
     """Write figures: one HTML page, or one image each, the first under the name asked for."""
-    if output.suffix.lower() == ".html":
-        output.write_text(page(figures, title), encoding="utf-8")
-        return [output]
+    from labctl.run.exported import in_one_step
     from labctl.run.traces import file_names
+
+    kind = output.suffix.lower().removeprefix(".")
+    if kind == "html":
+        text = page(figures, title)
+        return [in_one_step(output, lambda part: part.write_text(text, encoding="utf-8"))]
 
     paths = []
     names = file_names(figures)
     for number, (name, figure) in enumerate(figures.items()):
         ending = "" if number == 0 else f"-{names[name]}"
         path = output.with_name(f"{output.stem}{ending}{output.suffix}")
-        figure.savefig(path, dpi=150)
-        paths.append(path)
+        paths.append(in_one_step(path, partial(figure.savefig, format=kind, dpi=150)))
     return paths
 
 

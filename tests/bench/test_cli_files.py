@@ -135,3 +135,27 @@ def test_an_export_follows_a_link(capsys, place):
     assert call(capsys, "export", "last", "--format", "csv", "-o", "out.csv")[0] == 0
     assert (place / "out.csv").is_symlink()
     assert (place / "elsewhere" / "real.csv").read_text(encoding="utf-8").startswith("#")
+
+
+def no_space(*_args, **_options):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_named_also_where_a_lock_cannot_be_signed(capsys, monkeypatch):
+    monkeypatch.setattr("labctl.filelock.os.ftruncate", no_space)
+    monkeypatch.setattr("labctl.journal.os.write", no_space)
+    code, _, err = call(capsys, "queue", "add", "toybench:Watch", "--bench", "toy.toml")
+    assert code == 1
+    assert "queue.jsonl: disk full" in complaint(err)
+
+
+@pytest.mark.parametrize("ending", ["html", "svg", "png"])
+def test_a_figure_that_finds_no_space_leaves_the_old_one(capsys, monkeypatch, ending):
+    watch(capsys)
+    Path(f"x.{ending}").write_text("the old one", encoding="utf-8")
+    monkeypatch.setattr("pathlib.Path.replace", no_space)
+    code, _, err = call(capsys, "plot", "last", "-o", f"x.{ending}")
+    assert code == 1
+    assert f"x.{ending}: disk full" in complaint(err)
+    assert [path.name for path in Path().glob("*x.*")] == [f"x.{ending}"]
+    assert Path(f"x.{ending}").read_text(encoding="utf-8") == "the old one"
