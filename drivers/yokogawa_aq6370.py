@@ -148,6 +148,12 @@ class YokogawaAq6370(LabInstrument, AQ6370D):  # type: ignore[misc]  # pymeasure
         check_set_errors=True,
     )
 
+    #: Properties of pymeasure's class, which do not look for errors themselves.
+    _INHERITED = frozenset(
+        {"level_position", "sweep_mode", "sweep_time_interval", "automatic_sample_number"}
+        | {"sample_number", "wavelength_automatic_center", "resolution_bandwidth", "sweep_speed"}
+    )
+
     def __init__(
         self,
         adapter: Adapter | str,
@@ -164,6 +170,14 @@ class YokogawaAq6370(LabInstrument, AQ6370D):  # type: ignore[misc]  # pymeasure
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # it does speak SCPI
             super().__init__(adapter, name, **settings)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._INHERITED:
+            super().__setattr__(name, value)
+            return
+        with self.transaction():
+            super().__setattr__(name, value)
+            self.check_set_errors()
 
     # ------------------------------------------------- login
 

@@ -108,6 +108,8 @@ def test_simulator_speaks_the_manuals_bytes():
         b":INP:WAV?\n",
         b":OUTP:STAT ON\n",
         b":OUTP:STAT?\n",
+        b":INP:LCM ON;LCM?\n",
+        b":INP:OFFS 1.5;OFFS?\n",
         b":SYST:ERR?\n",
     ) == [
         b"+3.21500000E+001\n",
@@ -115,6 +117,8 @@ def test_simulator_speaks_the_manuals_bytes():
         b"+0.00000000E+000;+6.00000000E+001;+0.00000000E+000\n",
         b"+1.55000000E-006\n",
         b"1\n",
+        b"1\n",
+        b"+1.50000000E+000\n",
         NO_ERROR,
     ]
 

@@ -51,6 +51,8 @@ def test_bytes_of_the_manual():
     assert talk(b"CONFigure:RAMP:RATE:FIELD 1,0.0422,1.00\r\n", b"RAMP:RATE:FIELD:1?\r\n") == [
         b"0.0422,8\r\n"
     ]
+    assert talk(b"CONF:COIL 1.182\r\n", b"COIL?\r\n") == [b"1.182\r\n"]
+    assert talk(b"CURR:MAG?\r\n", b"FIELD:MAG?\r\n") == [b"0\r\n", b"0\r\n"]
     assert talk(b"CONF:RAMP:RATE:CURR 1,0.5\r\n", b"RAMP:RATE:CURR:1?\r\n") == [b"0.5,80\r\n"]
     assert talk(b"PSwitch?\r\n", b"PSwitch 0\r\n", b"PS?\r\n") == [b"1\r\n", b"0\r\n"]
     assert talk(b"NONSENSE\r\n", b"SYST:ERR?\r\n")[0].startswith(b'-113,"Undefined header')

@@ -114,6 +114,13 @@ class Setup:
         ("TSCO1:OPIN ONLYFIR;OPOUt ONLYFIR;WIND:ENAB OFF", ""),
         ("HIST1:REF:LINK TSCO1", ""),
         ("RAW1:ERRORS:CLEAR", ""),
+        ("INPU1:HIRES:ERROR:CLEAR", ""),
+        ("INPU1:HIRES:ERROR?", "0"),
+        ("INPUt2:COUPling AC;COUP?", "AC"),
+        ("INPUt2:SELEct SHAPED;SELE?", "SHAPED"),
+        ("DEVIce:SAMPling:RECAlibrate", ""),
+        ("HIST1:ENAB:LINK REC", ""),
+        ("REC:NUM 0;NUMber?", "0"),
         ("RAW1:ERRORS?", "0"),
         ("STAR:COUNter?;:INPU1:COUNter?", "0\n0"),
         # the manual: no matter which case, units, long and short forms

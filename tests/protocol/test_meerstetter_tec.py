@@ -87,6 +87,19 @@ def test_simulator_answers_as_printed(request_, reply):
     assert talk(sim, request_) == [reply + b"\r"]
 
 
+@pytest.mark.parametrize(
+    ("request_", "reply"),
+    [  # captured with the vendor's client
+        (b"#010002?VR03E8014EE3", b"!01000241C80000F7C2"),
+        (b"#010003VS0BB80141AC00004298", b"!0100034298"),
+        (b"#010007RS607D", b"!010007607D"),
+        (b"#000001SP69EE", b"!00000169EE"),
+    ],
+)
+def test_simulator_answers_as_captured(request_, reply):
+    assert talk(simulator(p1000=(float, 25.0)), request_) == [reply + b"\r"]
+
+
 def test_crc_of_the_specification():
     assert crc16(b"#00BDE2RS") == 0x9780
     assert crc16(b"!0115AC+05") == 0x7509

@@ -57,6 +57,7 @@ def test_bytes_of_the_documentation(bench):
     assert talk(e, b"ACQ:SOUR5:GAIN?", b"SYST:ERR?")[0].startswith(b"-114")
     assert talk(e, b"ACQ:DEC 1000", b"SYST:ERR?")[0].startswith(b"-222")
     assert talk(e, b"ACQ:DEC 1024", b"ACQ:TRig:DLY 8192", b"ACQ:TRig:DLY?") == [b"8192\r\n"]
+    assert talk(e, b"ACQ:TRig:LEV 0.5", b"ACQ:TRig:LEV?") == [b"0.5\r\n"]
     assert talk(e, b"ACQ:START", b"ACQ:TRig:STAT?") == [b"WAIT\r\n"]
     assert talk(e, b"ACQ:TRig NOW", b"ACQ:TRig:STAT?", b"ACQ:TRig:FILL?") == [b"TD\r\n", b"0\r\n"]
     assert talk(e, b"ACQ:TRig:FILL?", now=1.0) == [b"1\r\n"]

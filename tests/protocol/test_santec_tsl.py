@@ -95,11 +95,17 @@ def test_simulator_knows_both_command_sets():
         b":WAVelength?;:FREQuency?\r",
         b":SYST:COMM:CODe 1;CODe?;:WAV?\r",
         b":FREQ 193.4E12;FREQ?\r",
+        b":POWer:UNIT 0;UNIT?;:POWer:SHUTter 1;SHUTter?;:POWer:STATe 1;STATe?\r",
+        b":WAVelength:SWEep:STARt?;STOP?;MODe?;SPEed?\r",
+        b":POWer:ACTual?\r",
         b":SYST:ERR?\r",
     ) == [
         b"+1.5501234000E+03;+1.9339909197E+02\r",
         b"1;+1.5501234000E-06\r",
         b"+1.9340000000E+14\r",
+        b"0;1;1\r",
+        b"+1.4800000000E-06;+1.6400000000E-06;1;10\r",
+        b"-6.0000000000E+01\r",  # dBm, behind a closed shutter
         b'+0,"No error"\r',
     ]
 

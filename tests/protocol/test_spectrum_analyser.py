@@ -355,6 +355,14 @@ def test_simulator_answers_words_in_short_form(wire, setting, query, value):
     assert wire.ask(":SYST:ERR?") == '+0,"No error"'
 
 
+def test_simulator_measures_and_restarts_averages(wire):
+    wire.say(":SENS:FREQ:SPAN 0;:SENS:SWE:POIN 3;TIME 0.1;:AVER:CLE;:INIT:CONT OFF;:INIT:IMM;*WAI")
+    pairs = wire.ask(":FETC:SAN1?").split(",")
+    assert len(pairs) == 6  # of time and level
+    assert all(re.fullmatch(r"[+-]\d\.\d{5}E[+-]\d\d", number) for number in pairs)
+    assert wire.ask(":SYST:ERR?") == '+0,"No error"'
+
+
 def test_simulator_presets(wire):
     assert wire.ask(":AVER:TYPE?;TYPE:AUTO?;:FORM:DATA?;BORD?") == "LOG;1;ASC,8;NORM"
     wire.say(":FREQ:CENT 1E6;:FORM REAL,32;:INIT:CONT ON;*RST")

@@ -105,6 +105,26 @@ def test_simulator_takes_what_the_client_was_seen_to_send():
 
 
 @pytest.mark.parametrize(
+    ("setting", "query", "answer"),
+    [
+        ("TLVL 1.5", "TLVL?", "+1.50"),
+        ("LOFF 2,0.5", "LOFF? 2", "+0.50"),
+        ("LPOL 2,0", "LPOL? 2", "0"),
+        ("BURM 1", "BURM?", "1"),
+        ("BURC 5", "BURC?", "5"),
+        ("BURP 0.002", "BURP?", "+0.002000000000"),
+        ("HOLD 0.001", "HOLD?", "+0.001000000000"),
+        ("TSRC 6", "TSRC?", "6"),
+        ("DLAY 5,4,1e-6", "LINK? 5", "4"),
+    ],
+)
+def test_simulator_keeps_what_each_command_of_the_client_sets(setting, query, answer):
+    endpoint = SimDg645(World(1), "it").connect()
+    told = endpoint.feed(f"{setting}\n{query}\nLERR?\n".encode(), 1.0)
+    assert b"".join(reply for _, reply in told) == f"{answer}\r\n0\r\n".encode()
+
+
+@pytest.mark.parametrize(
     ("wrong", "code"),
     [
         (b"FOO 1", 111),

@@ -78,6 +78,30 @@ def test_driver_logs_in_once_and_speaks_scpi():
     assert not script.exchanges
 
 
+def test_settings_that_come_from_pymeasure_ask_for_errors():
+    osa, script = scripted(
+        YokogawaAq6370,
+        *LOGIN,
+        (b":INITiate:SMODe 2\r\n", b""),
+        NO_ERROR,
+        (b":SENSe:SWEep:POINts:AUTO 1\r\n", b""),
+        NO_ERROR,
+        (b":SENSe:SWEep:SPEed 1\r\n", b""),
+        (b"SYST:ERR?\r\n", b'-113,"Undefined header"\r\n'),
+        NO_ERROR,
+        (b":FORM:DATA REAL,64\r\n", b""),
+        NO_ERROR,
+        (b":FORM:DATA?\r\n", b"REAL,64\r\n"),
+    )
+    osa.sweep_mode = "REPEAT"
+    osa.automatic_sample_number = True
+    with pytest.raises(InstrumentError, match="-113"):
+        osa.sweep_speed = "2x"
+    osa.transfer_format = "REAL,64"
+    assert osa.transfer_format == "REAL,64"
+    assert not script.exchanges
+
+
 def test_a_password_and_a_login_that_is_refused():
     osa, script = scripted(
         YokogawaAq6370,
@@ -152,6 +176,10 @@ def test_simulator_speaks_as_the_manual_says():
         b":SENSe:SWEep:POINts 5001;POINts?\r\n",
         b":FORM:DATA?\r\n",
         b":TRAC:DATA:SNUM? TRA\r\n",
+        b":CALibration:ZERO OFF;ZERO?\r\n",
+        b":DISPlay:TRACe:Y1:SCALe:RLEVel -10;RLEVel?\r\n",
+        b":INITiate:SMODe 1;SMODe?\r\n",
+        b":TRACe:ACTive TRB;ACTive?\r\n",
         b":SYSTem:ERRor?\r\n",
     ) == [
         b"+1.54500000E-006;+1.55500000E-006\r\n",
@@ -161,6 +189,10 @@ def test_simulator_speaks_as_the_manual_says():
         b"5001\r\n",
         b"ASCII\r\n",
         b"0\r\n",
+        b"0\r\n",
+        b"-1.00000000E+001\r\n",
+        b"1\r\n",
+        b"TRB\r\n",
         b'0,"No error"\r\n',
     ]
 
