@@ -140,7 +140,7 @@ def newest_runs(
     try:
         uri = f"{(runs_dir / INDEX).resolve().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as db:
-            db.row_factory = sqlite3.Row
+            _prepare(db, runs_dir)
             if not _is_current(db):
                 return [], False
             query = f"SELECT * FROM runs WHERE {where} ORDER BY number DESC, folder DESC LIMIT ?"
@@ -148,6 +148,26 @@ def newest_runs(
             return found[:limit], len(found) > limit
     except sqlite3.Error:  # there is none yet, or it is being built anew
         return [], False
+
+
+def _prepare(index: sqlite3.Connection, base: Path) -> None:
+    """Name columns, and let conditions ask how it stands with a run that has not stopped."""
+
+    def now(folder: str, state: str, size: int) -> str:
+        return _status_now(base / folder, state, size)
+
+    index.row_factory = sqlite3.Row
+    index.create_function("status_now", 3, now)
+
+
+def _status_now(path: Path, state: str, size: int) -> str:
+    """Status of a run that had not stopped when its journal had so many bytes."""
+    status = unstopped_status(path, state)
+    if status == "interrupted":
+        with contextlib.suppress(LabError, OSError):
+            if (path / "run.jsonl").stat().st_size != size:  # it ended since
+                return RunReader(path).status
+    return status
 
 
 def _all(conditions: list[str]) -> str:
@@ -175,7 +195,7 @@ def _look(
 ) -> list[RunSummary]:
     """Bring an index up to date and select from it."""
     with contextlib.closing(sqlite3.connect(index, timeout=5.0, isolation_level=None)) as db:
-        db.row_factory = sqlite3.Row
+        _prepare(db, base)
         _refresh(db, base, lately=lately and _is_current(db), also=also)
         return select(db)
 
@@ -309,7 +329,7 @@ def _short(value: Any) -> str:
 
 def _summary(base: Path, line: sqlite3.Row) -> RunSummary:
     path = base / line["folder"]
-    status = line["status"] or unstopped_status(path, line["state"])
+    status = line["status"] or _status_now(path, line["state"], line["size"])
     started = datetime.fromtimestamp(line["started"]) if line["started"] else None
     about = from_json(line["about"].encode())
     remarks, labels = tuple(about.pop("remarks")), tuple(about.pop("labels"))

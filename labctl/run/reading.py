@@ -12,6 +12,7 @@ import numpy as np
 from labctl.errors import FileUnusable, RequestError
 from labctl.filelock import is_locked
 from labctl.journal import Follower
+from labctl.jsonline import decode
 from labctl.run import cache, traces
 from labctl.run.locate import folder_number
 from labctl.run.rows import ROW_START, JournalRows, Rows, RowSource
@@ -65,6 +66,11 @@ class RunReader(RunTags):
         Raises:
             StorageError: it is damaged or missing.
         """
+        if not self._events:  # a watcher has no time to read a long journal to its end
+            with self._file.open("rb") as file:
+                first = decode(file.readline())
+            if first is not None and first.get("entry") == "start":
+                return first
         for entry in self.events:
             if entry["entry"] == "start":
                 return entry

@@ -97,7 +97,7 @@ def _keyed(key: str, rest: str) -> tuple[str, list[Any]]:
     if rest == "starred":
         return "starred = 1", []
     if rest in ("running", "interrupted", "paused"):
-        return "status = '' AND ? != ''", [rest]  # who of them is which, only the lock knows
+        return "(status = '' AND status_now(folder, state, size) = ?)", [rest]
     return "status = ?", [rest]
 
 

@@ -307,3 +307,32 @@ def test_a_look_at_the_latest_sees_what_is_new_gone_or_unfinished(
     assert [run.number for run in newest_runs(runs)[0]] == [4, 3, 2, 1]
     renew(runs, lately=True, also=[old.name])
     assert newest_runs(runs)[0][-1].starred
+
+
+def test_what_goes_on_is_told_from_what_was_interrupted(runs: Path) -> None:
+    """The index only knows that a run has not stopped; its lock and its journal know more."""
+    make(runs)
+    killed = make(runs, stop="")
+    going = RunFolder.create(runs, "scan", {"parameters": {}})
+    waiting = RunFolder.create(runs, "scan", {"parameters": {}})
+    waiting.paused("tea")
+
+    def found(word: str) -> list[int]:
+        here = numbers(runs, search=f"is:{word}")
+        assert [s.number for s in newest_runs(runs, f"is:{word}")[0]] == here[::-1]
+        return here
+
+    assert found("running") == [3]
+    assert found("paused") == [4]
+    assert found("interrupted") == [2]
+    assert found("finished") == [1]
+    going.stop("finished")
+    going.close()
+    waiting.close()
+    as_it_last_was = {s.number: s.status for s in newest_runs(runs)[0]}
+    assert as_it_last_was == {1: "finished", 2: "interrupted", 3: "finished", 4: "interrupted"}
+    assert [s.number for s in newest_runs(runs, "is:interrupted")[0]] == [4, 2]
+    with RunFolder.resume(killed.path):
+        assert found("running") == [2]
+    assert found("running") == []
+    assert found("finished") == [1, 3]
