@@ -6,7 +6,6 @@ pymeasure's class underneath, with what it needs to deliver millions of samples:
 - its binary path reads 8-byte native integers where the board sends big-endian 16-bit ones, scales
   them as if they were unsigned, and so returns noise; here RAW blocks are read as they are;
 - `numpy.fromstring` of its text path warns, and a sample in text takes eight bytes instead of two;
-- texts (board, units) were taken for numbers;
 - setters of slow outputs cut a value that is too large to the limit without a word;
 - nobody read the error queue; the trigger had to be armed, fired and awaited by hand.
 

@@ -139,7 +139,6 @@ class FsvAnalyser(NoiseAnalyser, FSW):  # type: ignore[misc]  # pymeasure has no
     Built on pymeasure's `FSW` (0.16.0), whose names keep working, and of which it mends:
 
     * nothing read the error queue; now every property does that is set;
-    * `trace_mode` was read as a number;
     * texts such as "abc", or NaN, were sent as frequencies (in the properties named here);
     * `single_sweep` returned at once, so that the next query timed out on long sweeps;
     * `read_trace` relied on the number format that it found, asked for trace n in window n, and
