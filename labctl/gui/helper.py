@@ -175,34 +175,9 @@ def figures(run: str, place: str) -> list[str]:
     return paths
 
 
-def renew(runs_dir: str, lately: bool, also: list[str]) -> None:
-    """Bring the index of the catalogue up to date: completely, or by the latest runs and others."""
-    from labctl.run.catalogue import renew as renew_index
-
-    if Path(runs_dir).is_dir():
-        renew_index(Path(runs_dir), lately=lately, also=also)
-
-
-def interrupted(runs_dir: str) -> list[dict[str, Any]]:
-    """Runs whose process died and that nobody queued to be resumed; also renews the index."""
-    from labctl.manager import Manager
-    from labctl.run.catalogue import list_runs
-
-    if not Path(runs_dir).is_dir():
-        return []
-    waiting = {item.run for item in Manager(Path(runs_dir)).waiting()}
-    return [
-        {"path": str(run.path), "number": run.number, "procedure": run.procedure,
-         "title": run.title, "rows": run.rows}
-        for run in list_runs(runs_dir)
-        if run.status == "interrupted" and str(run.path.resolve()) not in waiting
-    ]  # fmt: skip
-
-
 ACTIONS: dict[str, Callable[..., Any]] = {
     action.__name__: action
-    for action in (benches, procedures, describe, plan, panels, check, submit, edit, figures,
-                   renew, interrupted)
+    for action in (benches, procedures, describe, plan, panels, check, submit, edit, figures)
 }  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class Window(QMainWindow):
         self.setWindowTitle(f"labctl – {session.runs_dir}")
         self.resize(1480, 920)
         self.helper = HelperLink(parent=self)
+        self.indexer = HelperLink("labctl.gui.indexer", self)
         self.conductor = Conductor(session, self.helper)
         self.statebar = StateBar(self.theme)
         self.deck = CardDeck(self, self.theme)
@@ -168,7 +169,7 @@ class Window(QMainWindow):
         self.form.procedure.setFocus()  # and not STOP, which a Space would press
         self.form_control.begin()
         self.conductor.begin()
-        self.helper.ask(
+        self.indexer.ask(
             "interrupted", self.deck.offer, lambda _: None, runs_dir=str(self.session.runs_dir)
         )
 
@@ -226,7 +227,7 @@ class Window(QMainWindow):
 
     def renew_catalogue(self, marked: Sequence[str] = ()) -> None:
         """Bring the index up to date in the helper, then list again; `marked` names old runs."""
-        self.helper.ask(
+        self.indexer.ask(
             "renew", lambda _: self.runs.refresh(), lambda error: self.say(error, True),
             key="" if marked else "catalogue", runs_dir=str(self.session.runs_dir),
             lately=self._looked_through,
@@ -316,6 +317,7 @@ class Window(QMainWindow):
         self.form_control.end()
         self.runs.model.thumbnails.close()
         self.helper.close()
+        self.indexer.close()
         self.bench.disconnect_bench()
         self.tags.close_host()
         if self.commands.big is not None:

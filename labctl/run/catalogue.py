@@ -196,6 +196,7 @@ def _look(
     """Bring an index up to date and select from it."""
     with contextlib.closing(sqlite3.connect(index, timeout=5.0, isolation_level=None)) as db:
         _prepare(db, base)
+        db.execute("PRAGMA journal_mode = TRUNCATE")  # a file that came and went would look new
         _refresh(db, base, lately=lately and _is_current(db), also=also)
         return select(db)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import re
 from collections.abc import Iterator
@@ -64,6 +65,17 @@ def numbered(runs_dir: Path) -> Iterator[tuple[int, Path]]:
                     yield int(match[1]), Path(entry.path)
     except FileNotFoundError:
         return
+
+
+def newest(runs_dir: Path, count: int) -> list[Path]:
+    """The run folders with the highest numbers, the highest first; quick also among 1e5."""
+    try:
+        names = os.listdir(runs_dir)
+    except OSError:
+        return []
+    known = ((int(n), name) for name in names if (n := name.partition("-")[0]).isdecimal())
+    found = heapq.nlargest(count, ((n, name) for n, name in known if _NAME.fullmatch(name)))
+    return [runs_dir / name for _, name in found]
 
 
 def find_run(ref: str | Path, runs_dir: Path | str | None = None) -> Path:

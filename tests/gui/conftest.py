@@ -25,19 +25,23 @@ from labctl.run.request import Request
 PATIENCE = float(os.environ.get("LABCTL_TEST_PATIENCE", "60"))
 
 
-class Spare:
-    """One helper for all windows of these tests: to start it costs a second of computing.
+#: Helpers that are handed on.
+SHARED = ("labctl.gui.helper", "labctl.gui.indexer")
 
-    A window that closes leaves its helper to the next one, unless it was being asked something.
+
+class Spare:
+    """One helper of each kind for all windows of these tests: to start it takes a second.
+
+    A window that closes leaves its helpers to the next one, unless they were being asked something.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.process: QProcess | None = None
+        self.processes: dict[str, QProcess] = {}
         start, close = HelperLink._start, HelperLink.close
 
         def adopt(link: HelperLink) -> None:
-            process, self.process = self.process, None
-            if link._module != "labctl.gui.helper" or process is None:
+            process = self.processes.pop(link._module, None)
+            if process is None:
                 start(link)
                 return
             process.setParent(link)
@@ -47,11 +51,11 @@ class Spare:
 
         def leave(link: HelperLink) -> None:
             process = link._process
-            if link._module == "labctl.gui.helper" and process is not None and not link.busy:
+            if link._module in SHARED and process is not None and not link.busy:
                 process.finished.disconnect()
                 process.readyReadStandardOutput.disconnect()
                 process.setParent(None)
-                self.process, link._process = process, None
+                self.processes[link._module], link._process = process, None
             close(link)
 
         monkeypatch.setattr(HelperLink, "_start", adopt)
@@ -63,9 +67,9 @@ def spare():
     monkeypatch = pytest.MonkeyPatch()
     found = Spare(monkeypatch)
     yield found
-    if found.process is not None:
-        found.process.kill()
-        found.process.waitForFinished(1000)
+    for process in found.processes.values():
+        process.kill()
+        process.waitForFinished(1000)
     monkeypatch.undo()
 
 

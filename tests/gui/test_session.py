@@ -23,8 +23,8 @@ def test_newest_runs_are_listed_again_only_when_the_folder_changed(tmp_path, mon
     first = make(session.runs_dir)
     assert session.newest() == [first.path]
     looks = []
-    listing = sessions.numbered
-    monkeypatch.setattr(sessions, "numbered", lambda *a: (looks.append(1), listing(*a))[1])
+    listing = sessions.newest
+    monkeypatch.setattr(sessions, "newest", lambda *a: (looks.append(1), listing(*a))[1])
     assert session.newest() == [first.path]
     assert not looks
     second = make(session.runs_dir)
