@@ -152,23 +152,29 @@ def test_driver_speaks_as_the_maker_s_client():
         (b'{"request": "InptMeasurementPeriod"}', told("InptMeasurementPeriod", "10")),
         (b'{"request": "BiasCurrent"}', told("BiasCurrent", "[0, 0, 0, 0]")),
         (
-            b'{"command": "SetAllBiasCurrents", "label": "BiasCurrent", '
-            b'"value": [12.0, 8.0, 3.0, 8.0]}',
+            (
+                b'{"command": "SetAllBiasCurrents", "label": "BiasCurrent", '
+                b'"value": [12.0, 8.0, 3.0, 8.0]}'
+            ),
             b'{"label": "BiasCurrent", "value": [12.0, 8.0, 3.0, 8.0]}\x17',
         ),
         (b'{"request": "BiasCurrent"}', told("BiasCurrent", "[12.0, 8.0, 3.0, 8.0]")),
         (b'{"request": "TriggerLevel"}', told("TriggerLevel", "[0, 0, 0, 0]")),
         (
-            b'{"command": "SetAllTriggerLevels", "label": "TriggerLevel", '
-            b'"value": [20.0, 20.0, 20.0, 20.0]}',
+            (
+                b'{"command": "SetAllTriggerLevels", "label": "TriggerLevel", '
+                b'"value": [20.0, 20.0, 20.0, 20.0]}'
+            ),
             b"",
         ),
         (b'{"request": "TriggerLevel"}', told("TriggerLevel", "[20.0, 20.0, 20.0, 20.0]")),
         (b'{"request": "NumberOfDetectors"}', told("NumberOfDetectors", "4")),
         # later versions of the client name the label here, earlier ones do not
         (
-            b'{"command": "DarkCountsAutoIV", "label": "DarkCountsAutoIV", '
-            b'"value": [100, 100, 100, 100]}',
+            (
+                b'{"command": "DarkCountsAutoIV", "label": "DarkCountsAutoIV", '
+                b'"value": [100, 100, 100, 100]}'
+            ),
             b"",
         ),
         (b'{"request": "NumberOfDetectors"}', told("NumberOfDetectors", "4")),
