@@ -1,11 +1,10 @@
-"""Commands that look at what is installed: list, describe, doctor."""
+"""Commands that look at what is installed: list, describe."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import inspect
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from labctl.errors import LabError, RequestError, nearest
 
 def list_things(arguments: Any) -> int:
     kinds = [arguments.what] if arguments.what else ["procedures", "benches", "drivers"]
-    found = {kind: {"procedures": _procedures, "benches": _benches, "drivers": _drivers}[kind]()
+    found = {kind: {"procedures": procedures, "benches": benches, "drivers": drivers}[kind]()
              for kind in kinds}  # fmt: skip
     if arguments.json:
         print_json(found[arguments.what] if arguments.what else found)
@@ -34,7 +33,7 @@ def first_line(thing: Any) -> str:
     return (inspect.getdoc(thing) or "").split("\n")[0]
 
 
-def _procedures() -> list[dict[str, str]]:
+def procedures() -> list[dict[str, str]]:
     from labctl.run.loading import all_procedures
 
     return [
@@ -43,7 +42,7 @@ def _procedures() -> list[dict[str, str]]:
     ]
 
 
-def _benches() -> list[dict[str, str]]:
+def benches() -> list[dict[str, str]]:
     from labctl import benchfile
     from labctl.bench import shipped_benches
 
@@ -57,7 +56,7 @@ def _benches() -> list[dict[str, str]]:
     return rows
 
 
-def _drivers() -> list[dict[str, str]]:
+def drivers() -> list[dict[str, str]]:
     """Driver classes of the `drivers` package, as a bench file names them."""
     from labctl.instrument import LabInstrument
 
@@ -216,95 +215,3 @@ def _show_bench(document: dict[str, Any]) -> None:
         [[one["read"], f"{one['min']:g} to {one['max']:g} {one['unit']}",
           f"{one['period']:g} s", one["meaning"]] for one in document["interlocks"]],
     )  # fmt: skip
-
-
-def doctor(arguments: Any) -> int:
-    """Print one line per check; exit code 1 if any fails."""
-    bad = 0
-    for title, check in CHECKS.items():
-        try:
-            verdict, text = True, check()
-        except Exception as error:
-            verdict, text = False, str(error)
-        bad += not verdict
-        print(f"{'ok ' if verdict else 'BAD'}  {title}: {text}")
-    return 1 if bad else 0
-
-
-def _check_python() -> str:
-    return sys.version.split()[0]
-
-
-def _check_packages() -> str:
-    """Generic names can collide with other distributions: all four must lie side by side."""
-    places = {}
-    for package in ("labctl", "drivers", "procedures", "simulated_instruments"):
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.origin:
-            raise LabError(f"package {package!r} is missing; install labctl again")
-        places[package] = Path(spec.origin).parent.parent
-    if len(set(places.values())) > 1:
-        where = ", ".join(f"{p} in {d}" for p, d in places.items())
-        raise LabError(f"packages of another project shadow ours: {where}; use a fresh environment")
-    return str(places["labctl"])
-
-
-def _check_dependencies() -> str:
-    from importlib import metadata
-    from importlib.metadata import PackageNotFoundError
-
-    from packaging.requirements import Requirement
-
-    wrong = []
-    for text in metadata.requires("labctl") or []:
-        requirement = Requirement(text)
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        try:
-            version = metadata.version(requirement.name)
-        except PackageNotFoundError:
-            wrong.append(f"{requirement.name} is not installed")
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
-            wrong.append(f"{requirement.name} {version}, needed {requirement.specifier}")
-    if wrong:
-        raise LabError("; ".join(wrong))
-    return "all installed in the versions needed"
-
-
-def _check_visa() -> str:
-    import pyvisa
-
-    try:
-        return f"VISA library {pyvisa.ResourceManager('@ivi').visalib.library_path}"
-    except Exception:
-        import pyvisa_py
-
-        return f"no vendor VISA library; pyvisa-py {pyvisa_py.__version__} is used instead"
-
-
-def _check_imports() -> str:
-    broken = [row["summary"] for row in (*_procedures(), *_drivers(), *_benches())
-              if row["summary"].startswith(("cannot be imported", "broken"))]  # fmt: skip
-    if broken:
-        raise LabError("; ".join(broken))
-    return "procedures, drivers and benches load"
-
-
-def _check_runs() -> str:
-    import os
-
-    folder = Path(os.environ.get("LABCTL_RUNS") or "runs")
-    if folder.exists() and not os.access(folder, os.W_OK):
-        raise LabError(f"{folder} is not writable")
-    return f"{folder.resolve()}" + ("" if folder.exists() else " (made by the first run)")
-
-
-CHECKS = {
-    "Python": _check_python,
-    "packages": _check_packages,
-    "dependencies": _check_dependencies,
-    "VISA": _check_visa,
-    "modules": _check_imports,
-    "runs": _check_runs,
-}

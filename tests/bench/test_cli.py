@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,31 @@ def test_doctor(capsys):
     code, out, _ = call(capsys, "doctor")
     assert code == 0, out
     assert "BAD" not in out
+    assert not list(Path().glob(".labctl*"))  # nothing is left of its trial
+
+
+@pytest.mark.parametrize("folder", ["no_folder/runs", "no_folder"])
+def test_doctor_finds_that_runs_have_no_place(capsys, monkeypatch, folder):
+    Path("no_folder").write_text("", encoding="utf-8")
+    monkeypatch.setenv("LABCTL_RUNS", folder)
+    monkeypatch.setattr("labctl.cli.doctor._modules", lambda: "as above")
+    code, out, _ = call(capsys, "doctor", "--json")
+    assert code == 1
+    (bad,) = (one for one in json.loads(out) if not one["ok"])
+    assert bad["check"] == "runs"
+    assert "no_folder is no folder; set LABCTL_RUNS" in bad["text"]
+
+
+def test_doctor_finds_what_is_too_new_and_what_is_missing(capsys, monkeypatch):
+    def version(name):
+        if name == "qtpy":
+            raise metadata.PackageNotFoundError
+        return "99.0"
+
+    monkeypatch.setattr(metadata, "version", version)
+    out = call(capsys, "doctor")[1]
+    assert re.search(r"^BAD  dependencies: .*numpy 99.0, needed ", out, re.M)
+    assert re.search(r"^BAD  window: .*qtpy is not installed", out, re.M)
 
 
 @pytest.mark.parametrize(

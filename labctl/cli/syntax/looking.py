@@ -16,7 +16,8 @@ def add(command: AddCommand) -> None:
     )
     sub.add_argument("name", metavar="PROCEDURE|BENCH")
     json_option(sub)
-    command("doctor", "looking:doctor", "What is wrong with this installation.")
+    sub = command("doctor", "doctor:doctor", "What is wrong with this installation.")
+    json_option(sub)
     sub = command(
         "plan-channels",
         "channels:plan_channels",
