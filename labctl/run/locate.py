@@ -70,7 +70,8 @@ def numbered(runs_dir: Path) -> Iterator[tuple[int, Path]]:
 def newest(runs_dir: Path, count: int) -> list[Path]:
     """The run folders with the highest numbers, the highest first; quick also among 1e5."""
     try:
-        names = os.listdir(runs_dir)
+        with os.scandir(runs_dir) as entries:
+            names = [entry.name for entry in entries]
     except OSError:
         return []
     known = ((int(n), name) for name in names if (n := name.partition("-")[0]).isdecimal())
