@@ -79,6 +79,10 @@ def _about(report: Report) -> Markup:
     if report.failed:
         names = ", ".join(f"{s.entry.full_name} ({s.made.status})" for s in report.failed)
         pieces.append(element("p", f"Without a finished run: {names}.", class_="bad verdict"))
+    if len(report.commits) > 1:
+        states = ", ".join(commit[:9] or "unknown" for commit in report.commits)
+        text = f"The runs were made by different states of the program: {states}."
+        pieces.append(element("p", f"{text} An empty -o DIR makes all of them anew.", class_="odd"))
     pieces.append(_overview(report))
     return element("section", *pieces)
 

@@ -85,6 +85,12 @@ class Report:
             if section.made.status not in ("finished", LEFT_OUT)
         ]
 
+    @property
+    def commits(self) -> list[str]:
+        """States of the program that made the runs; one of them unless old runs were used again."""
+        facts = [section.facts for chapter in self.chapters for section in chapter.sections]
+        return sorted({str(one["commit"]) for one in facts if one})
+
 
 class Drawer:
     """The figures of runs, each run drawn once although several entries may show it."""

@@ -193,6 +193,18 @@ def test_another_version_or_bench_is_another_run(place, paper, capsys, monkeypat
     assert len(runs(place)) == 6
 
 
+def test_runs_of_different_states_of_the_program_are_told(place, paper, capsys, monkeypatch):
+    reproduce(capsys, "warm.toml", "--quick")
+    page = place / "out" / "report.html"
+    assert "different states of the program" not in page.read_text(encoding="utf-8")
+    monkeypatch.setattr("labctl.run.provenance.commit", lambda procedure: "0123456789abcdef+")
+    paper.write_text(PAPER.replace("steps = 3", "steps = 5", 1), encoding="utf-8")
+    reproduce(capsys, "warm.toml", "--quick")
+    text = page.read_text(encoding="utf-8")
+    assert "different states of the program: " in text
+    assert "012345678" in text
+
+
 def test_an_unfinished_run_is_finished(place, paper, capsys):
     reproduce(capsys, "warm.toml")
     first = runs(place)[0]
