@@ -358,3 +358,17 @@ def test_help_of_every_command(capsys):
         assert (code, err) == (0, "")
         assert out.startswith(f"usage: labctl {' '.join(path)}".rstrip())
         assert max(map(len, out.splitlines())) < 110
+
+
+def test_every_argument_says_what_it_is():
+    from labctl.cli.parser import build_parser
+
+    def silent(parser):
+        for action in parser._actions:
+            if isinstance(getattr(action, "choices", None), dict):
+                for sub in action.choices.values():
+                    yield from silent(sub)
+            elif not action.help:
+                yield f"{parser.prog} {action.dest}"
+
+    assert list(silent(build_parser())) == []

@@ -7,14 +7,15 @@ from labctl.cli.syntax.shared import AddCommand, json_option
 
 def add(command: AddCommand) -> None:
     sub = command("list", "looking:list_things", "What there is: procedures, benches, drivers.")
-    sub.add_argument("what", nargs="?", choices=["procedures", "benches", "drivers"])
+    sub.add_argument("what", nargs="?", choices=["procedures", "benches", "drivers"],
+                     help="only these (default: all three)")  # fmt: skip
     json_option(sub)
     sub = command(
         "describe",
         "looking:describe",
         "Parameters, columns and results of a procedure, or a bench.",
     )
-    sub.add_argument("name", metavar="PROCEDURE|BENCH")
+    sub.add_argument("name", metavar="PROCEDURE|BENCH", help="as labctl list names it, or a file")
     json_option(sub)
     sub = command("doctor", "doctor:doctor", "What is wrong with this installation.")
     json_option(sub)

@@ -28,7 +28,7 @@ def add(command: AddCommand) -> None:
         sub = command(verb, "running:control", summary)
         sub.set_defaults(verb=verb)
         run_argument(sub)
-        sub.add_argument("--reason", default="", metavar="TEXT")
+        sub.add_argument("--reason", default="", metavar="TEXT", help="noted in the run")
     sub = command(
         "stop", "stopping:stop",
         "STOP ALL SAFE: end runs now and make their benches safe, even if a driver hangs.",
@@ -39,7 +39,7 @@ def add(command: AddCommand) -> None:
         "--bench", default="", metavar="BENCH", help="if none goes on, make this bench safe"
     )
     sub.add_argument("--mode", choices=["real", "sim"], help="of the bench")
-    sub.add_argument("--reason", default="", metavar="TEXT")
+    sub.add_argument("--reason", default="", metavar="TEXT", help="noted in the run")
     runs_option(sub)
     sub = command(
         "replay", "running:replay", "Run a recorded run again and compare every value with it."

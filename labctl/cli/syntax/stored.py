@@ -7,7 +7,7 @@ from labctl.cli.syntax.shared import AddCommand, json_option, run_argument, runs
 
 def add(command: AddCommand) -> None:
     sub = command("runs", "stored:runs", "The catalogue of runs.")
-    sub.add_argument("--procedure", metavar="P")
+    sub.add_argument("--procedure", metavar="P", help="only runs of this procedure")
     sub.add_argument("--since", metavar="DATE", help="for example 2026-11-20")
     sub.add_argument("--search", metavar="TEXT", help="in titles, parameters, notes and results")
     runs_option(sub)
@@ -24,4 +24,4 @@ def add(command: AddCommand) -> None:
         "--format", required=True, choices=["csv", "parquet", "hdf5", "netcdf"],
         help="csv opens in pymeasure",
     )  # fmt: skip
-    sub.add_argument("-o", "--output", required=True, metavar="FILE")
+    sub.add_argument("-o", "--output", required=True, metavar="FILE", help="the file to write")
