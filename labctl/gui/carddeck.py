@@ -15,6 +15,9 @@ from labctl.gui.feed import Feed
 from labctl.gui.stopcard import StopCard
 from labctl.gui.theme import Theme
 
+#: The part of the window's height that cards may take.
+SHARE = 0.34
+
 
 class CardDeck(QWidget):
     """At most one card of each kind; the newest on top."""
@@ -61,6 +64,7 @@ class CardDeck(QWidget):
                 if active is not None and active.path in card.folders and not card.names:
                     card.names = list(active.opened.get("identities") or {})
                 card.look()
+        self._fit()
 
     def restyle(self, theme: Theme) -> None:
         """Take other colours, also for a stop that is over."""
@@ -97,7 +101,8 @@ class CardDeck(QWidget):
         self.area.setVisible(bool(self.cards))
         if self.cards:
             height = sum(card.sizeHint().height() + 8 for card in self.cards)
-            self.area.setFixedHeight(min(420, height + 8))
+            most = max(200, int(SHARE * self.window_.height()))
+            self.area.setFixedHeight(min(most, height + 8))
 
     def _resume_all(self, paths: list[str]) -> None:
         self.put_away()

@@ -47,7 +47,8 @@ class HealthStrip(QWidget):
         self.area.setAccessibleName("watched quantities over time")
         box.addLayout(self.row)
         box.addWidget(self.area, stretch=1)
-        self.setMaximumHeight(180)
+        self.area.setMinimumHeight(90)
+        self.setMaximumHeight(190)
         self.setVisible(False)
 
     def follow(self, folder: Path) -> None:

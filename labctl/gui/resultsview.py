@@ -19,6 +19,9 @@ from labctl.gui import tables
 from labctl.gui.feed import Feed
 from labctl.units import measured
 
+#: Rows of the table that have room above the figures; further ones are scrolled.
+MOST_ROWS = 9
+
 
 class Picture(QLabel):
     """A figure that is as wide as there is room for, but not wider than it was drawn."""
@@ -74,6 +77,9 @@ class ResultsView(QWidget):
                 tables.put(self.table, row, column, text)
         self.table.resizeColumnToContents(0)
         self.table.resizeColumnToContents(1)
+        rows = min(len(feed.results), MOST_ROWS) * self.table.rowHeight(0)
+        wanted = rows + self.table.horizontalHeader().height() + 4
+        self.split.setSizes([wanted, max(wanted, self.split.height() - wanted)])
         self.show_figures([])
         if not feed.results:
             self.note.setText("there are no results until the run has finished")

@@ -27,6 +27,8 @@ table{border-collapse:collapse;width:100%}td{padding:3px 10px 3px 0;vertical-ali
 td:last-child{text-align:right;padding-right:0;font-variant-numeric:tabular-nums}
 figure{margin:0 0 14px;overflow-x:auto}figcaption{margin-bottom:4px}
 img{width:100%;height:auto;background:#fff;border-radius:6px;display:block}
+.badge{color:#fff;font-weight:700;padding:2px 10px;border-radius:6px;background:#727272}
+.REAL{background:#c04a00}.simulated{background:#0072b2}.replay{background:#007f5c}
 ul{margin:0;padding-left:1.1rem}[hidden]{display:none}
 """
 
@@ -74,7 +76,7 @@ function draw(s) {
   document.title = r ? r.status + " " + r.points : "labctl";
   if (!r) return;
   put("title", r.title); put("remark", r.remark);
-  put("mode", r.mode, r.mode === "REAL" ? "warn status" : "dim");
+  put("mode", r.mode, "badge " + r.mode);
   put("status", r.status + (r.stalled ? " – STALLED" : ""),
     "status " + (r.stalled ? "warn" : KIND[r.status] || ""));
   put("reason", r.reason); show("reason", !!r.reason);

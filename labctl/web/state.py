@@ -12,8 +12,9 @@ from labctl.errors import LabError
 from labctl.filelock import is_locked
 from labctl.gui.feed import Feed
 from labctl.gui.session import Session
-from labctl.gui.words import clock_time, duration, number, size
+from labctl.gui.words import clock_time, duration, size
 from labctl.run import safety
+from labctl.units import measured
 from labctl.web.pictures import Picture, Pictures
 
 #: Rows of a run that are held; the page draws from the folder.
@@ -113,11 +114,7 @@ def _item(item: Any) -> str:
 
 
 def _result(name: str, result: Any) -> dict[str, str]:
-    value, error = result.get("value"), result.get("uncertainty")
-    text = number(value)
-    if isinstance(error, float) and math.isfinite(error):
-        text += f" ± {error:.2g}"
-    return {"name": name, "value": f"{text} {result.get('unit') or ''}".strip()}
+    return {"name": name, "value": measured(result)}
 
 
 def safely(view: View) -> dict[str, Any]:

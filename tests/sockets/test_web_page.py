@@ -25,6 +25,7 @@ from labctl.manager import Manager
 from labctl.run import runner, safety
 from labctl.run.folder import RunFolder
 from labctl.run.request import Request
+from labctl.units import measured
 from labctl.web.pictures import drawn
 from labctl.web.server import WebServer
 from labctl.web.state import View
@@ -97,7 +98,7 @@ def test_state_results_queue_and_figures(lab):
         assert run["left"] == ""
         mean = RunFolder.open(next((lab / "runs").glob("0001-*"))).result["mean"]
         (shown_mean,) = (r["value"] for r in run["results"] if r["name"] == "mean")
-        assert shown_mean == f"{mean['value']:.6g} ± {mean['uncertainty']:.2g} K"
+        assert shown_mean == measured(mean)
         assert len(document["queue"]) == 1
         assert "toybench:Watch" in document["queue"][0]
         (figure,) = until(lambda: state(server)["run"]["figures"], "a figure")
