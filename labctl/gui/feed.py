@@ -13,6 +13,7 @@ from labctl.errors import LabError, StorageError
 from labctl.filelock import is_locked
 from labctl.gui.table import CLOCK, Table
 from labctl.journal import Follower
+from labctl.run.locate import folder_number
 from labctl.run.reading import RunReader, unstopped_status
 
 #: A run stalls when no point came for this long, or for so many times the usual interval.
@@ -71,7 +72,7 @@ class Feed:
 
     @property
     def number(self) -> int:
-        return RunReader(self.path).number
+        return folder_number(self.path.name)
 
     @property
     def procedure(self) -> str:
@@ -166,6 +167,7 @@ class Feed:
             self.state, self.reason = str(kind), str(entry.get("reason") or "")
         if kind == "start":
             self.start = entry
+            self.table.expect(self.points)
         elif kind == "opened":
             self.opened, self.stop = entry, {}
             self._began, self._paused_for, self._paused_at = _unix(entry), 0.0, 0.0

@@ -10,7 +10,7 @@ from labctl.gui.table import Table
 from labctl.journal import Follower
 
 #: Readings kept of each quantity.
-MOST_READINGS = 1 << 16
+MOST_READINGS = 1 << 14
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Quantity:
     unit: str = ""
     minimum: float = -math.inf
     maximum: float = math.inf
-    table: Table = field(default_factory=lambda: Table(MOST_READINGS))
+    table: Table = field(default_factory=lambda: Table(MOST_READINGS, MOST_READINGS))
 
     @property
     def value(self) -> float:

@@ -52,6 +52,7 @@ class LiveView(QWidget):
         self._shown_columns: tuple[str, ...] = ()
         self._next = 0.0
         self._stale = False
+        self._drawn = (0, 0, 0)
         self.empty = QLabel("Queue a procedure, or choose a run under Runs: its data appear here.")
         self.empty.setObjectName("dim")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -126,6 +127,11 @@ class LiveView(QWidget):
         if not force and (now < self._next or not self.isVisible()):
             return
         self._stale = False
+        drawn = (feed.table.seen, feed.table.generation, len(self.frames))
+        if drawn == self._drawn and not force:  # nobody pays for a picture that is there already
+            self.health.refresh()
+            return
+        self._drawn = drawn
         self._match_columns(feed)
         for frame in self.frames:
             panel = frame.shown.panel

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Rows kept at most; beyond, all are thinned.
-MOST_ROWS = 1 << 21
+#: Rows kept at most, and numbers (64 MB); beyond, all are thinned.
+MOST_ROWS, MOST_NUMBERS = 1 << 21, 1 << 23
 #: Columns whose extremes the thinning keeps.
 MOST_WATCHED = 8
 #: How much coarser everything becomes at a time.
@@ -21,16 +21,21 @@ CLOCK = "bench time (s)"
 class Table:
     """Numbers by column and row. Text becomes a code: its place among the texts of its column."""
 
-    def __init__(self, most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, most_rows: int = MOST_ROWS, expected: int = 0) -> None:
         self.most_rows = most_rows
         self.rows = 0  #: held now
         self.seen = 0  #: appended since the beginning
         self.generation = 0  #: changes when rows were thinned, so what was derived is void
-        self._room = 1024
+        self._room = max(1024, min(expected, most_rows))
         self._thinned = 0  # rows at the beginning that were thinned
         self._factor = STEP  # how much
         self._columns: dict[str, NDArray[np.float64]] = {}
         self._codes: dict[str, dict[str, int]] = {}
+
+    def expect(self, rows: int) -> None:
+        """Take the room for so many rows at once: memory then does not grow while they come."""
+        if not self._columns:
+            self._room = max(1024, min(rows, self.most_rows))
 
     @property
     def names(self) -> list[str]:
@@ -49,6 +54,8 @@ class Table:
         for name, value in row.items():
             column = columns.get(name)
             if column is None:
+                if not columns:
+                    self._bound(len(row))
                 column = columns[name] = np.full(self._room, np.nan)
             if value.__class__ is float or value.__class__ is int:
                 try:
@@ -66,6 +73,7 @@ class Table:
     def extend(self, columns: Mapping[str, NDArray[Any]]) -> None:
         """Add many rows at a time, as read from a finished run, to an empty table."""
         count = max((len(values) for values in columns.values()), default=0)
+        self._bound(len(columns))
         self._room = max(1024, count)
         for name, values in columns.items():
             if values.dtype == object:
@@ -107,6 +115,11 @@ class Table:
         if isinstance(value, bool | int | float | np.number):
             return float(value)
         return float("nan")
+
+    def _bound(self, columns: int) -> None:
+        """Keep fewer rows of many columns."""
+        self.most_rows = min(self.most_rows, MOST_NUMBERS // max(1, columns))
+        self._room = max(1024, min(self._room, self.most_rows))
 
     def _make_room(self) -> None:
         if self._room >= self.most_rows:
