@@ -120,11 +120,12 @@ def test_all_counters_in_one_message(lab):
     lab.scpi("DEVI:CONFI:LOAD COUNT")
     for block in blocks:
         assert lab.scpi(f"{block}:COUN:MODE ACCU;RESEt") == ""
-    time.sleep(1.0 / PACE)
-    answer = lab.scpi(";:".join(f"{block}:COUNter?" for block in blocks)).splitlines()
-    counts = [int(line) for line in answer]
+    counts, give_up = [0], time.monotonic() + 30
+    while min(counts[1:5], default=0) <= 20:  # dark counts, at 100 /s of the server's time
+        assert time.monotonic() < give_up
+        answer = lab.scpi(";:".join(f"{block}:COUNter?" for block in blocks)).splitlines()
+        counts = [int(line) for line in answer]
     assert counts[0] == counts[5] == counts[6] == 0
-    assert all(count > 20 for count in counts[1:5])
 
 
 def test_streams_of_tags_with_reference_index(lab):

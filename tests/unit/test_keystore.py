@@ -216,7 +216,7 @@ def test_two_processes_that_are_killed_never_get_the_same_bits(tmp_path: Path) -
         for taker in takers:
             assert taker.stdout is not None
             assert taker.stdout.readline() == "ready\n"
-        time.sleep(rng.uniform(0.0, 0.06))
+        time.sleep(rng.uniform(0.0, 0.06))  # a kill may come at any moment
         for taker in takers:
             with taker:
                 taker.kill()

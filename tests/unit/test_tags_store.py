@@ -342,7 +342,7 @@ def write_until_killed(path: Path, seconds: float) -> list[list[str]]:
     ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
-        time.sleep(seconds)
+        time.sleep(seconds)  # a kill may come at any moment
         writer.kill()
         return [line.split() for line in writer.stdout if line.endswith("\n")]
 
