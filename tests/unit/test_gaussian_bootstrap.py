@@ -90,6 +90,15 @@ def test_errors_are_those_of_repeated_experiments() -> None:
     assert found.error == pytest.approx(np.std(repeated), rel=0.3)
 
 
+def test_bias_is_what_noise_adds_and_the_interval_is_freed_of_it() -> None:
+    """The square of an element of 1.2 +- 0.1: 0.01 too high, and the repetitions twice that."""
+    measured = covariance_from_variances(np.eye(4), [1.2, 1.3, 1.2, 1.3], 0.1)
+    found = bootstrap_errors(measured, lambda v: v[0, 0] ** 2, draws=20_000, physical=False)
+    assert found.bias == pytest.approx(0.01, abs=0.006)
+    assert found.low == pytest.approx((1.2 - 0.0994458) ** 2 - 0.02, abs=0.008)
+    assert found.high == pytest.approx((1.2 + 0.0994458) ** 2 - 0.02, abs=0.008)
+
+
 def test_unmeasured_elements_stay_zero_and_seeds_repeat() -> None:
     directions = np.eye(4)
     measured = covariance_from_variances(directions, [1.2, 1.3, 1.2, 1.3], 0.01)
