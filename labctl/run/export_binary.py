@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labctl.errors import StorageError
 from labctl.jsonline import to_json
 from labctl.run.columns import ABSENT, arrow_type, kind_of, to_arrow
 from labctl.run.exported import ExportedRun, beside, in_one_step, unit_of
@@ -16,6 +18,10 @@ from labctl.run.traces import file_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+#: Bytes of an HDF5 file beyond its data: names, attributes, unfilled chunks.
+MARGIN = 4_000_000
 
 
 def write_parquet(exported: ExportedRun, path: Path) -> list[Path]:
@@ -91,7 +97,25 @@ def write_netcdf(exported: ExportedRun, path: Path) -> list[Path]:
     the name as recorded; `kind` "json" marks mixed columns, one JSON text per value. Time tags are
     groups `tags/NAME`: `row` and the recorded columns along a dimension `tag`.
     """
+    _require_room(path, exported.run.path)
     return [in_one_step(path, lambda part: _NetCDF(part).write(exported))]
+
+
+def _require_room(path: Path, folder: Path) -> None:
+    """Refuse a disk that may be too small: HDF5 crashes when one fills up under it.
+
+    The file is smaller than three times what was recorded: neither is compressed, and each time
+    tag is given its row.
+    """
+    parts = [folder / "run.jsonl", *(f for d in ("arrays", "tags", "derived")
+                                     for f in folder.glob(f"{d}/*"))]  # fmt: skip
+    need = MARGIN + 3 * sum(file.stat().st_size for file in parts if file.is_file())
+    free = shutil.disk_usage(path.resolve().parent).free
+    if free < need:
+        raise StorageError(
+            f"{path}: may need {need / 1e6:.0f} MB and {free / 1e6:.0f} MB are free; free some "
+            "space, or choose another -o"
+        )
 
 
 class _NetCDF:

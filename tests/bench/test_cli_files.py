@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,15 @@ def test_a_figure_that_finds_no_space_leaves_the_old_one(capsys, monkeypatch, en
     assert f"x.{ending}: disk full" in complaint(err)
     assert [path.name for path in Path().glob("*x.*")] == [f"x.{ending}"]
     assert Path(f"x.{ending}").read_text(encoding="utf-8") == "the old one"
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "netcdf"])
+def test_a_disk_that_may_be_too_small_is_not_begun_to_be_filled(capsys, monkeypatch, kind):
+    """HDF5 would crash on the way, and no exception could be caught."""
+    watch(capsys)
+    usage = shutil.disk_usage(".")._replace(free=1_000_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _place: usage)
+    code, _, err = call(capsys, "export", "last", "--format", kind, "-o", "x.nc")
+    assert code == 1
+    assert "x.nc: may need 4 MB and 1 MB are free" in complaint(err)
+    assert not list(Path().glob("*x.nc*"))
