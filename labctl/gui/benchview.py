@@ -87,7 +87,7 @@ class BenchView(QWidget):
         for row, entry in enumerate(instruments.values()):
             for column, text in enumerate((entry.name, "", "", entry.driver, entry.address)):
                 tables.put(self.table, row, column, text)
-        for column, width in enumerate((120, 110, 240, 220)):
+        for column, width in enumerate((120, 130, 240, 220)):
             self.table.setColumnWidth(column, width)
         if self.file is not None:
             self.heading.setText(self.file.title)

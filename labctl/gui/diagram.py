@@ -15,7 +15,7 @@ from statistics import fmean
 from labctl.benchfile import Connection
 
 #: Height of an empty cell, through which a connection runs, in rows.
-EMPTY = 0.4
+EMPTY = 0.6
 #: Rounds of ordering and of placing; further ones change nothing that is seen.
 ROUNDS = 6
 #: Parts without a connection that stand side by side.

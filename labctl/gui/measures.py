@@ -12,6 +12,11 @@ _NAMED = re.compile(r"(.*\S)\s*\(([^()]+)\)")
 SCALED = ("Hz", "W", "V", "A", "K", "T", "F", "J", "Ohm", "s", "rad")
 SMALL = ("s", "rad", "K")
 PREFIXES = {"f": -15, "p": -12, "n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
+#: Units as descriptions of properties name them, after the word "in".
+_IN_WORDS = re.compile(
+    r"\bin ((?:[fpnuµmkMGT]?(?:Hz|W|V|A|K|T|F|J|m|s|Ohm|ohm|rad)|dBm?|degC|deg|%|A/W|V/W|1/s|ppm)"
+    r"(?:/(?:s|min|V|K|mA|Hz))?)(?![\w/])"
+)
 _SIGNS = {power: prefix for prefix, power in PREFIXES.items()} | {-6: "µ"}
 
 
@@ -19,6 +24,11 @@ def name_and_unit(column: str) -> tuple[str, str]:
     """Take "power (mW)" apart into "power" and "mW"; without a unit, that is ""."""
     match = _NAMED.fullmatch(column)
     return (match[1], match[2]) if match else (column, "")
+
+
+def unit_in(meaning: str) -> str:
+    """The unit that a property's description names, as in "Control the power in mW (float)."."""
+    return match[1] if (match := _IN_WORDS.search(meaning)) else ""
 
 
 def error_column(column: str) -> str:

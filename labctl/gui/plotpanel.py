@@ -173,10 +173,10 @@ class PlotPanel(QWidget):
         both = (at_b[0] - at_a[0], math.hypot(at_a[1], at_b[1]))
         along, up = (name_and_unit(name)[1] for name in self.names)
         parts = [
-            f"{name}: {quantity(x, unit=along)} → {quantity(*y, unit=up)}"
+            f"{name}: {quantity(float(f'{x:.5g}'), unit=along)} → {quantity(*y, unit=up)}"
             for name, x, y in (("A", a, at_a), ("B", b, at_b), ("B − A", b - a, both))
         ]
-        self.readout.setText("     ".join(parts))
+        self.readout.setText("   ".join(parts))
         self.readout.setToolTip("\n".join(parts))
 
 

@@ -61,6 +61,7 @@ class StateBar(QFrame):
         self.setObjectName("statebar")
         self.theme = theme
         self.badge = QLabel()
+        self.badge.setMinimumWidth(126)  # for the longest of the words
         self.badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.title = Elided("no run yet")
         self.title.setStyleSheet("font-size: 12pt; font-weight: bold;")

@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from labctl.gui import tables, words
+from labctl.gui.measures import unit_in
 from labctl.gui.theme import Theme
 
 
@@ -51,6 +52,8 @@ class ValuesPanel(QWidget):
         theme = self.theme
         for number, row in enumerate(rows):
             value = "" if row["value"] is None else words.number(row["value"], 10)
+            if value and not isinstance(row["value"], bool | str):
+                value = f"{value} {unit_in(row['meaning'])}".strip()
             tables.put(
                 self.table, number, 0, row["name"], theme.text if row["settable"] else theme.dim
             )
@@ -58,7 +61,7 @@ class ValuesPanel(QWidget):
                        theme.bad if row["error"] else theme.text)  # fmt: skip
             tables.put(self.table, number, 2, row["limits"])
             tables.put(self.table, number, 3, row["meaning"])
-        for column, width in enumerate((170, 130, 120)):
+        for column, width in enumerate((140, 110, 90)):
             self.table.setColumnWidth(column, width)
         if 0 <= before < len(rows):
             self.table.selectRow(before)
