@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from labctl.gui.formview import FormView
 from labctl.gui.helperlink import HelperLink
 from labctl.gui.planning import COUNTED, Wish, preview
 from labctl.gui.session import Session
-from labctl.manager import Item
+from labctl.manager import Item, Policy
 
 #: Seconds without a key stroke after which the plan is made anew.
 PAUSE = 0.25
@@ -40,6 +41,7 @@ class FormControl(QObject):
         self.editing: int | None = None
         self._asked = ""  # name of the procedure that is shown, or will be
         self._skipped: dict[str, str] = {}  # modules that must not be imported, and why
+        self._kept: Item | None = None  # what the form said before another bench was chosen
         self._fill: Item | None = None  # whose values the fields get once they are there
         self._dry = DryRun(self)
         self._dry_of = ""  # procedure of the last dry run
@@ -66,6 +68,7 @@ class FormControl(QObject):
         self.session.bench = name
         self.bench_changed.emit(name)
         self.view.show_plan("looking for what this bench can measure…")
+        self._kept = self._as_item()
         self._skipped = {}
         self._ask_procedures()
 
@@ -104,16 +107,6 @@ class FormControl(QObject):
     def stop_editing(self) -> None:
         self.editing = None
         self.view.show_editing(None)
-
-    def as_item(self) -> Item | None:
-        """What the form says now, if it could be queued."""
-        if self.wish is None:
-            return None
-        return Item(self.editing or 0, self.wish.requests()[0])
-
-    def prefill(self, item: Item) -> None:
-        """Take over what another form said, once the parameters are known."""
-        self._fill = item
 
     def submit(self, start: bool) -> None:
         """Queue what the form says, all runs of a sweep or none."""
@@ -170,6 +163,9 @@ class FormControl(QObject):
             )
         )
         whole = [row["name"] for row in found["procedures"] if not row["broken"]]
+        if self._fill is None and self._kept and self._kept.request["procedure"] in whole:
+            request = {**self._kept.request, "world": {}, "mode": None}  # of the other bench
+            self._fill = replace(self._kept, request=request)
         wanted = self._fill.request["procedure"] if self._fill else (whole or [""])[0]
         if wanted:
             self.choose_procedure(wanted)
@@ -203,6 +199,17 @@ class FormControl(QObject):
         view.failure.setCurrentIndex(view.failure.findData(item.policy.on_failure))
         view.retries.setValue(max(1, item.policy.retries))
         view.show_retries()
+
+    def _as_item(self) -> Item | None:
+        """What the form says now, if it could be queued."""
+        if self.wish is None:
+            return None
+        try:
+            policy = Policy(**self.view.policy())
+        except LabError:  # its time has passed
+            policy = Policy()
+        request = {**self.wish.requests()[0], "title": self.wish.title}
+        return Item(self.editing or 0, request, policy=policy)
 
     # Planning
 

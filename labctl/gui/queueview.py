@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QColor, QDropEvent, QKeyEvent, QKeySequence
+from qtpy.QtGui import QColor, QDropEvent, QKeyEvent, QKeySequence, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -31,7 +31,7 @@ COLUMNS = ("#", "state", "procedure", "title", "parameters", "bench", "when, and
 #: Items that are over and still listed.
 MOST_ENDED = 200
 #: Pixels that columns have at most before the user makes them wider.
-WIDEST = {2: 150, 3: 200, 4: 220, 5: 130, 6: 220}
+WIDEST = {2: 160, 3: 170, 4: 190, 5: 135, 6: 260}
 
 
 def differing(items: Sequence[Item]) -> dict[str, list[str]]:
@@ -138,6 +138,7 @@ class QueueView(QWidget):
         box.addWidget(self.table, stretch=1)
         box.addLayout(below)
         self._shown: list[Any] = []
+        self._resumed: dict[str, int] = {}  # by run, the last item that worked on it
         self._removed: list[tuple[Item, int]] = []  # the last ones, with their places
         self.refresh()
 
@@ -165,14 +166,23 @@ class QueueView(QWidget):
         self.table.queued = items
         self.table.setRowCount(len(items))
         different = differing(items)
+        self._resumed = {item.run: item.number for item in items if item.run}
         for row, item in enumerate(items):
             self._fill(row, item, different[item.request["procedure"]])
-        if len(items) and not chosen:
-            self.table.resizeColumnsToContents()
-            for column, width in WIDEST.items():
-                self.table.setColumnWidth(column, min(self.table.columnWidth(column), width))
+        if not chosen:
+            self._fit()
         self._choose(chosen)
         self._enable()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Only now the fonts are those of the theme."""
+        super().showEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.table.resizeColumnsToContents()
+        for column, width in WIDEST.items():
+            self.table.setColumnWidth(column, min(self.table.columnWidth(column), width))
 
     def _fill(self, row: int, item: Item, different: Sequence[str]) -> None:
         request = item.request
@@ -182,8 +192,11 @@ class QueueView(QWidget):
         values = ", ".join(f"{name}={words.number(given[name])}" for name in names)
         bench = str(request.get("bench") or "").rsplit("/", 1)[-1]
         mode = f" ({request['mode']})" if request.get("mode") else ""
+        again = self._resumed.get(item.run, 0)
+        resumed = again > item.number and not item.waits and item.status != "finished"
+        remark = f"resumed as item {again}" if resumed else item.reason
         texts = (str(item.number), item.status, request["procedure"], request.get("title") or "",
-                 values, bench + mode, describe(item), item.reason)  # fmt: skip
+                 values, bench + mode, describe(item), remark)  # fmt: skip
         theme = self.theme
         colours = {"running": theme.good, "failed": theme.bad, "aborted": theme.bad,
                    "interrupted": theme.warn, "finished": theme.dim}  # fmt: skip

@@ -96,3 +96,28 @@ def test_modules_that_end_or_hold_up_the_helper_hide_no_others(gui, place, monke
     os.utime(package / "works.py", (1, 1))
     window.form_control.choose_procedure("works")
     gui.until(lambda: "Now." in window.form.meaning.text())  # what was edited is seen
+
+
+def test_another_bench_keeps_what_was_typed_and_reasons_stand_at_their_field(gui, place):
+    text = (place / "toy.toml").read_text()
+    (place / "other.toml").write_text(text.replace("Toy bench", "Another"))
+    window = gui.open()
+    form = window.form
+    gui.choose("patient", steps="7", level="250 mV")
+    form.title.setText("night")
+    form.rows["shape"].sweep.setChecked(True)
+    assert form.rows["shape"].text == "round, square"  # all choices, to take some away
+    form.rows["shape"].sweep.setChecked(False)
+    assert form.rows["shape"].text == "round"
+    gui.idle()
+    form.bench.setEditText(str(place / "other.toml"))
+    form.bench_chosen.emit(form.bench_name())
+    assert "looking for" in form.plan.text()
+    gui.until(lambda: not form.start_button.isEnabled())
+    gui.until(form.start_button.isEnabled)
+    assert form.procedure.currentData() == "patient"
+    assert (form.rows["steps"].text, form.rows["level"].text) == ("7", "0.25")
+    assert form.title.text() == "night"
+    assert list(form.rows)[:4] == ["steps", "across", "level", "shape"]  # as they are declared
+    window.form_control._plan_failed("level: 2 V is more than the supply has")
+    assert form.rows["level"].hint.text() == "2 V is more than the supply has"
