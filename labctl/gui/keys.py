@@ -24,6 +24,7 @@ KEYS = (
     ("Ctrl+H", "stop the queue after this run"),
     ("Alt+Up, Alt+Down", "move the chosen items of the queue"),
     ("E, D, C, Delete", "in the queue: edit, duplicate, copy to the form, remove"),
+    ("Ctrl+Z", "in the queue: put back what was removed"),
     ("Arrows, Shift+Arrows", "in a plot: move cursor A, B; in a map: move the cuts"),
     ("Home", "in a plot or map: show everything"),
     ("Ctrl+F", "search the catalogue"),
