@@ -102,11 +102,13 @@ def plan(
     mode = resolve_mode(find_bench(bench), mode or None) if bench else "real"
     values = built[0].parameter_values()
     pace = earlier(Path(runs_dir), procedure, values, mode, Path(dry) if dry else None)
+    sweep = [p.parameter_values() for p in built] if pace else []
+    others = dict.fromkeys(name for one in sweep for name in pace.unlike(one)) if pace else {}
     return {
         "points": [p.count_points() if isinstance(p, LabProcedure) else None for p in built],
         "mode": mode,
         "pace": asdict(pace) if pace else None,
-        "others": pace.unlike(values) if pace else [],
+        "others": list(others),
     }
 
 
