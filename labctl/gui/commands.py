@@ -149,6 +149,7 @@ class Commands:
         if self.big is None:
             self.big = BigView(self.window.theme)
         self.refresh_big()
+        self.big.setGeometry(self.window.screen().geometry())  # also where no manager does that
         self.big.showFullScreen()
         return self.big
 
