@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.cli.syntax.shared import AddCommand, json_option
+from labctl.cli.syntax.shared import AddCommand, json_option, world_options
 
 
 def add(command: AddCommand) -> None:
@@ -17,9 +17,5 @@ def add(command: AddCommand) -> None:
         "--pace", type=float, default=1.0, metavar="X",
         help="simulated seconds per real second; 0: time moves only through the time port",
     )  # fmt: skip
-    sub.add_argument(
-        "--world", action="append", default=[], metavar="NAME=VALUE",
-        help="a parameter of the simulated world (repeatable)",
-    )  # fmt: skip
-    sub.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random")
+    world_options(sub)
     sub.add_argument("--json", action="store_true", help="one JSON line per endpoint, then ready")

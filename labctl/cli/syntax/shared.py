@@ -36,6 +36,14 @@ def run_argument(sub: argparse.ArgumentParser) -> None:
     runs_option(sub)
 
 
+def world_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--world", action="append", default=[], metavar="NAME=VALUE",
+        help="a parameter of the simulated world (repeatable)",
+    )  # fmt: skip
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random")
+
+
 def request_arguments(sub: argparse.ArgumentParser) -> None:
     """The arguments of `run`, which `queue add` takes as well."""
     sub.add_argument(
@@ -47,11 +55,7 @@ def request_arguments(sub: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
         help='a parameter, with or without unit: --set "span=500 MHz" (repeatable)',
     )  # fmt: skip
-    sub.add_argument(
-        "--world", action="append", default=[], metavar="NAME=VALUE",
-        help="a parameter of the simulated world (repeatable)",
-    )  # fmt: skip
-    sub.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random")
+    world_options(sub)
     sub.add_argument("--title", default="", metavar="T", help="for the catalogue")
     sub.add_argument(
         "--fsync", type=float, metavar="MS",
