@@ -198,8 +198,12 @@ class EprPairs(StabilityMeasurement, LabProcedure):
                 value = float(chosen(mean))
                 place = int(np.flatnonzero(mean == value)[0])
                 own = math.hypot(sigma[x[place]], sigma[p[place]]) / 2
-                # As the laser drifts, another pair may become the best.
-                drift = spread(np.array([chosen(mean + change) - value for change in moved]))
+                # As the laser drifts, another pair may become the best: just as good a one, if
+                # the best is the pair on resonance.
+                change = np.array([chosen(mean + by) - value for by in moved])
+                if name == "antisqueezing" and extreme == "best" and follows.turns:
+                    change[1:] = 0.0
+                drift = spread(change)
                 results[f"{name}_{extreme}"] = (value, float(np.hypot(own, drift)))
                 results[f"{name}_{extreme}_pair"] = int(pairs[place])
         angles = {int(k): a for k, a, state in zip(

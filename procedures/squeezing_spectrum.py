@@ -28,6 +28,7 @@ from procedures.homodyne import (
 from procedures.stability import (
     DISTURBED,
     NOMINAL,
+    Response,
     StabilityMeasurement,
     response,
     spread,
@@ -177,9 +178,9 @@ class SqueezingSpectrum(StabilityMeasurement, LabProcedure):
             results[name] = (sign * level, float(np.hypot(own, drift)))
         scan = kinds == "scan"
         angles = data["angle i (rad)"][scan].tolist()
-        results["squeezing_angle"] = squeezing_angle(
-            dict(zip(angles, variance[scan].tolist(), strict=True))
-        )
+        angle, own = squeezing_angle(dict(zip(angles, variance[scan].tolist(), strict=True)))
+        drift = spread(turned(data, own).moved(seconds[scan].mean(), data.parameters))
+        results["squeezing_angle"] = (angle, float(np.hypot(own, drift)))
         return results | {"noise_over_shot": np.stack([variance, error], axis=-1)}
 
     def figures(self, data: RunData) -> dict[str, Figure]:
@@ -196,6 +197,18 @@ def relative_noise(data: RunData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if missing:
         raise RequestError(f"this run lacks {', '.join(missing)}; resume it first")
     return (*noise_relative_to_shot(data), kinds)
+
+
+def turned(data: RunData, error: float) -> Response:
+    """How the squeezing angle (rad) follows the laser, each known to `error` from its flanks."""
+    origin = {
+        str(state): (float(angle), error)
+        for kind, state, angle in zip(
+            data["kind"], data["state"], data["squeezing angle (rad)"], strict=True
+        )
+        if kind in QUADRATURES
+    }
+    return response(origin)
 
 
 def _point(

@@ -77,6 +77,15 @@ class Response:
         rise = -power * self.weaker + 0.0 * u
         return np.array([rise, *(side * self.slope * u + self.bend * u**2 for side in (1, -1))])
 
+    @property
+    def turns(self) -> bool:
+        """Whether a level is at its turning point over the detuning, within one `DETUNING_STEP`.
+
+        There is one between those that rise with the detuning and those that fall.
+        """
+        near = np.abs(self.slope) <= 2.0 * np.abs(self.bend)
+        return bool(np.any(near) or np.min(self.slope) < 0.0 < np.max(self.slope))
+
 
 def spread(moved: np.ndarray) -> Any:
     """Standard error (dB) from what the three fluctuations of `Response.moved` change."""

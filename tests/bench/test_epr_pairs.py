@@ -14,6 +14,7 @@ from labctl.errors import RequestError
 from labctl.procedure import RunData
 from labctl.run import run
 from procedures.epr_pairs import EprPairs
+from procedures.stability import Response
 
 EFFICIENCY, JITTER, PUMP, DISPERSION = 0.675, 0.1094, 0.605, 1e-3
 OMEGA = 0.5e6 / 4.8354e6  # analysis frequency over half the linewidth
@@ -108,6 +109,21 @@ def test_dispersion_rolls_off_the_gain(measured: Any) -> None:
     assert found["squeezing_best"][0] >= found["squeezing_worst"][0] > 2.9
     assert 0.003 < found["squeezing_best"][1] < 0.1
     assert 0.1 < found["antisqueezing_worst"][1] < 1.0  # 2 dB per MHz of detuning
+    # Of the pair on resonance: 0.03 dB by 0.2 % of power, and nothing by the detuning.
+    assert 0.025 < found["antisqueezing_best"][1] < 0.04
+
+
+@pytest.mark.parametrize(
+    ("slope", "bend", "turns"),
+    [
+        ((0.1, -0.3, -0.6), (0.0, 0.0, 0.0), True),  # in between
+        ((-0.2, -0.3, -0.6), (-0.15, -0.1, 0.0), True),  # just beyond the first
+        ((-0.4, -0.5, -0.6), (-0.15, -0.1, 0.0), False),
+        ((0.3, 0.4, 0.5), (-0.1, -0.1, -0.1), False),
+    ],
+)
+def test_a_resonance_lies_between_what_rises_and_what_falls(slope, bend, turns) -> None:
+    assert Response(np.zeros(3), np.array(slope), np.array(bend)).turns is turns
 
 
 def test_figure_names_both_extremes(measured: Any, tmp_path: Path) -> None:

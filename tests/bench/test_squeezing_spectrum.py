@@ -73,7 +73,8 @@ def test_records_what_was_measured(benchmark_pair: tuple[RunFolder, RunData]) ->
     assert data.trace("signal (dBm)", 13).shape == (401,)
     assert data["shot (mW)"][1] > 10 * data["shot (mW)"][0]  # clearance above dark noise
     assert not [event for event in folder.events if event["entry"] == "note"]
-    angle = data.results["squeezing_angle"][0]
+    angle, error, _ = data.results["squeezing_angle"]
+    assert 0.01 < error < 0.1  # 0.1 rad per 0.6 MHz of detuning, which differs by 0.2 MHz
     assert data["squeezing angle (rad)"][20] == pytest.approx(angle, abs=0.05)
     assert abs(data["squeezing angle (rad)"][20] - angle) > 0.5e-3  # the flanks corrected it
 
