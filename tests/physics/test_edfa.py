@@ -109,6 +109,10 @@ def test_noise_of_the_output():
     model = running()
     power = model.output_mw(np.arange(10.0, 4010.0, 2.0))
     assert power.std() / power.mean() == pytest.approx(1e-3, rel=4 * math.sqrt(0.5 / 1300))
+    # over 0.1 s it changes as noise with a memory of 1 s does
+    change = np.diff(model.output_mw(np.arange(10.0, 510.0, 0.1)))
+    expected = 1e-3 * math.sqrt(2 * -math.expm1(-0.1))
+    assert change.std() / power.mean() == pytest.approx(expected, rel=4 * math.sqrt(0.5 / 5000))
 
 
 def test_pump_starts_half_a_second_after_activation():

@@ -122,14 +122,19 @@ def test_comb_power_grows_with_detuning():
     assert 0.066 * slope == pytest.approx(0.0012, abs=1e-4)
 
 
+def solitons(psi):
+    """How many there are: peaks of the power around the ring."""
+    peaks = np.abs(psi) ** 2
+    top = (peaks > 10) & (peaks > np.roll(peaks, 1)) & (peaks >= np.roll(peaks, -1))
+    return int(np.sum(top))
+
+
 def test_sweeps_without_heat_leave_9_to_15_solitons():
     found = []
     for seed in range(1, 7):
         resonator = Resonator(PUMP, D2, 4e-3, np.random.default_rng(seed))
         psi = resonator.run(np.full(512, 0.3 + 0j), np.linspace(-3.0, 15.0, 22_500))
-        peaks = np.abs(psi) ** 2
-        top = (peaks > 10) & (peaks > np.roll(peaks, 1)) & (peaks >= np.roll(peaks, -1))
-        found.append(int(np.sum(top)))
+        found.append(solitons(psi))
     assert np.mean(found) == pytest.approx(12, abs=2)
     assert all(7 <= count <= 17 for count in found)  # the range of 20 seeds is good to 2
 
@@ -156,9 +161,9 @@ def heated(seed, auxiliary, begin, end, units, dt=4e-3, chunk=25):
     return psi, origin + end - theta
 
 
-def test_heat_throws_the_ring_out_and_an_auxiliary_laser_holds_it():
-    alone, _ = heated(1, 0.0, -3.0, 75.0, 350.0)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_heat_throws_the_ring_out_and_an_auxiliary_laser_holds_it(seed):
+    alone, _ = heated(seed, 0.0, -3.0, 75.0, 350.0)
     assert comb_power(alone) < 1e-3
-    held, zeta = heated(1, 18.3, -3.0, 15.0, 150.0)
-    solitons = comb_power(held) / np.interp(zeta, [10.0, 15.0, 20.0], [0.168, 0.183, 0.2])
-    assert 6 < solitons < 14
+    held, _ = heated(seed, 18.3, -3.0, 15.0, 150.0)
+    assert 7 <= solitons(held) <= 13  # eight seeds of the sheet leave 8 to 12

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
+from labctl.analysis.phonon_pairs import fit_delays
 from simulated_instruments.physics.optomechanics import (
     Cavity,
     Heating,
@@ -210,6 +211,28 @@ def test_g2_of_a_gate(gate, g2):
     background = ETA / 2 * 2.0e-4 * share + 10e-9 * gate
     law = 1 + (1 + float(found.excess(gate))) * (signal / (signal + background)) ** 2
     assert law == pytest.approx(g2, rel=2e-4)
+
+
+def test_delay_scan_of_the_sheet():
+    """Coincidences within 48 ns of 1.4e8 trials at seven delays: 130 +- 40 ns."""
+    delays = np.array([30.0, 60, 100, 150, 200, 300, 400])
+    share, chance, together = float(SECOND.fraction(150.0)), [], []
+    for delay in delays:
+        found = readout(delay)
+        signal = ETA / 2 * found.conversion * found.phonons * share
+        background = ETA / 2 * 2.0e-4 * share + 10e-9 * 48
+        chance.append(1.4e8 * (signal + background) ** 2)
+        excess = 2.80 * math.exp(-9 / 15.3 - (delay - 30) / 132)  # the law of the sheet
+        if delay < 365:  # then no more than 0.15 quanta of heating dilute the pairs
+            assert float(found.excess(48.0)) == pytest.approx(excess, rel=1e-6)
+        together.append(chance[-1] * (1 + (1 + excess) * (signal / (signal + background)) ** 2))
+    assert together[0] == pytest.approx(49.8, rel=1e-3)
+    rng = np.random.default_rng(6)
+    drawn = [fit_delays(delays, rng.poisson(together), chance) for _ in range(60)]
+    times = np.array([one.time for one in drawn])
+    assert np.median(times) == pytest.approx(130, abs=4 * 1.25 * 40 / math.sqrt(60))
+    middle = np.subtract(*np.percentile(times, [84, 16])) / 2
+    assert middle == pytest.approx(40, rel=0.5)
 
 
 def test_fractions_of_the_second_pulse():

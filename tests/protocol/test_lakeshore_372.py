@@ -121,6 +121,8 @@ def test_heat_adds_up_and_goes_with_the_square_of_the_current(sim):
     assert model.temperature_k(3e4) == pytest.approx(0.3, rel=0.01)
     needed = 0.04 * (0.3**2 - 0.010**2) - 1.0e-3
     assert model.heater_fraction(0, 3e4) == pytest.approx((needed / 0.01) ** 0.5, rel=1e-6)
+    model.tell(3e4, 0, setpoint_k=0.8)  # more than 10 mW and what comes from outside can hold
+    assert model.temperature_k(4e4) == pytest.approx((0.010**2 + 11e-3 / 0.04) ** 0.5, rel=0.01)
 
 
 def test_the_scanner_holds_what_it_saw_last(bridge, sim):
