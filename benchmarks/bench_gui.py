@@ -26,8 +26,8 @@ ROWS = 1_000_000
 FRAMES = 100
 SIDE = 200
 RUNS = 100_000
-DAY = 86_400
 PACE = 1000
+ROUNDS = 5
 
 UP = {
     "labctl": """
@@ -75,9 +75,69 @@ with RunFolder.create(Path(sys.argv[1]), "bench", start) as run:
             due = begin + count / pace
             late.append(time.perf_counter() - due)
             time.sleep(max(0.0, due - time.perf_counter()))
-    late = 1e3 * sorted(late)[len(late) * 99 // 100] if pace else 0.0
-    print(count / (time.perf_counter() - begin), late, flush=True)
+    late = sorted(late) or [0.0]
+    print(count / (time.perf_counter() - begin),
+          *(1e3 * late[int(part * (len(late) - 1))] for part in (0.5, 0.99)), flush=True)
     run.stop("finished")
+"""
+
+#: pymeasure's window and the thread in it that measures, as its users have them.
+THEIR_WRITER = """
+import sys, time
+from pymeasure.display.Qt import QtWidgets
+from pymeasure.display.windows import ManagedWindow
+from pymeasure.experiment import FloatParameter, Procedure, Results
+class P(Procedure):
+    pace = FloatParameter("pace", default=float(sys.argv[2]))
+    DATA_COLUMNS = ["index", "x", "y"]
+    def execute(self):
+        begin, count, late = time.perf_counter(), 0, []
+        while time.perf_counter() - begin < 4.0:
+            self.emit("results", {"index": count, "x": count * 1e-3, "y": (count % 777) * 0.1})
+            count += 1
+            due = begin + count / self.pace
+            late.append(time.perf_counter() - due)
+            time.sleep(max(0.0, due - time.perf_counter()))
+        late = sorted(late)
+        found.append((count / (time.perf_counter() - begin),
+                      *(1e3 * late[int(part * (len(late) - 1))] for part in (0.5, 0.99))))
+found = []
+app = QtWidgets.QApplication([])
+window = ManagedWindow(
+    procedure_class=P, inputs=["pace"], displays=["pace"], x_axis="x", y_axis="y"
+)
+window.show()
+window.manager.queue(window.new_experiment(Results(P(), sys.argv[1])))
+while not found:
+    app.processEvents()
+    time.sleep(0.002)
+print(*found[0], time.process_time(), flush=True)
+import os; os._exit(0)
+"""
+
+#: A virtual monitor: on request it goes on by an hour; says how much memory it has (MB).
+MONITOR = """
+import sys; from pathlib import Path
+import numpy as np
+from labctl.journal import Journal
+from labctl.run.folder import RunFolder
+sys.path.insert(0, sys.argv[3])
+from bench_gui import rss
+columns = ["index", "time (s)", "temperature (K)", "power (mW)"]
+start = {"columns": columns, "points": int(sys.argv[2]), "mode": "sim", "parameters": {}}
+run = RunFolder.create(Path(sys.argv[1]), "monitor", start)
+run.opened({})
+health = Journal(run.path / "health.jsonl")
+rng, second = np.random.default_rng(0), 0
+print(rss(), flush=True)
+for line in sys.stdin:
+    for second in range(second, second + int(line)):
+        run.emit({"index": second, "time (s)": float(second), "power (mW)": float(second % 60),
+                  "temperature (K)": 300 + float(rng.normal())}, float(second))
+        if second % 5 == 0:
+            health.append({"entry": "reading", "name": "t", "t": float(second), "value": 1.0})
+    second += 1
+    print(rss(), flush=True)
 """
 
 
@@ -219,14 +279,16 @@ def their_map(place: Path) -> dict[str, float]:
     return frames(draw, 20)
 
 
-def acquisition(place: Path, watched: bool, pace: float = 0.0) -> list[float]:
-    """Rows per second that a run writes, with and without a window on it; 99 % are less late (ms).
+def acquisition(place: Path, watched: bool, pace: float = 0.0) -> dict[str, float]:
+    """What becomes of a run's rows, with and without a window on it.
 
-    Without a pace it writes as fast as it can.
+    Without a pace it writes as fast as it can. Late is what comes after its time: by how much half
+    of the rows are, and all but 1 %. How busy the window is does not depend on what else the
+    machine does.
     """
     from labctl.gui.app import application, open_window
 
-    runs = place / f"{'watched' if watched else 'alone'}-{pace:g}"
+    runs = place / f"run-{time.monotonic_ns()}"
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(runs), str(pace)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -239,23 +301,52 @@ def acquisition(place: Path, watched: bool, pace: float = 0.0) -> list[float]:
         end = time.monotonic() + 2.0
         while watched and time.monotonic() < end:  # until the helper has loaded its procedures
             app.processEvents()
+        busy, began = time.process_time(), time.monotonic()
         writer.stdin.write("go\n")
         writer.stdin.flush()
-        while watched and writer.poll() is None and time.monotonic() < end + 4.5:
+        while watched and writer.poll() is None and time.monotonic() < began + 4.5:
             app.processEvents()
             time.sleep(0.002)
-        rate = [float(word) for word in writer.stdout.readline().split()]
+        busy = (time.process_time() - busy) / (time.monotonic() - began)
+        rate, half, most = map(float, writer.stdout.readline().split())
         if window is not None:
             window.close()
-    return rate
+    return {"rows/s": rate, "half late by, ms": half, "99 % late by less than, ms": most,
+            "window busy, %": 100 * busy if watched else 0.0}  # fmt: skip
 
 
-def paced(place: Path) -> dict[str, float]:
-    """What becomes of an acquisition at its own pace, with and without a window on it."""
-    found = {}
-    for name, watched in (("alone", False), ("with the window", True)):
-        rate, late = acquisition(place, watched, PACE)
-        found |= {f"{name}, rows/s": rate, f"{name}, 99 % late by less than, ms": late}
+def their_acquisition(place: Path, pace: float) -> dict[str, float]:
+    """The same with pymeasure's window, which measures in a thread of its own process."""
+    path = place / f"their-{time.monotonic_ns()}.csv"
+    command = [sys.executable, "-c", THEIR_WRITER, str(path), str(pace)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rate, half, most, _ = map(float, done.stdout.splitlines()[-1].split())
+    return {"rows/s": rate, "half late by, ms": half, "99 % late by less than, ms": most}
+
+
+def paced(place: Path) -> dict[str, dict[str, float]]:
+    """An acquisition at its own pace: alone, with the window, in pymeasure's window.
+
+    In turn, several times, because what else the machine does changes from minute to minute;
+    medians of all rounds, and in how many of them the window made rows later than they were alone.
+    """
+    ways: dict[str, Callable[[], dict[str, float]]] = {
+        "alone": lambda: acquisition(place, False, PACE),
+        "with the window": lambda: acquisition(place, True, PACE),
+        "in pymeasure's window": lambda: their_acquisition(place, PACE),
+    }
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
+    for number in range(ROUNDS):
+        order = list(ways)
+        for name in order[number % 3 :] + order[: number % 3]:
+            rounds[name].append(ways[name]())
+    found = {
+        name: {key: statistics.median(one[key] for one in many) for key in many[0]}
+        for name, many in rounds.items()
+    }
+    late = "99 % late by less than, ms"
+    pairs = zip(rounds["with the window"], rounds["alone"], strict=True)
+    found["with the window"]["rounds later than alone"] = sum(a[late] > b[late] for a, b in pairs)
     return found
 
 
@@ -299,38 +390,63 @@ def search(place: Path) -> dict[str, float]:
     return found
 
 
-def memory(place: Path) -> dict[str, float]:
-    """Megabytes of this process while a window follows a monitor through a virtual day."""
-    from labctl.gui.app import application, open_window
-    from labctl.journal import Journal
-    from labctl.run.folder import RunFolder
+def memory(place: Path, hours: int = 24, frames_per_hour: int = 60) -> dict[str, float]:
+    """Megabytes of this process while a window follows a monitor through virtual hours.
 
-    columns = ["index", "time (s)", "temperature (K)", "power (mW)"]
-    start = {"columns": columns, "points": DAY, "mode": "sim", "parameters": {}}
-    run = RunFolder.create(place, "monitor", start)
-    run.opened({})
-    health = Journal(run.path / "health.jsonl")
-    window = open_window(place, "cluster-microcomb")
-    app = application()
-    rng = np.random.default_rng(0)
-    used = {}
-    for second in range(DAY):
-        run.emit({"index": second, "time (s)": float(second), "power (mW)": float(second % 60),
-                  "temperature (K)": 300 + float(rng.normal())}, float(second))  # fmt: skip
-        if second % 5 == 0:
-            health.append({"entry": "reading", "name": "t", "t": float(second), "value": 1.0})
-        if second % 50 == 0:
+    The slope is a line through all hours from the second on, and its standard error that of what
+    is left over. The run is a process of its own.
+    """
+    from labctl.gui.app import application, open_window
+
+    with subprocess.Popen(
+        [sys.executable, "-c", MONITOR, str(place), str(3600 * hours), str(Path(__file__).parent)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as run:  # fmt: skip
+        assert run.stdin
+        assert run.stdout
+        theirs = [float(run.stdout.readline())]
+        window = open_window(place, "cluster-microcomb")
+        app = application()
+        end = time.monotonic() + 60.0
+        while window.helper.busy and time.monotonic() < end:  # its answers come once
             app.processEvents()
-            window.conductor.tick()
-        if second in (3600, DAY // 2, DAY - 1):
-            used[f"after {round(second / 3600)} h"] = rss()
-    if window.conductor.active is None or window.conductor.active.table.seen < DAY - 100:
-        raise SystemExit("the window did not follow the run")
-    window.close()
-    health.close()
-    run.stop("finished")
-    run.close()
-    return used
+        ours = [rss()]
+        for _ in range(hours):
+            for _ in range(frames_per_hour):
+                run.stdin.write(f"{3600 // frames_per_hour}\n")
+                run.stdin.flush()
+                grown = float(run.stdout.readline())
+                window.conductor.tick()
+                window.live.refresh(force=True)
+                app.processEvents()
+            theirs.append(grown)
+            ours.append(rss())
+        active = window.conductor.active
+        if active is None or active.table.seen < 3600 * hours - 100:
+            raise SystemExit("the window did not follow the run")
+        window.close()
+    found = {}
+    for name, used in (("window", ours), ("run", theirs)):
+        slope, error = line(np.arange(2.0, hours + 1.0), np.array(used[2:]))
+        found |= {f"{name} after 2 h": used[2], f"{name} after {hours} h": used[-1],
+                  f"{name}, MB per day": 24 * slope, f"{name}, +-": 24 * error}  # fmt: skip
+    return found
+
+
+def memory_of(place: Path, hours: int) -> dict[str, float]:
+    """`memory` of a process of its own: what ran before leaves free memory behind."""
+    command = [sys.executable, __file__, "--memory", str(place / f"hours-{hours}"), str(hours)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope of a straight line through points, and its standard error."""
+    x = x - x.mean()
+    slope = float((x * y).sum() / (x * x).sum())
+    rest = y - y.mean() - slope * x
+    return slope, float(np.sqrt((rest**2).sum() / max(1, len(x) - 2) / (x * x).sum()))
 
 
 def rss() -> float:
@@ -349,7 +465,11 @@ def main() -> int:
 
     if sys.argv[1:2] == ["--memory"]:  # in a process of its own: others leave free memory behind
         application()
-        print(json.dumps(memory(Path(sys.argv[2]))))
+        print(json.dumps(memory(Path(sys.argv[2]), *map(int, sys.argv[3:5]))))
+        return 0
+    if sys.argv[1:2] == ["--acquisition"]:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(paced(Path(folder)), indent=1))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -363,19 +483,12 @@ def main() -> int:
             f"map of {SIDE} x {SIDE}, labctl": our_map(),
             f"map of {SIDE} x {SIDE}, pymeasure": their_map(place / "theirs"),
             "as fast as can be, rows/s": {
-                "alone": acquisition(place, watched=False)[0],
-                "with the window": acquisition(place, watched=True)[0],
+                "alone": acquisition(place, watched=False)["rows/s"],
+                "with the window": acquisition(place, watched=True)["rows/s"],
             },
-            f"{PACE} rows/s asked for": paced(place),
+            **{f"{PACE} rows/s asked for, {way}": how for way, how in paced(place).items()},
             f"search of {RUNS} runs, s": search(place / "catalogue"),
-            "memory over a day, MB": json.loads(
-                subprocess.run(
-                    [sys.executable, __file__, "--memory", str(place / "day")],
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                ).stdout.splitlines()[-1]
-            ),
+            **{f"memory over {hours} h, MB": memory_of(place, hours) for hours in (24, 72)},
         }
     for title, values in found.items():
         text = "   ".join(f"{name} {value:.4g}" for name, value in values.items())
