@@ -294,6 +294,32 @@ def test_a_thermal_mode_in_one_detector():
     assert p[0] == pytest.approx(1 / (1 + 0.5 * 0.3))
 
 
+@pytest.mark.parametrize("delay", [30.0, 200.0])
+def test_patterns_against_torontonians(delay):
+    """Both pulses on a lossy beam splitter each, four threshold detectors, no backgrounds."""
+    walrus = pytest.importorskip("thewalrus")
+    from thewalrus.quantum import is_valid_cov
+
+    cov = readout(delay).covariance(94.0)
+    efficiencies = np.array([0.3, 0.2, 0.4, 0.15])
+    found = pattern_probabilities(cov, efficiencies, np.zeros(4))
+    # (x1, p1, x2, p2) to detectors A1, B1, A2, B2 with their shares of the light; vacuum elsewhere
+    shares = np.zeros((4, 2))
+    shares[[0, 1, 2, 3], [0, 0, 1, 1]] = np.sqrt(efficiencies)
+    lossy = np.zeros((8, 8))
+    for a in (0, 1):
+        for b in (0, 1):
+            lossy[4 * a : 4 * a + 4, 4 * b : 4 * b + 4] = (
+                shares @ (cov - np.eye(4))[a::2, b::2] @ shares.T
+            )
+    lossy += np.eye(8)
+    assert is_valid_cov(lossy, hbar=2)
+    for bits in range(16):
+        pattern = [bits >> k & 1 for k in range(4)]
+        exact = float(np.real(walrus.threshold_detection_prob(np.zeros(8), lossy, pattern, hbar=2)))
+        assert found[bits] == pytest.approx(exact, rel=1e-6, abs=1e-13)
+
+
 def test_patterns_against_sampled_phase_space():
     # classical Gaussian light (V > 1): average the Poisson probabilities over its intensity
     cov = np.diag([3.0, 1.5, 2.0, 1.0]) + 0.0
