@@ -11,7 +11,7 @@ from labctl.live import HeatMap
 from labctl.parameters import choice, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.magnon_bench import ROW_COLUMNS, ROW_TRACES
-from procedures.magnon_map import MAP_RESULTS, SCORE, SWEPT, MagnonMap, quadratic_peak
+from procedures.magnon_map import MAP_RESULTS, SCORE, SWEPT, MagnonMap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,8 +53,12 @@ class DetuningMap(MagnonMap, LabProcedure):
         *MAP_RESULTS,
     )
 
+    @property
+    def seeks_negativity(self) -> bool:
+        return self.seek == "negativity"
+
     def score(self, inside: np.ndarray) -> float:
-        return -float(duan(inside)) if self.seek == "duan" else super().score(inside)
+        return super().score(inside) if self.seeks_negativity else -float(duan(inside))
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
         places = np.linspace(self.lowest, self.highest, self.steps)
@@ -77,8 +81,8 @@ class DetuningMap(MagnonMap, LabProcedure):
         table = results["measured"]
         duans = table[:, [0, 1, 6, 7]] * [1.0, 1.0, -1.0, 1.0]
         step = float(np.diff(self.grid()[0])[0])
-        if data.parameters["seek"] == "duan":
-            x, y, top, x_error, y_error, error = quadratic_peak(duans, (step, step)).tolist()
+        if not self.seeks_negativity:
+            x, y, top, x_error, y_error, error = self.peak(duans, table[:, 8]).tolist()
         else:
             x, y, top, error = duans[int(np.argmax(duans[:, 2]))].tolist()
             x_error = y_error = step / 2

@@ -111,6 +111,11 @@ class MagnonMap(MagnonMeasurement):
         if row["kind"] == "state":
             self._found[int(row["place"])] = (row[self.X], row[self.Y], row[SCORE])
 
+    @property
+    def seeks_negativity(self) -> bool:
+        """Whether the rounds close in on the largest E_N."""
+        return True
+
     def score(self, inside: np.ndarray) -> float:
         """What the rounds seek the largest of: E_N of the fields inside the cavities."""
         return float(signed_negativity(inside))
@@ -174,7 +179,7 @@ class MagnonMap(MagnonMeasurement):
                     float(data[self.X][rows[place]]), float(data[self.Y][rows[place]]),
                     state.inferred.log_negativity, state.inferred.error,
                     *total(state.estimate.propagate(signed_negativity)),
-                    state.inferred.duan, state.inferred.duan_error,
+                    state.inferred.duan, state.inferred.duan_error, place,
                 ]
                 for place, state in found.items()
             ]
@@ -182,7 +187,7 @@ class MagnonMap(MagnonMeasurement):
         kinds, taken = np.asarray(data["kind"]), data["records"].astype(float)
         refused = int(np.sum((kinds == "state") & (taken == 0)))
         xs, ys = self.grid()
-        peak = quadratic_peak(table[:, :4], (_step(xs), _step(ys)))
+        peak = self.peak(table[:, :4], table[:, 8] if self.seeks_negativity else None)
         fine_x, fine_y = (np.linspace(v[0], v[-1], FINE) for v in (xs, ys))
         device = self.place_device(fine_x[None, :], fine_y[:, None])
         inside = signed_negativity(covariance(device)[..., :4, :4])
@@ -200,6 +205,28 @@ class MagnonMap(MagnonMeasurement):
             "theory_x": fine_x,
             "theory_y": fine_y,
         }  # fmt: skip
+
+    def peak(self, rows: np.ndarray, places: np.ndarray | None) -> np.ndarray:
+        """`quadratic_peak` of rows (x, y, value, error).
+
+        Args:
+            places: number of each row's place, if the rounds sought this maximum. If the last round
+                still found better than chance, it is not closed in, and its error is the grid's
+                spacing.
+        """
+        xs, ys = self.grid()
+        steps = np.array([_step(xs), _step(ys)])
+        peak = quadratic_peak(rows, (float(steps[0]), float(steps[1])))
+        if places is None:
+            return peak
+        last = (int(places.max()) - len(self.places())) // len(AROUND)
+        before = rows[places < len(self.places()) + last * len(AROUND)]
+        if last >= 0 and len(before):
+            old, new = (part[int(np.argmax(part[:, 2]))] for part in (before, rows))
+            gain = float(new[2] - old[2])
+            if gain > 4.0 * math.hypot(new[3], old[3]):
+                peak[3:5], peak[5] = np.maximum(peak[3:5], steps), math.hypot(peak[5], gain)
+        return peak
 
     def named_position(self, peak: np.ndarray) -> dict[str, Any]:
         """Results for the place of the maximum: x, y, value and their errors."""
@@ -231,35 +258,51 @@ def quadratic_peak(table: np.ndarray, spacing: tuple[float, float]) -> np.ndarra
     """Place and height of a maximum from rows (x, y, value, error): x, y, height, then errors.
 
     A quadratic surface through the places nearest to the best one, nine at least, counted in grid
-    spacings. Errors of x and y come from how well the surface fits; that of the height is the best
-    place's own and by how far the surface misses there. Where the surface has no maximum nearby, or
-    a lower one than the best place, or one beyond all places, the best place stands for it.
+    spacings. Errors of x and y come from how well the surface fits and from what a surface through
+    twice as many places says, because nine do not show that the summit leans to a side; that of
+    the height is also the best place's own. Where the surface has no maximum nearby, or a lower
+    one than the best place, or one beyond all places, the best place stands for it.
     """
     best = table[int(np.argmax(table[:, 2]))]
     apart = np.hypot(*((table[:, :2] - best[:2]) / np.array(spacing)).T)
-    reach = float(np.sort(apart)[min(8, len(table) - 1)])
+    ranked = np.sort(apart)
+    reach = float(ranked[min(8, len(table) - 1)])
     plain = np.array([*best[:3], spacing[0] * reach, spacing[1] * reach, best[3]])
-    if len(table) < 9:
-        return plain
     near = table[apart <= 1.001 * reach]
-    u, v = ((near[:, :2] - best[:2]) / (np.array(spacing) * max(reach, 1e-9))).T
-    design = np.column_stack([np.ones_like(u), u, v, u**2, u * v, v**2])
-    value, *_ = np.linalg.lstsq(design, near[:, 2], rcond=None)
-    curved = np.array([[2 * value[3], value[4]], [value[4], 2 * value[5]]])
-    if np.linalg.eigvalsh(curved)[-1] >= 0:  # no maximum inside: the best place stands for it
+    scale = np.array(spacing) * max(reach, 1e-9)
+    fit = _summit(near, best, scale) if len(near) >= 9 else None
+    if fit is None:
         return plain
-    top = np.linalg.solve(curved, -value[1:3])
-    height = float(value[0] + value[1:3] @ top / 2)
-    scale = np.array(spacing) * reach
-    place = best[:2] + scale * top
+    place, height, errors, noise = fit
     measured = (near[:, :2].min(axis=0) <= place) & (place <= near[:, :2].max(axis=0))
-    if np.hypot(*top) > 1.0 or height < best[2] - best[3] or not measured.all():
+    far = np.hypot(*((place - best[:2]) / scale)) > 1.0
+    if far or height < best[2] - best[3] or not measured.all():
         return plain
-    missed = near[:, 2] - design @ value
-    freedom = max(1, len(near) - 6)
-    noise = float(missed @ missed) / freedom
+    wide = float(ranked[min(17, len(table) - 1)])
+    around = table[apart <= 1.001 * wide]
+    if wide > 1.001 * reach and (other := _summit(around, best, scale)) is not None:
+        # What leans goes with the square of the reach: so much of the difference is still in ours.
+        share = min(1.0, reach**2 / (wide**2 - reach**2))
+        errors = np.hypot(errors, share * (place - other[0]))
+        noise = float(np.hypot(noise, share * (height - other[1])))
+    return np.array([*place, height, *errors, float(np.hypot(best[3], noise))])
+
+
+def _summit(
+    rows: np.ndarray, origin: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, float, np.ndarray, float] | None:
+    """Place, height, errors of the place, scatter of a quadratic surface; None without summit."""
+    u, v = ((rows[:, :2] - origin[:2]) / scale).T
+    design = np.column_stack([np.ones_like(u), u, v, u**2, u * v, v**2])
+    value, *_ = np.linalg.lstsq(design, rows[:, 2], rcond=None)
+    curved = np.array([[2 * value[3], value[4]], [value[4], 2 * value[5]]])
+    if np.linalg.eigvalsh(curved)[-1] >= 0:
+        return None
+    top = np.linalg.solve(curved, -value[1:3])
+    missed = rows[:, 2] - design @ value
+    noise = float(missed @ missed) / max(1, len(rows) - 6)
     spread = np.linalg.inv(design.T @ design) * noise
     slope = np.linalg.inv(curved)
     errors = np.sqrt(np.diag(slope @ spread[1:3, 1:3] @ slope.T))
-    whole = float(np.hypot(best[3], np.sqrt(noise)))
-    return np.array([*place, height, *(scale * errors), whole])
+    height = float(value[0] + value[1:3] @ top / 2)
+    return origin[:2] + scale * top, height, scale * errors, float(np.sqrt(noise))

@@ -112,7 +112,7 @@ def test_seek_the_least_duan_sum(tmp_path: Path) -> None:
                     records=16_000, seek="duan")  # fmt: skip
     least, error = value(data, "duan_minimum")
     assert least == pytest.approx(1.8742, abs=3e-3)
-    assert error < 2e-3
+    assert error < 3e-3  # what the last round still gained is part of it
 
 
 def test_unstable_points_are_left_out_with_a_reason(tmp_path: Path) -> None:
@@ -232,3 +232,36 @@ def test_theory_is_sought_on_the_map_only():
     wide = CouplingMap().best_in_theory(np.array([0.3, 0.8]))
     assert wide == pytest.approx([0.3007, 0.7730, 0.16035], abs=1e-4)
     assert value < wide[2]
+
+
+def test_a_summit_that_leans_costs_certainty_of_its_place():
+    """Nine places fit a quadratic surface without a trace of the third order."""
+    places = [(h * x, h * y) for h in (0.5, 1.0, 2.0) for x in (-1, 0, 1) for y in (-1, 0, 1)]
+    x, y = np.array(sorted(set(places))).T
+    leaning = 1 - 0.1 * (x + 0.2) ** 2 + 0.02 * (x + 0.2) ** 3 - 0.1 * y**2
+    even = 1 - 0.1 * (x + 0.2) ** 2 - 0.1 * y**2
+    found = [
+        quadratic_peak(np.column_stack([x, y, z, np.full(x.size, 1e-5)]), (2.0, 2.0))
+        for z in (leaning, even)
+    ]
+    off = abs(found[0][0] + 0.2)
+    assert off > 0.005
+    assert off < 3 * found[0][3] < 1.0
+    assert found[1][3] < 1e-6
+
+
+def test_a_maximum_that_the_last_round_still_moved_is_not_closed_in():
+    procedure = DetuningMap(steps=5, rounds=1)
+    grid = [(x, y) for y in range(-18, 19, 9) for x in range(-18, 19, 9)]
+    known = len(procedure.places())
+    rows = np.array([[x, y, -0.01 * np.hypot(x - 5, y), 1e-4] for x, y in grid[:known]])
+    rounds = np.array([
+        [9 + 3.6 * i, 3.6 * j, -0.01 * np.hypot(4 + 3.6 * i, 3.6 * j), 1e-4]
+        for i in (-1, 0, 1) for j in (-1, 0, 1)
+    ])  # fmt: skip
+    table = np.vstack([rows, rounds])
+    peak = procedure.peak(table, np.arange(len(table)))
+    assert peak[3:5].tolist() == [9.0, 9.0]
+    assert peak[5] > 0.03
+    table[known:, 2] = -1.0  # the last round found nothing better
+    assert procedure.peak(table, np.arange(len(table)))[5] < 0.03
