@@ -93,6 +93,9 @@ def microcomb(runs: Path, theme: str) -> None:
     camera.run(procedure="covariance-sweep")
     camera.until(lambda: window.conductor.active and window.conductor.active.table.seen > 200)
     camera.shot("live")
+    window.toggle_theme()
+    camera.shot("live-light" if theme == "dark" else "live-dark")
+    window.toggle_theme()
     camera.ended()
     camera.until(lambda: window.results.pictures)
     window.tabs.setCurrentWidget(window.results)
@@ -163,12 +166,14 @@ def network(runs: Path, theme: str) -> None:
     window.tabs.setCurrentWidget(tags)
     camera.until(lambda: tags.start.count() > 4)
     tags.stop.setCurrentText("B/0")
-    tags.span.setValue(90)
+    tags.span.setValue(80)
+    tags._region.setRegion((-11.5, -8.5))  # ns, onto a peak
     camera.wait(3.0)
     camera.until(lambda: not tags.host.busy)
     camera.shot("tags")
     big = window.commands.read_from_afar()
-    big.resize(1480, 920)
+    big.showNormal()  # the screen of the offscreen platform is small
+    big.resize(1480, 832)
     camera.wait(0.5)
     suffix = "" if theme == "dark" else f"-{theme}"
     keep(big, IMAGES / f"gui-afar{suffix}.png")

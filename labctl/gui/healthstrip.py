@@ -19,6 +19,8 @@ from labctl.gui.theme import Theme, font
 
 #: Quantities that get a plot of their own; more are shown as values only.
 MOST_PLOTS = 4
+#: Pixels of an axis with its numbers, and between plots: a title must not make its plot wider.
+BESIDE = 76
 #: Units of the time axis, in s.
 UNITS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
@@ -122,14 +124,13 @@ class HealthStrip(QWidget):
         if self.health is None or not self._plots:
             return
         metrics = QFontMetrics(font(9))
-        room = self.width() // len(self._plots) - 40
+        room = self.width() // len(self._plots) - BESIDE
         for plot, name in zip(self._plots, self._curves, strict=True):
             unit = self.health.quantities[name].unit
             text = metrics.elidedText(
                 f"{name} ({unit})" if unit else name, Qt.TextElideMode.ElideLeft, room
             )
             plot.setTitle(text, color=self.theme.text, size="9pt")
-            plot.titleLabel.setMinimumWidth(0)  # else all plots are as wide as their names
 
     def _add(self, quantity: Quantity) -> None:
         theme = self.theme

@@ -35,6 +35,8 @@ from labctl.run.traces import TraceReader
 SHARE = 0.3
 #: Values of the last row in the line above the panels; the rest is in its tip.
 MOST_VALUES = 6
+#: In a narrower view (pixels) there are half as many.
+WIDE = 760
 
 
 class LiveView(QWidget):
@@ -205,8 +207,9 @@ class LiveView(QWidget):
             called, unit = name_and_unit(name)
             error = float(table.column(errors[name])[-1]) if name in errors else math.nan
             text = texts[int(value)] if texts else quantity(value, error, unit)
-            parts.append(f"{escape(called)}&nbsp;<b>{escape(text).replace(' ', '&nbsp;')}</b>")
-        self.values.setText(" &nbsp; ".join(parts[:MOST_VALUES]))
+            parts.append(f"{escape(called)} <b>{escape(text)}</b>".replace(" ", "&nbsp;"))
+        most = MOST_VALUES if self.width() > WIDE else MOST_VALUES // 2
+        self.values.setText(" &nbsp; ".join(parts[:most]))
         self.values.setToolTip("<br>".join(["last row", *parts]))
 
     def _errors(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from labctl.gui import axes
+from labctl.gui.elided import Elided
 from labctl.gui.gridmap import GridMap, edges, is_even
 from labctl.gui.measures import name_and_unit, quantity
 from labctl.gui.plotpanel import Keys, line
@@ -22,6 +23,8 @@ from labctl.live import HeatMap
 Floats = NDArray[np.float64]
 #: Width and height (pixels) below which there is no room for the cuts.
 LEAST_WITH_CUTS = (300, 200)
+#: No limit of a size.
+WHOLE = 1 << 24
 
 
 class MapPanel(QWidget):
@@ -35,8 +38,9 @@ class MapPanel(QWidget):
         self.meaning = line(wrap=True)
         self.meaning.setText(f"colour: {panel.label or panel.value}")
         self.meaning.show()
-        self.readout = line()
-        self.readout.show()
+        self.readout = Elided()
+        self.readout.setObjectName("dim")
+        self.readout.setContentsMargins(4, 0, 4, 0)
         self.area = pg.GraphicsLayoutWidget()
         self.area.setAccessibleName(f"map of {panel.value} over {panel.x} and {panel.y}")
         box = QVBoxLayout(self)
@@ -100,9 +104,10 @@ class MapPanel(QWidget):
         """In a small panel the map has all the room; the readout tells the value."""
         super().resizeEvent(event)
         room = self.area.height() >= LEAST_WITH_CUTS[1] and self.area.width() >= LEAST_WITH_CUTS[0]
-        for plot in (self.across, self.along):
-            plot.setVisible(room)
-        self.meaning.setVisible(room)
+        for shown in (self.across, self.along, self.meaning):
+            shown.setVisible(room)
+        self.across.setMaximumHeight(WHOLE if room else 0)
+        self.along.setMaximumWidth(WHOLE if room else 0)
         self._even = {}
         if self.grid.values.size:
             self._place(self.grid.x, self.grid.y)
@@ -182,7 +187,6 @@ class MapPanel(QWidget):
         missing = int(np.isnan(grid.values).sum())
         rest = f"     {missing} of {grid.values.size} not measured" if missing else ""
         self.readout.setText(f"{text}  at  {at_x},  {at_y}{rest}")
-        self.readout.setToolTip(self.readout.text())
 
     def _place(self, x: Floats, y: Floats) -> None:
         """Put the image where its places are; uneven places are drawn side by side, named."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QPixmap, QResizeEvent
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import (
     QLabel,
     QScrollArea,
@@ -57,6 +57,8 @@ class ResultsView(QWidget):
         self.area = QScrollArea()
         self.area.setWidgetResizable(True)
         self.area.setWidget(self.figures)
+        self.area.viewport().installEventFilter(self)
+        self.pictures: list[Picture] = []
         self.split = QSplitter(Qt.Orientation.Vertical)
         self.split.addWidget(self.table)
         self.split.addWidget(self.area)
@@ -65,7 +67,6 @@ class ResultsView(QWidget):
         box.addWidget(self.heading)
         box.addWidget(self.note)
         box.addWidget(self.split, stretch=1)
-        self.pictures: list[Picture] = []
 
     def show_results(self, feed: Feed) -> None:
         """The numbers that the run's analysis found."""
@@ -79,6 +80,7 @@ class ResultsView(QWidget):
         self.table.resizeColumnToContents(1)
         rows = min(len(feed.results), MOST_ROWS) * self.table.rowHeight(0)
         wanted = rows + self.table.horizontalHeader().height() + 4
+        wanted = min(wanted, round(0.4 * self.split.height()))
         self.split.setSizes([wanted, max(wanted, self.split.height() - wanted)])
         self.show_figures([])
         if not feed.results:
@@ -88,6 +90,7 @@ class ResultsView(QWidget):
         """The figures that the helper has drawn."""
         for picture in self.pictures:
             self.figure_box.removeWidget(picture)
+            picture.hide()
             picture.deleteLater()
         self.pictures = [Picture(Path(path)) for path in paths]
         for picture in self.pictures:
@@ -96,9 +99,10 @@ class ResultsView(QWidget):
         self.note.setVisible(bool(note))
         self._fit()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize:  # of what is seen of the figures
+            self._fit()
+        return False
 
     def _fit(self) -> None:
         for picture in self.pictures:

@@ -45,14 +45,7 @@ def details(run: RunSummary, runs_dir: Path, theme: Theme) -> str:
 
 def table_of(rows: Iterable[Sequence[str]], theme: Theme) -> str:
     """Texts in rows and columns."""
-    lines = [
-        "<tr>"
-        + "".join(
-            f"<td style='white-space: pre'>{escape(str(cell))}&nbsp;&nbsp;</td>" for cell in row
-        )
-        + "</tr>"
-        for row in rows
-    ]
+    lines = ["".join(f"<td>{escape(str(text))}&nbsp;&nbsp;</td>" for text in row) for row in rows]
     return (
         f"<table cellpadding='2'><tr>{'</tr><tr>'.join(lines)}</tr></table>"
         if lines

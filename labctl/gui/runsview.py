@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QItemSelectionModel, QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QTextOption
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -64,6 +65,7 @@ class RunsView(QWidget):
         self.table.horizontalHeader().setStretchLastSection(True)
         self.table.setAccessibleName("catalogue of runs")
         self.details = QTextBrowser()
+        self.details.setWordWrapMode(QTextOption.WrapMode.WordWrap)  # never within a name
         self.details.setOpenLinks(False)
         self.details.setAccessibleName("about the chosen runs")
         self.buttons = {

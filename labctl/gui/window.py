@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
+    QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -112,7 +113,7 @@ class Window(QMainWindow):
         split.addWidget(self.form)
         split.addWidget(right)
         split.setStretchFactor(1, 1)
-        split.setSizes([400, 1080])
+        split.setSizes([370, 1110])
         below = QHBoxLayout()
         below.setContentsMargins(8, 0, 8, 4)
         below.addWidget(self.message, stretch=1)
@@ -264,6 +265,8 @@ class Window(QMainWindow):
 
     def _tab_changed(self) -> None:
         current = self.tabs.currentWidget()
+        if self.statebar.isAncestorOf(QApplication.focusWidget() or self):
+            self.tabs.setFocus()  # what had the focus is hidden: a Space must not press STOP
         if current is self.live:
             self.live.refresh(force=True)
         elif current is self.queue:
@@ -288,8 +291,7 @@ class Window(QMainWindow):
         dry = feed.path.parent != self.session.runs_dir
         run = "the dry run of" if dry else f"run {feed.number}"
         self.looking_at.setText(
-            f"You look at {run} {feed.procedure} ({mode.lower()}), "
-            "not at the active one. Click, or press Ctrl+0, to go back."
+            f"You look at {run} {feed.procedure} ({mode.lower()}). Ctrl+0: the active run"
         )
 
     def _ended(self, feed: Feed) -> None:

@@ -286,6 +286,7 @@ def test_everything_fits_a_small_screen(gui):
     for number in range(window.tabs.count()):
         window.tabs.setCurrentIndex(number)
         gui.spin()
+        assert not window.statebar.stop_button.hasFocus()  # a Space would press it
         smallest = window.minimumSizeHint()
         assert smallest.width() <= 1024, window.tabs.tabText(number)
         assert smallest.height() <= 700, window.tabs.tabText(number)
