@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Conductor(QObject):
     frame = Signal()  # look at the feeds again
     slow = Signal()  # look at everything else again
     ended = Signal(object)  # feed of a run that was seen running and is over
+    trouble = Signal(str)  # what cannot be read, once
     panels = Signal(list)
     figures = Signal(list, str)
 
@@ -39,6 +41,7 @@ class Conductor(QObject):
         self._began = False
         self._dry: Path | None = None  # where a dry run will appear
         self._disk = (0.0, 0)
+        self._trouble = ""
         self._fast, self._slow = QTimer(self), QTimer(self)
         self._fast.timeout.connect(self.tick)
         self._slow.timeout.connect(self.look)
@@ -62,6 +65,22 @@ class Conductor(QObject):
 
     def tick(self) -> None:
         """Read what the runs added."""
+        self._guarded(self._tick)
+
+    def look(self) -> None:
+        """Look for another run, and at the queue."""
+        self._guarded(self._look)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Do `step`; what can no longer be read, such as a folder that was deleted, is one line."""
+        try:
+            step()
+        except (LabError, OSError) as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self.trouble.emit(self._trouble)
+
+    def _tick(self) -> None:
         for feed in {id(f): f for f in (self.active, self.view) if f is not None}.values():
             over = feed.complete
             feed.poll()
@@ -69,8 +88,7 @@ class Conductor(QObject):
                 self._over(feed)
         self.frame.emit()
 
-    def look(self) -> None:
-        """Look for another run, and at the queue."""
+    def _look(self) -> None:
         self.session.ended()  # a process that ended is no zombie any more
         self._look_for_dry_run()
         newest = self.session.newest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from labctl.errors import LabError, StorageError
 from labctl.filelock import is_locked
 from labctl.gui.table import CLOCK, Table
 from labctl.journal import Follower
+from labctl.run import cache
 from labctl.run.locate import folder_number
 from labctl.run.reading import RunReader, unstopped_status
 
@@ -130,10 +132,12 @@ class Feed:
     # Inside
 
     def _is_large(self) -> bool:
+        """Whether this is long and can be read from its columns; without, it is read bit by bit."""
         try:
-            return (self.path / "run.jsonl").stat().st_size > LARGE
+            large = (self.path / "run.jsonl").stat().st_size > LARGE
         except OSError:
             return False
+        return large and cache.read(self.path) is not None
 
     def _read_whole(self) -> bool:
         """Read a long run that is over by its columns, which a cache may hold."""
@@ -187,7 +191,8 @@ class Feed:
     def _note_arrival(self, new: int, first: bool) -> None:
         now = time.time()
         if first:  # joined later: the file tells when the last row came
-            now = min(now, (self.path / "run.jsonl").stat().st_mtime)
+            with contextlib.suppress(OSError):  # it was deleted meanwhile
+                now = min(now, (self.path / "run.jsonl").stat().st_mtime)
         elif self.arrival:
             self._intervals.append((now - self.arrival) / new)
         self.arrival = now

@@ -145,6 +145,7 @@ class Window(QMainWindow):
         conductor.panels.connect(self.live.declare)
         conductor.figures.connect(self.results.show_figures)
         conductor.ended.connect(self._ended)
+        conductor.trouble.connect(lambda text: self.say(text, True))
         self.looking_at.clicked.connect(conductor.show_active)
         form.queued.connect(self._queued)
         form.bench_changed.connect(self._bench_changed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +16,13 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from labctl.gui import session as sessions
 from labctl.gui.stopcard import LATE, StopCard
 from labctl.manager import Manager
 from labctl.run import marks, safety
 from labctl.run.catalogue import list_runs
 from labctl.run.folder import RunFolder
+from labctl.run.request import Request
 
 
 def queue(gui, start=True, **texts):
@@ -502,3 +505,56 @@ def test_dark_becomes_light_and_the_page_for_afar_opens(gui):
     gui.until(big.isActiveWindow)
     QTest.keyClick(big, Qt.Key.Key_F11)
     gui.until(lambda: not big.isVisible())
+
+
+def test_an_old_run_that_is_resumed_in_a_terminal_is_followed(gui, place, monkeypatch):
+    """Neither among the newest nor in the queue: the window has it all the same."""
+    monkeypatch.setattr(sessions, "LATEST", 2)
+    gui.manager.submit(
+        Request("patient", {"steps": "2000", "fail_at": "3", "wait": "1"}, "toy.toml")
+    )
+    (outcome,) = gui.manager.work_off()
+    for _ in range(3):
+        run = RunFolder.create(gui.runs, "other", {"columns": [], "parameters": {}})
+        run.stop("finished")
+        run.close()
+    window = gui.open()
+    assert window.conductor.active.path == run.path
+    script = (
+        "import sys; "
+        "from labctl.cli import main; from labctl.run import request; old = request.loading.build; "
+        "request.loading.build = lambda c, p: old(c, {**p, 'fail_at': -1}); "
+        "sys.exit(main(['resume', sys.argv[1]]))"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(outcome.path)]) as process:
+        gui.until(lambda: window.conductor.active.path == outcome.path)
+        gui.wait_for("running")
+        window._show_bar()
+        assert window.mode() == "sim"
+        gui.until(lambda: window.conductor.active.table.seen > 4)
+        gui.until(window.statebar.pause_button.isEnabled)
+        window.statebar.pause_button.click()
+        gui.wait_for("paused")
+        gui.until(lambda: window.statebar.pause_button.text() == "Resume")
+        window.statebar.pause_button.click()
+        gui.wait_for("running")
+        window.statebar.abort_button.click()
+        gui.wait_for("aborted")
+        process.wait(60)
+    assert RunFolder.open(outcome.path).stretches == 2
+
+
+def test_the_folder_of_runs_may_go_while_the_window_is_open(gui):
+    window = gui.open()
+    queue(gui, steps="5", wait="0")
+    gui.wait_for("finished")
+    gui.until(lambda: window.results.pictures)
+    shutil.rmtree(gui.runs)
+    gui.spin(1.5)
+    window.tabs.setCurrentWidget(window.runs)
+    gui.spin(0.5)
+    window.commands.control("pause")
+    assert "no run goes on" in window.message.text()
+    queue(gui, steps="4", wait="0")
+    gui.until(lambda: window.conductor.active.table.seen == 4)
+    gui.wait_for("finished")
