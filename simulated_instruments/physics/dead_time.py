@@ -12,8 +12,11 @@ def alive(times: Ints, dead: int, last: int) -> Ints:
     """The sorted times that are not within `dead` after the one before that was kept."""
     if not len(times) or dead <= 0:
         return times
-    early = np.flatnonzero(np.diff(times, prepend=last) < dead)
-    if not len(early):
+    late = times[0] - last >= dead
+    early = (times[1:] - times[:-1] < dead).nonzero()[0] + 1
+    if not late:
+        early = np.concatenate(([0], early))
+    elif not len(early):
         return times
     kept = np.ones(len(times), dtype=bool)
     previous = last

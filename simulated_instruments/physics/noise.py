@@ -29,6 +29,7 @@ Ints = NDArray[np.int64]
 HORIZON = 2.0**27
 
 MEMO = 16.0  # s, of the interval that a process remembers
+SHARED = 4096  # times at most of which the way up a tree is kept for the next process
 
 _GRID = -20  # binary logarithm of the standard grid step in s
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -38,10 +39,13 @@ _S30, _S27, _S31, _S12 = (np.uint64(n) for n in (30, 27, 31, 12))
 
 
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64: a bijection of 64-bit integers that looks random."""
-    z = (z ^ (z >> _S30)) * _MIX_1
-    z = (z ^ (z >> _S27)) * _MIX_2
-    return z ^ (z >> _S31)
+    """The finaliser of SplitMix64: a bijection of 64-bit integers that looks random; in place."""
+    z ^= z >> _S30
+    z *= _MIX_1
+    z ^= z >> _S27
+    z *= _MIX_2
+    z ^= z >> _S31
+    return z
 
 
 class HashedNormals:
@@ -51,10 +55,53 @@ class HashedNormals:
         self._key = _mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64) + _GAMMA)
 
     def __call__(self, counters: Ints) -> Floats:
-        z = _mix(_mix(counters.view(np.uint64) * _GAMMA + self._key) ^ self._key)
-        uniform = ((z >> _S12).astype(np.float64) + 0.5) * 2.0**-52  # never 0, never 1
-        normals: Floats = ndtri(uniform)
+        z = counters.view(np.uint64) * _GAMMA
+        z += self._key
+        z = _mix(z)
+        z ^= self._key
+        z = _mix(z)
+        z >>= _S12
+        uniform = z.astype(np.float64)
+        uniform += 0.5
+        uniform *= 2.0**-52  # never 0, never 1
+        normals: Floats = ndtri(uniform, out=uniform)
         return normals
+
+
+class _Climb:
+    """The way up a tree from some cells of its grid, until one interval holds them all.
+
+    Args:
+        cells: positions on the grid, in any order.
+        levels: of the tree.
+    """
+
+    def __init__(self, cells: Ints, levels: int) -> None:
+        nodes, self.back = np.unique(cells, return_inverse=True)
+        tiers = [nodes]
+        #: For each level from the grid up: the index of the interval above each, None if that is
+        #: its own; and whether it is the upper half of it.
+        self.parents: list[Ints | None] = []
+        self.upper: list[NDArray[np.bool_]] = []
+        while len(self.parents) < levels and nodes.size > 1:
+            above = nodes >> 1
+            first = np.concatenate(([True], above[1:] != above[:-1]))
+            self.parents.append(None if first.all() else np.cumsum(first) - 1)
+            self.upper.append((nodes & 1).astype(np.bool_))
+            nodes = above[first]
+            tiers.append(nodes)
+        self.top = len(self.parents)
+        self.nodes = nodes  # at the top
+        #: Grid positions of the middles of all intervals, from the top down; how many per level.
+        middles = [(tiers[n] << n) + (1 << (n - 1)) for n in range(self.top, 0, -1)]
+        self.middles = np.concatenate([nodes[:0], *middles])
+        self.counts = [len(positions) for positions in middles]
+
+
+@lru_cache(maxsize=4)
+def _climb(cells: bytes, levels: int) -> _Climb:
+    """The way up from these cells: many processes are asked about the same times at once."""
+    return _Climb(np.frombuffer(cells, dtype=np.int64), levels)
 
 
 class _Tree:
@@ -156,17 +203,11 @@ class _Tree:
     def _many(self, times: Floats) -> Floats:
         scaled = times * self._rate
         cells = scaled.astype(np.int64)
-        nodes, back = np.unique(cells, return_inverse=True)
-        # up: the distinct intervals of each level, until one is left or the roots are reached
-        tiers = [nodes]
-        parents: list[Ints] = []  # for each interval, the index of the one above it
-        while len(parents) < self._levels and nodes.size > 1:
-            above = nodes >> 1
-            first = np.concatenate(([True], above[1:] != above[:-1]))
-            parents.append(np.cumsum(first) - 1)
-            nodes = above[first]
-            tiers.append(nodes)
-        top = len(parents)
+        if cells.size <= SHARED:
+            way = _climb(cells.tobytes(), self._levels)
+        else:
+            way = _Climb(cells, self._levels)
+        nodes, top = way.nodes, way.top
         if nodes.size == 1:
             ends = self._ends(int(nodes[0]) << top, top)
             left, right = np.array(ends[:1]), np.array(ends[1:])
@@ -175,20 +216,18 @@ class _Tree:
             left = self._root(starts, self._normals(starts))
             right = self._root(stops, self._normals(stops))
         # down: middles of all intervals, then pick the half that is asked for
-        middles = [(tiers[n] << n) + (1 << (n - 1)) for n in range(top, 0, -1)]
-        normals = self._normals(np.concatenate([nodes[:0], *middles]))
+        normals = self._normals(way.middles)
         begin = 0
-        for n, positions in zip(range(top, 0, -1), middles, strict=True):
-            end = begin + positions.size
+        for n, count in zip(range(top, 0, -1), way.counts, strict=True):
+            end = begin + count
             middle = self._weights[n] * (left + right) + self._spreads[n] * normals[begin:end]
             begin = end
-            parent = parents[n - 1]
-            upper = (tiers[n - 1] & 1).astype(np.bool_)
-            middle = middle[parent]
-            left = np.where(upper, middle, left[parent])
-            right = np.where(upper, right[parent], middle)
-        ends_left = left[back]
-        values: Floats = ends_left + (scaled - cells) * (right[back] - ends_left)
+            parent, upper = way.parents[n - 1], way.upper[n - 1]
+            if parent is not None:
+                middle, left, right = middle[parent], left[parent], right[parent]
+            left, right = np.where(upper, middle, left), np.where(upper, right, middle)
+        ends_left = left[way.back]
+        values: Floats = ends_left + (scaled - cells) * (right[way.back] - ends_left)
         return values
 
 

@@ -253,7 +253,10 @@ class SnspdModel:
             seen = np.sort(np.concatenate((seen, darks)))
         clicks = alive(seen, self.dead_time_ps, start_ps - self.dead_time_ps)
         noise = np.rint(self.jitter_ps * rng.standard_normal(len(clicks))).astype(np.int64)
-        return np.sort(np.clip(clicks + noise, start_ps, end_ps - 1))
+        noise += clicks
+        np.minimum(np.maximum(noise, start_ps, out=noise), end_ps - 1, out=noise)
+        noise.sort()
+        return noise
 
     def _rng(self, purpose: str) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(self._seed_of(f"{self._name}.{purpose}")))
