@@ -28,6 +28,7 @@ SIDE = 200
 RUNS = 100_000
 PACE = 1000
 ROUNDS = 5
+WARM = 1200
 
 UP = {
     "labctl": """
@@ -393,8 +394,9 @@ def search(place: Path) -> dict[str, float]:
 def memory(place: Path, hours: int = 24, frames_per_hour: int = 60) -> dict[str, float]:
     """Megabytes of this process while a window follows a monitor through virtual hours.
 
-    The slope is a line through all hours from the second on, and its standard error that of what
-    is left over. The run is a process of its own.
+    Qt and pyqtgraph fill their caches with the first thousand frames, which are those of the first
+    two hours (in life, of the first minutes). The slope is a line through all hours from the second
+    on, and its standard error that of what is left over. The run is a process of its own.
     """
     from labctl.gui.app import application, open_window
 
@@ -411,9 +413,10 @@ def memory(place: Path, hours: int = 24, frames_per_hour: int = 60) -> dict[str,
         while window.helper.busy and time.monotonic() < end:  # its answers come once
             app.processEvents()
         ours = [rss()]
-        for _ in range(hours):
-            for _ in range(frames_per_hour):
-                run.stdin.write(f"{3600 // frames_per_hour}\n")
+        for hour in range(hours):
+            count = max(frames_per_hour, WARM // 2) if hour < 2 else frames_per_hour
+            for _ in range(count):
+                run.stdin.write(f"{3600 // count}\n")
                 run.stdin.flush()
                 grown = float(run.stdout.readline())
                 window.conductor.tick()

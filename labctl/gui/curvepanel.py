@@ -11,7 +11,7 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 
-from labctl.gui.decimate import envelope, visible
+from labctl.gui.decimate import any_finite, envelope, rises, visible
 from labctl.gui.plotpanel import PlotPanel
 from labctl.gui.table import Table
 from labctl.gui.theme import Theme
@@ -97,7 +97,7 @@ class CurvePanel(PlotPanel):
         self, name: str, x: Floats, y: Floats, error: Floats | None
     ) -> tuple[Floats, Floats, Floats | None]:
         """In order of x where that is cheap; lines then run from left to right."""
-        rising = bool(len(x) < 2 or (x[1:] >= x[:-1]).all())
+        rising = rises(x)
         if not rising and len(x) <= 50_000:
             order = np.argsort(x, kind="stable")
             x, y = x[order], y[order]
@@ -130,7 +130,7 @@ class CurvePanel(PlotPanel):
         self.show_readout()
 
     def _any(self) -> bool:
-        return any(np.isfinite(x + y).any() for x, y, _ in self._data.values())
+        return any(any_finite(x, y) for x, y, _ in self._data.values())
 
     def _remove(self, names: list[str]) -> None:
         for name in names:

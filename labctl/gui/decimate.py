@@ -6,6 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+#: Rows that are looked at in one piece: what is made anew for each frame must not grow with a run.
+PIECE = 1 << 13
+
+
+def rises(x: Floats) -> bool:
+    """Whether no value is below the one before it, nor unknown."""
+    ends = range(0, max(1, len(x) - 1), PIECE)
+    return all((x[k + 1 : k + 1 + PIECE] >= x[k : k + PIECE][: len(x) - 1 - k]).all() for k in ends)
+
+
+def any_finite(x: Floats, y: Floats) -> bool:
+    """Whether any point has both; the last ones are looked at first."""
+    ends = range(len(x), 0, -PIECE)
+    return any(np.isfinite(x[max(0, k - PIECE) : k] + y[max(0, k - PIECE) : k]).any() for k in ends)
 
 
 def visible(x: Floats, low: float, high: float) -> slice:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from labctl.benchfile import Connection
 from labctl.gui import words
-from labctl.gui.decimate import envelope, visible
+from labctl.gui.decimate import PIECE, any_finite, envelope, rises, visible
 from labctl.gui.diagram import plan
 from labctl.gui.estimate import Pace, earlier
 from labctl.gui.fields import Field
@@ -371,3 +371,21 @@ def test_the_framework_without_a_window_needs_no_qt():
     for name in ("feed", "table", "quantity", "helper", "benchhost", "taghost", "session"):
         text = (source / f"{name}.py").read_text(encoding="utf-8")
         assert "qtpy" not in text, name
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, PIECE, PIECE + 1, PIECE + 2, 2 * PIECE + 7])
+def test_what_is_looked_at_in_pieces_is_what_is_looked_at_whole(count):
+    x = np.arange(float(count))
+    assert rises(x)
+    assert any_finite(x, np.full(count, np.nan)) is False
+    for place in {0, 1, count // 2, PIECE - 1, PIECE, PIECE + 1, count - 1}:
+        if not 0 <= place < count:
+            continue
+        y = np.full(count, np.nan)
+        y[place] = 1.0
+        assert any_finite(x, y)
+        bent = x.copy()
+        bent[place] = count + 5.0  # only the last one may stand out
+        assert rises(bent) is (place == count - 1)
+        bent[place] = np.nan
+        assert rises(bent) is (count == 1)
