@@ -52,7 +52,7 @@ class MapPanel(QWidget):
         self.plot = self.area.addPlot(row=1, col=0)
         keys = Keys(self.area)
         keys.stepped.connect(self._step)
-        keys.focused.connect(lambda focus: axes.mark(self.plot, self.theme, focus))
+        keys.focused.connect(self._mark)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.image)
         self.across = self.area.addPlot(row=0, col=0)
@@ -64,7 +64,6 @@ class MapPanel(QWidget):
         self.along.getAxis("bottom").setTickDensity(0.4)
         self.across.getAxis("left").setTickDensity(0.5)
         for plot in (self.across, self.along):
-            plot.showGrid(x=True, y=True, alpha=0.2)
             for name in ("left", "bottom"):
                 plot.getAxis(name).enableAutoSIPrefix(False)  # the colours have the same numbers
         colours = pg.colormap.get("CET-D1A" if panel.signed else "viridis")
@@ -129,6 +128,9 @@ class MapPanel(QWidget):
         """Zoom out to the whole map and both cuts."""
         for plot in (self.plot, self.across, self.along):
             plot.enableAutoRange()
+
+    def _mark(self, focus: bool) -> None:
+        axes.mark(self.plot, self.theme, focus)
 
     def _step(self, x: int, y: int, _: bool) -> None:
         """The arrows move the crossing lines by a place; Home shows everything."""

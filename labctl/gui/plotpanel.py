@@ -45,7 +45,8 @@ class Keys(QObject):
                 shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
                 self.stepped.emit(*step, shift)
                 return True
-        if event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut):
+        seen = isinstance(watched, QWidget) and watched.isVisible()  # not while it is taken down
+        if seen and event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut):
             self.focused.emit(event.type() == QEvent.Type.FocusIn)
         return False
 
@@ -64,7 +65,7 @@ class PlotPanel(QWidget):
         self.plot = self.area.getPlotItem()
         keys = Keys(self.area)
         keys.stepped.connect(self._step)
-        keys.focused.connect(lambda focus: axes.mark(self.plot, self.theme, focus))
+        keys.focused.connect(self._mark)
         self.plot.showGrid(x=True, y=True, alpha=0.25)
         self.names = ("", "")
         self.legend = line(wrap=True)  # above the plot, where it covers no point
@@ -147,6 +148,9 @@ class PlotPanel(QWidget):
             self.plot.addItem(cursor, ignoreBounds=True)
             self._cursors.append(cursor)
         self.show_readout()
+
+    def _mark(self, focus: bool) -> None:
+        axes.mark(self.plot, self.theme, focus)
 
     def _step(self, x: int, y: int, shift: bool) -> None:
         """Left and right move cursor A, with Shift B; Home shows everything."""
