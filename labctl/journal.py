@@ -185,8 +185,8 @@ class Journal:
         self._half_line = False
 
 
-def append_shared(path: Path | str, entry: Mapping[str, Any]) -> None:
-    """Append one entry to a journal that several processes write (control, queue).
+def append_shared(path: Path | str, *entries: Mapping[str, Any]) -> None:
+    """Append entries to a journal that several processes write (control, queue).
 
     A lock beside the file keeps a writer from cutting another one's line in the making.
 
@@ -203,7 +203,8 @@ def append_shared(path: Path | str, entry: Mapping[str, Any]) -> None:
         raise StorageError(f"{path}: still locked by another process after 5 s, try again")
     try:
         with Journal(path) as journal:
-            journal.append(entry)
+            for entry in entries:
+                journal.append(entry)
     finally:
         lock.release()
 

@@ -269,15 +269,24 @@ class FormControl(QObject):
                 self.view.show_plan("one item cannot become a sweep; queue it anew", wrong=True)
                 return
             rest = {"item": self.editing, "request": requests[0]}
+        self.view.allow(False)  # pressed twice, it would be queued twice
+        if len(requests) > 1:
+            self.view.show_plan(f"checking and queuing {len(requests)} runs…")
+
+        def finished(found: Any) -> None:
+            done(found)
+            self._changed()
+
         self.helper.ask(
-            what, done, self._refused, seconds=120.0, runs_dir=str(self.session.runs_dir),
-            policy=policy, **rest,
+            what, finished, self._refused, seconds=120.0 + len(requests), policy=policy,
+            runs_dir=str(self.session.runs_dir), **rest,
         )  # fmt: skip
 
     # Bad news
 
     def _refused(self, error: str) -> None:
         """Say why nothing was queued."""
+        self.view.allow(self.wish is not None)
         self._plan_failed(error)
         self.said.emit(error, True)
 

@@ -125,9 +125,10 @@ def check(requests: list[Mapping[str, Any]]) -> int:
     from labctl.run.request import Request
     from labctl.run.request import check as check_request
 
+    rehearsed: set[Any] = set()
     for number, request in enumerate(requests, 1):
         try:
-            check_request(Request(**request))
+            check_request(Request(**request), rehearsed)
         except LabError as error:
             raise LabError(f"run {number}: {error}" if len(requests) > 1 else str(error)) from None
     return len(requests)

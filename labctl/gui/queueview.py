@@ -230,9 +230,9 @@ class QueueView(QWidget):
         """Remove the chosen items; those that waited can be put back."""
         chosen = self.table.chosen()
         waiting = [item.number for item in self.table.queued if item.waits]
-        gone = [item for item in chosen if self._do(self.session.manager.remove, item.number)]
-        self._removed = [(i, waiting.index(i.number) + 1) for i in gone if i.waits]
-        if gone:
+        gone = [item for item in chosen if item.status != "running"]
+        if gone and self._do(self.session.manager.remove, *(item.number for item in gone)):
+            self._removed = [(i, waiting.index(i.number) + 1) for i in gone if i.waits]
             said = f"item {gone[0].number}" if len(gone) == 1 else f"{len(gone)} items"
             back = "; Ctrl+Z puts what waited back" if self._removed else ""
             self.said.emit(f"removed {said} from the queue{back}", False)
@@ -240,9 +240,8 @@ class QueueView(QWidget):
 
     def put_back(self) -> None:
         """Queue what was removed last again, where it was."""
-        for item, place in self._removed:
-            self._do(self.session.manager.restore, item, place)
-        self._removed = []
+        if self._removed and self._do(self.session.manager.restore, self._removed):
+            self._removed = []
         self.refresh()
 
     def halt(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -67,15 +67,14 @@ class Queue:
         Raises:
             RequestError: it could not run as it is; the queue is unchanged.
         """
-        request = _runnable(request)
-        with self._changing():
-            return self._add(asdict(request), policy or Policy())
+        return self.submit_all([request], policy)[0]
 
     def submit_all(self, requests: list[Request], policy: Policy | None = None) -> list[int]:
         """Check all requests, then queue them; none is queued if one is wrong."""
-        checked = [_runnable(request) for request in requests]
+        rehearsed: set[Any] = set()
+        checked = [_runnable(request, rehearsed) for request in requests]
         with self._changing():
-            return [self._add(asdict(request), policy or Policy()) for request in checked]
+            return self._add(*((asdict(request), policy or Policy()) for request in checked))
 
     def submit_resume(self, path: Path, policy: Policy | None = None) -> int:
         """Queue the rest of an unfinished run, as the next item; returns its number.
@@ -101,7 +100,7 @@ class Queue:
         with self._changing():
             if any(i.run and Path(i.run) == path.resolve() and i.waits for i in self.items()):
                 raise RequestError(f"{path}: waits in the queue already")
-            number = self._add(request, policy or Policy(), run=str(path.resolve()))
+            (number,) = self._add((request, policy or Policy()), run=str(path.resolve()))
             self._append({"entry": "move", "item": number, "place": 1})
         return number
 
@@ -130,7 +129,7 @@ class Queue:
         with self._changing():
             item = self.find(number)
             waiting = [other.number for other in self.waiting()]
-            copy = self._add(item.request, replace(item.policy, not_before=0.0))
+            (copy,) = self._add((item.request, replace(item.policy, not_before=0.0)))
             if number in waiting:
                 self._append({"entry": "move", "item": copy, "place": waiting.index(number) + 2})
         return copy
@@ -143,20 +142,25 @@ class Queue:
             self._waiting_item(number)
             self._append({"entry": "move", "item": number, "place": place})
 
-    def remove(self, number: int) -> None:
-        """Take an item out that does not run."""
+    def remove(self, *numbers: int) -> None:
+        """Take items out that do not run; none if one of them does."""
         with self._changing():
-            if self.find(number).status == "running":
-                raise RequestError(f"queue item {number} runs now; abort its run instead")
-            self._append({"entry": "remove", "item": number})
+            known = {item.number: item for item in self.items()}
+            for number in numbers:
+                if (known[number] if number in known else self.find(number)).status == "running":
+                    raise RequestError(f"queue item {number} runs now; abort its run instead")
+            self._append(*({"entry": "remove", "item": number} for number in numbers))
 
-    def restore(self, item: Item, place: int) -> int:
-        """Queue again at `place` what was removed while it waited; returns its new number."""
+    def restore(self, removed: Sequence[tuple[Item, int]]) -> list[int]:
+        """Queue again what was removed while it waited, each at its place; their new numbers."""
         with self._changing():
-            resumed = {"run": item.run} if item.run else {}
-            number = self._add(item.request, item.policy, **resumed)
-            self._append({"entry": "move", "item": number, "place": place})
-        return number
+            numbers: list[int] = []
+            for item, place in removed:
+                resumed = {"run": item.run} if item.run else {}
+                first = numbers[-1] + 1 if numbers else 0
+                numbers += self._add((item.request, item.policy), first=first, **resumed)
+                self._append({"entry": "move", "item": numbers[-1], "place": place})
+        return numbers
 
     def halt(self) -> None:
         """Let the run that goes on now finish, and then begin no other."""
@@ -171,15 +175,16 @@ class Queue:
             raise RequestError(f"queue item {number} does not wait any more: {item.status}")
         return item
 
-    def _add(self, request: dict[str, Any], policy: Policy, **members: Any) -> int:
-        number = 1 + max((int(entry["item"]) for entry in self._entries()), default=0)
+    def _add(
+        self, *wanted: tuple[dict[str, Any], Policy], first: int = 0, **members: Any
+    ) -> list[int]:
+        """Append requests; returns their numbers, which begin at `first` if it is known."""
+        first = first or 1 + max((int(entry["item"]) for entry in self._entries()), default=0)
         self._append(
-            {
-                "entry": "add", "item": number, "request": request, **members,
-                **policy_members(policy),
-            }
+            *({"entry": "add", "item": first + i, "request": request, **members,
+               **policy_members(policy)} for i, (request, policy) in enumerate(wanted))
         )  # fmt: skip
-        return number
+        return list(range(first, first + len(wanted)))
 
     def _entries(self) -> list[dict[str, Any]]:
         """The intact entries of the queue; what is damaged is named once."""
@@ -192,9 +197,9 @@ class Queue:
                 log.warning("%s; queue what is missing again", place)
         return entries
 
-    def _append(self, entry: dict[str, Any]) -> None:
+    def _append(self, *entries: dict[str, Any]) -> None:
         self.runs_dir.mkdir(parents=True, exist_ok=True)
-        append_shared(self._path, entry)
+        append_shared(self._path, *entries)
 
     def _changing(self) -> AbstractContextManager[None]:
         """Be the only one who looks at the queue and changes it."""
@@ -219,11 +224,11 @@ class Queue:
         return self.runs_dir / f".{purpose.replace(' ', '-')}.lock"
 
 
-def _runnable(request: Request) -> Request:
+def _runnable(request: Request, rehearsed: set[Any] | None = None) -> Request:
     """The request, if it can run wherever the queue is worked off."""
     from labctl.run.request import check
 
-    check(request)
+    check(request, rehearsed)
     if Path(request.bench).is_file():  # whoever works the queue off may be elsewhere
         request = replace(request, bench=str(Path(request.bench).resolve()))
     return request

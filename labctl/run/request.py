@@ -43,8 +43,12 @@ class Checked:
     world: Mapping[str, Any]
 
 
-def check(request: Request) -> Checked:
+def check(request: Request, rehearsed: set[Any] | None = None) -> Checked:
     """Check everything that can be checked without touching an instrument or a file.
+
+    Args:
+        request: what is asked for.
+        rehearsed: remembers which benches were rehearsed; the runs of a sweep share one.
 
     Raises:
         RequestError: unknown procedure, bench, parameter or instrument, or an impossible value.
@@ -65,7 +69,11 @@ def check(request: Request) -> Checked:
     only = None if needed is None else tuple(needed)
     simulated = "sim" in instrument_kinds(file, mode, only).values()
     world = world_values(file, request.world) if simulated or request.world else {}
-    Bench.rehearse(file, mode, world=world, only=only)
+    rehearsed = set() if rehearsed is None else rehearsed
+    key = (file.path, file.text, mode, repr(sorted(world.items())), only)
+    if key not in rehearsed:
+        Bench.rehearse(file, mode, world=world, only=only)
+        rehearsed.add(key)
     return Checked(procedure, file, mode, world)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 from commandline import call
 
+from labctl.bench import Bench
 from labctl.errors import RequestError
 from labctl.manager import Manager, Policy, worker
 from labctl.manager.delays import moment
@@ -222,3 +223,25 @@ def test_the_command_line_does_all_of_it(place, capsys):
     assert call(capsys, "queue", "halt")[0] == 2
     call(capsys, "run", "toybench:Watch", "--bench", "toy.toml", "--set", "fail_at=1")
     assert call(capsys, "queue", "resume", "last")[:2] == (0, "queued as item 3\n")
+
+
+def test_many_are_queued_and_removed_at_once(manager, monkeypatch):
+    rehearsed = []
+    rehearse = Bench.rehearse
+    monkeypatch.setattr(
+        Bench, "rehearse", lambda *a, **k: (rehearsed.append(1), rehearse(*a, **k))[1]
+    )
+    numbers = manager.submit_all([watch(f"{k}", steps=k + 1) for k in range(40)])
+    assert numbers == list(range(1, 41))
+    assert len(rehearsed) == 1  # one bench, one mode
+    manager.remove(*range(3, 41))
+    with pytest.raises(RequestError, match="no item 99"):
+        manager.remove(1, 99)
+    assert [item.number for item in manager.items()] == [1, 2]
+    removed = [(manager.find(1), 1), (manager.find(2), 2)]
+    manager.remove(1, 2)
+    assert manager.restore(removed) == [41, 42]
+    assert [item.request["title"] for item in manager.items()] == ["0", "1"]
+    with pytest.raises(RequestError, match="below the minimum"):
+        manager.submit_all([watch("good"), watch("wrong", steps=0)])
+    assert len(manager.items()) == 2
