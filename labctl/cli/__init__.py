@@ -16,8 +16,6 @@ NAMED_WRONGLY = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR, e
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one line on standard error."""
-    from labctl.cli.parser import build_parser
-
     if sys.stdout is None or sys.stderr is None:  # closed with >&-, or pythonw
         from labctl.cli.console import have_streams
 
@@ -26,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        from labctl.cli.parser import build_parser
+
         arguments = build_parser().parse_args(argv)
         code = int(arguments.call(arguments) or 0)
         sys.stdout.flush()

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,15 @@ def test_a_disk_that_may_be_too_small_is_not_begun_to_be_filled(capsys, monkeypa
     assert code == 1
     assert "x.nc: may need 4 MB and 1 MB are free" in complaint(err)
     assert not list(Path().glob("*x.nc*"))
+
+
+class Interrupted:
+    """Stands for a module in whose import the user presses Ctrl-C."""
+
+    def __getattr__(self, name):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_program_loads(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "labctl.cli.parser", Interrupted())
+    assert call(capsys, "list") == (3, "", "labctl: interrupted\n")
