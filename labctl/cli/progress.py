@@ -197,7 +197,7 @@ def summary(folder: Any, outcome: Any, seconds: float) -> None:
         out.print(table)
     clock = ""
     if folder.start.get("mode") == "sim":
-        clock = f", {folder.last_time:.0f} s of bench time"
+        clock = f", {folder.bench_time:.0f} s of bench time"
     out.print(f"{outcome.status}: {folder.row_count} rows in {seconds:.1f} s{clock}")
     out.print(f"data: {outcome.path}", soft_wrap=True)
     if outcome.status != "finished" and folder.row_count < (folder.start.get("points") or 0):

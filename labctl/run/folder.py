@@ -228,13 +228,17 @@ class RunFolder(RunReader):
         known = [str(e["name"]) for e in self.events if e["entry"] == "derived"]
         self.record("derived", traces.save_derived(self.path, name, array, known))
 
-    def stop(self, status: str, reason: str = "") -> None:
-        """Record how this stretch ended: finished, failed, aborted or paused, and why."""
+    def stop(self, status: str, reason: str = "", ended: float | None = None) -> None:
+        """Record how this stretch ended: finished, failed, aborted or paused, why, and when.
+
+        `ended` is in seconds of the bench's clock; None if no bench was open.
+        """
         if status not in STATUSES:
             raise ValueError(f"a run stops with one of {', '.join(STATUSES)}, not {status!r}")
         self._trace_writer.sync()
         self._tag_writer.sync()
-        self.record("stop", {"status": status, "reason": reason}, durable=True)
+        when = {} if ended is None else {"ended": ended}
+        self.record("stop", {"status": status, "reason": reason, **when}, durable=True)
 
     def close(self) -> None:
         """Free the folder for other writers; after a `stop`, build the cache first."""

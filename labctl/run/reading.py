@@ -135,6 +135,12 @@ class RunReader(RunTags):
         times = [float(e["t"]) for e in self.events if isinstance(e.get("t"), float | int)]
         return float(max([0.0, *times, *self.source().times()[-1:]]))
 
+    @property
+    def bench_time(self) -> float:
+        """Bench-clock time at which the run ended, in s: also what passed without a row."""
+        ended = (self.stop_entry or {}).get("ended")
+        return self.last_time if ended is None else float(ended)
+
     @cached_property
     def rows(self) -> Rows:
         """The rows as dictionaries of scalars, in order of recording; arrays: see `trace`."""

@@ -315,7 +315,8 @@ class Stretch:
         if self._log is not None:
             ending = _stored(ending, self._log.close)
         ending = _stored(ending, self._health.close)
-        ending = _stored(ending, partial(self.folder.stop, ending.status, ending.reason))
+        ended = self._clock.now() if self._bench is not None else None
+        ending = _stored(ending, partial(self.folder.stop, ending.status, ending.reason, ended))
         ending = _stored(ending, self.folder.close)
         self.tell("stop", (ending.status, ending.reason))
         return ending

@@ -304,6 +304,8 @@ def test_nowhere_a_comb_says_where_and_how_long_it_was_looked_for(capsys, runs, 
     assert max(places) - min(places) < 0.4  # nm, 49 GHz
     (seconds,) = re.findall(r"within (\d+) s", folder.stop_entry["reason"])
     assert 800 < float(seconds) < 1200
+    assert folder.row_count == 0
+    assert folder.bench_time > float(seconds)  # although no row was recorded
 
 
 def test_spectrum_of_one_soliton(capsys, runs):
