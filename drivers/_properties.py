@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from pymeasure.instruments import Instrument
 
@@ -41,6 +41,21 @@ def word(command: str, what: str, words: tuple[str, ...]) -> Any:
         check_set_errors=True,
         cast=str,
     )
+
+
+class AsksAfterSetting:
+    """Looks for errors after each of those properties of pymeasure's class that do not."""
+
+    INHERITED: ClassVar[frozenset[str]]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.INHERITED:
+            super().__setattr__(name, value)
+            return
+        instrument: Any = self
+        with instrument.transaction():
+            super().__setattr__(name, value)
+            instrument.check_set_errors()
 
 
 def integer(text: str) -> int:

@@ -5,7 +5,8 @@ pymeasure's class underneath, with what a comb needs corrected:
 - frequencies went out with `%e`, in steps of 10 kHz at 25 GHz; here with 1 mHz, the instrument's
   own resolution;
 - the error queue was never read, so that an out-of-range value, which the instrument clips,
-  passed silently; here it is checked before it is sent and the queue is read afterwards;
+  passed silently; here it is checked before it is sent and the queue is read afterwards (of sweeps
+  and modulation, which stay as pymeasure has them, afterwards only);
 - `shutdown` switched the modulation off before the output and addressed a low-frequency output
   that sources without that option do not have; here it switches the output off;
 - `enable` did not wait for the source to settle and could not notice that it is unleveled.
@@ -20,6 +21,7 @@ from typing import Any
 from pymeasure.instruments import Instrument
 from pymeasure.instruments.agilent import Agilent8257D as PymeasureAgilent8257D
 
+from drivers._properties import AsksAfterSetting
 from labctl.errors import InstrumentError, RequestError
 from labctl.instrument import LabInstrument
 
@@ -32,7 +34,7 @@ def _hertz(node: str, doc: str) -> Any:
     )
 
 
-class Agilent8257D(LabInstrument, PymeasureAgilent8257D):  # type: ignore[misc]
+class Agilent8257D(AsksAfterSetting, LabInstrument, PymeasureAgilent8257D):  # type: ignore[misc]
     """Agilent E8257D microwave source. Frequencies are in Hz, powers in dBm.
 
     Args:
@@ -46,6 +48,12 @@ class Agilent8257D(LabInstrument, PymeasureAgilent8257D):  # type: ignore[misc]
 
     IDENTITY = r"(Agilent|Keysight) Technologies, ?E8257D"
     SETTINGS = ("frequency", "power", "output", "has_modulation", "reference", "reference_auto")
+
+    INHERITED = frozenset(
+        {"start_power", "stop_power", "dwell_time", "step_points", "amplitude_depth"}
+        | {"amplitude_source", "pulse_source", "pulse_input", "pulse_frequency"}
+        | {"low_freq_out_amplitude", "low_freq_out_source", "internal_frequency", "internal_shape"}
+    )
 
     start_frequency = _hertz("STAR", "Control the first frequency of a sweep in Hz (float).")
     center_frequency = _hertz("CENT", "Control the middle frequency of a sweep in Hz (float).")

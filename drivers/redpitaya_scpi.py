@@ -6,7 +6,7 @@ pymeasure's class underneath, with what it needs to deliver millions of samples:
 - its binary path reads 8-byte native integers where the board sends big-endian 16-bit ones, scales
   them as if they were unsigned, and so returns noise; here RAW blocks are read as they are;
 - `numpy.fromstring` of its text path warns, and a sample in text takes eight bytes instead of two;
-- setters of slow outputs cut a value that is too large to the limit without a word;
+- setters of slow outputs and of the trigger cut a value that is too large without a word;
 - nobody read the error queue; the trigger had to be armed, fired and awaited by hand.
 
 By default the buffer holds what came after the trigger only (delay of half a buffer), and samples
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pymeasure.instruments import Instrument
 from pymeasure.instruments.redpitaya.redpitaya_scpi import AnalogInputFastChannel, RedPitayaScpi
 
-from drivers._properties import one_of
+from drivers._properties import number, one_of
 from labctl.adapter import ByteAdapter, Framing
 from labctl.errors import InstrumentError, RequestError
 from labctl.instrument import LabInstrument
@@ -59,6 +59,11 @@ class RedPitayaDigitiser(LabInstrument, RedPitayaScpi):  # type: ignore[misc]  #
         cast=str,
         check_set_errors=True,
     )
+
+    acq_trigger_delay_samples = number(
+        "ACQ:TRig:DLY", "trigger delay in samples", (-BUFFER / 2, BUFFER / 2), "%d"
+    )
+    acq_trigger_level = number("ACQ:TRig:LEV", "trigger level in V", (-20.0, 20.0))
 
     def __init__(self, adapter: Any, name: str = "digitiser", **settings: Any) -> None:
         with warnings.catch_warnings():

@@ -15,7 +15,7 @@ from pymeasure.instruments import Instrument
 from pymeasure.instruments.rohdeschwarz import FSW
 
 from drivers._noise_analyser import Limits, NoiseAnalyser
-from drivers._properties import number, one_of, word
+from drivers._properties import AsksAfterSetting, number, one_of, word
 from drivers._zero_span import Array, SweepSettings, ZeroSpanPower
 from labctl.errors import RequestError
 
@@ -129,7 +129,7 @@ _FSV_DETECTORS = {
 _FSV_MODES = ("WRIT", "AVER", "MAXH", "MINH", "VIEW")
 
 
-class FsvAnalyser(NoiseAnalyser, FSW):  # type: ignore[misc]  # pymeasure has no types
+class FsvAnalyser(AsksAfterSetting, NoiseAnalyser, FSW):  # type: ignore[misc]
     """Rohde & Schwarz FSV, FSV3000, FSW and relatives, in the spectrum application.
 
     The detector says what is averaged: RMS the power, AVER the voltage. RMS bypasses the video
@@ -200,19 +200,10 @@ class FsvAnalyser(NoiseAnalyser, FSW):  # type: ignore[misc]  # pymeasure has no
         },
     )
 
-    #: Properties of pymeasure's class, which do not look for errors themselves.
-    _INHERITED = frozenset(
+    INHERITED = frozenset(
         {"freq_span", "freq_center", "freq_start", "freq_stop", "res_bandwidth", "video_bandwidth"}
         | {"continuous_sweep_enabled", "split_view", "nominal_level"}
     )
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in self._INHERITED:
-            super().__setattr__(name, value)
-            return
-        with self.transaction():
-            super().__setattr__(name, value)
-            self.check_set_errors()
 
     @property
     def average_type(self) -> str:

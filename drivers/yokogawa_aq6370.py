@@ -20,7 +20,7 @@ from pymeasure.adapters import Adapter
 from pymeasure.instruments import Instrument
 from pymeasure.instruments.yokogawa.aq6370series import AQ6370D
 
-from drivers._properties import one_of, within
+from drivers._properties import AsksAfterSetting, one_of, within
 from labctl.adapter import ByteAdapter, Framing
 from labctl.errors import InstrumentError, RequestError, TransportTimeout
 from labctl.instrument import LabInstrument
@@ -73,7 +73,7 @@ def _in_nm(name: str, what: str, limits: tuple[float, float]) -> Any:
     return property(get, put, doc=f"Control the {what} in nm (float from {low:g} to {high:g}).")
 
 
-class YokogawaAq6370(LabInstrument, AQ6370D):  # type: ignore[misc]  # pymeasure: no types
+class YokogawaAq6370(AsksAfterSetting, LabInstrument, AQ6370D):  # type: ignore[misc]
     """The analyser; traces as wavelengths in nm and levels in dBm.
 
     Args:
@@ -148,8 +148,7 @@ class YokogawaAq6370(LabInstrument, AQ6370D):  # type: ignore[misc]  # pymeasure
         check_set_errors=True,
     )
 
-    #: Properties of pymeasure's class, which do not look for errors themselves.
-    _INHERITED = frozenset(
+    INHERITED = frozenset(
         {"level_position", "sweep_mode", "sweep_time_interval", "automatic_sample_number"}
         | {"sample_number", "wavelength_automatic_center", "resolution_bandwidth", "sweep_speed"}
     )
@@ -170,14 +169,6 @@ class YokogawaAq6370(LabInstrument, AQ6370D):  # type: ignore[misc]  # pymeasure
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # it does speak SCPI
             super().__init__(adapter, name, **settings)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in self._INHERITED:
-            super().__setattr__(name, value)
-            return
-        with self.transaction():
-            super().__setattr__(name, value)
-            self.check_set_errors()
 
     # ------------------------------------------------- login
 

@@ -238,3 +238,22 @@ def test_wrong_settings():
         Bench(minimum_power=5.0, maximum_power=5.0)
     with pytest.raises(RequestError, match="surprise"):
         Bench(surprise=1)
+
+
+def test_sweeps_and_modulation_of_pymeasure_look_for_errors():
+    rf, script = scripted(
+        (b":SOUR:SWE:POIN 101\n", b""),
+        (b"SYST:ERR?\n", NO_ERROR),
+        (b":SOUR:POW:STAR -1.000000e+01 dBm\n", b""),
+        (b"SYST:ERR?\n", b'-222,"Data out of range"\n'),
+        (b"SYST:ERR?\n", NO_ERROR),
+    )
+    rf.step_points = 101
+    with pytest.raises(InstrumentError, match="-222"):
+        rf.start_power = -10
+    assert not script.exchanges
+
+
+def test_what_the_simulator_has_no_option_for_is_an_error(bench):
+    with pytest.raises(InstrumentError, match="-113"):
+        bench.rf.pulse_frequency = 1e3

@@ -167,6 +167,21 @@ def test_texts_are_texts(bench):
         bench.board.acq_units = "mV"
 
 
+def test_trigger_settings_are_not_cut_to_their_limits(bench):
+    bench.board.acq_trigger_delay_samples = -100
+    bench.board.acq_trigger_level = 0.123456
+    assert (bench.board.acq_trigger_delay_samples, bench.board.acq_trigger_level) == (
+        -100,
+        0.123456,
+    )
+    with pytest.raises(RequestError, match="trigger delay in samples must be from -8192 to 8192"):
+        bench.board.acq_trigger_delay_samples = 9000
+    with pytest.raises(RequestError, match="trigger level in V must be from -20 to 20, got 21"):
+        bench.board.acq_trigger_level = 21
+    with pytest.raises(InstrumentError, match="-222"):
+        bench.board.acq_trigger_level = 5  # more than the range of the inputs, +-1 V
+
+
 def test_decimations():
     assert RedPitayaDigitiser.decimation_for(5e-6) == 1024
     assert RedPitayaDigitiser.decimation_for(8.192e-6) == 1024

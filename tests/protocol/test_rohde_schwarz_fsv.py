@@ -108,7 +108,7 @@ def test_every_property_of_pymeasure_that_can_be_set_is_checked():
     }
     assert len(inherited) > 10
     own = set(vars(FsvAnalyser))
-    assert inherited - own == FsvAnalyser._INHERITED
+    assert inherited - own == FsvAnalyser.INHERITED
 
 
 def test_refusals_name_the_command_also_for_properties_of_pymeasure():
