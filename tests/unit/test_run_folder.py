@@ -717,7 +717,9 @@ def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
         with pytest.raises(RequestError, match="not a run folder"):
             attempt(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="file: cannot be written: File exists; choose another place with --runs"):
+    with pytest.raises(
+        StorageError, match="file: cannot be written: File exists; choose another place with --runs"
+    ):
         RunFolder.create(tmp_path / "file", "x", {})
 
 
