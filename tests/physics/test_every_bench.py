@@ -283,7 +283,7 @@ def compared(one: Twin, other: Twin, stretches: tuple[float, ...] = STRETCHES) -
     for stretch in stretches:
         now = other.clock.now()
         assert one.clock.now() == now
-        for step in np.sort(rng.uniform(0.0, stretch, 60)):
+        for step in np.sort(rng.uniform(0.0, stretch, 40)):
             other.world.advance(now + float(step))
         for twin in (one, other):
             twin.clock.sleep(stretch)

@@ -131,7 +131,7 @@ def solitons(psi):
 
 def test_sweeps_without_heat_leave_9_to_15_solitons():
     found = []
-    for seed in range(1, 7):
+    for seed in range(1, 5):
         resonator = Resonator(PUMP, D2, 4e-3, np.random.default_rng(seed))
         psi = resonator.run(np.full(512, 0.3 + 0j), np.linspace(-3.0, 15.0, 22_500))
         found.append(solitons(psi))
