@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from labctl.gui import theme as themes
+from labctl.gui.collector import Collector
 from labctl.gui.session import Session
 from labctl.gui.window import Window
 
@@ -20,6 +21,7 @@ def application() -> QApplication:
     if not isinstance(app, QApplication):
         app = QApplication(sys.argv[:1])
         app.setApplicationName("labctl")
+        Collector(app)
     return app
 
 

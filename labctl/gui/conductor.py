@@ -31,7 +31,7 @@ class Conductor(QObject):
     figures = Signal(list, str)
 
     def __init__(self, session: Session, helper: HelperLink) -> None:
-        super().__init__()
+        super().__init__(helper)
         self.session, self.helper = session, helper
         self.active: Feed | None = None
         self.view: Feed | None = None

@@ -77,6 +77,8 @@ class DryRun(QObject):
 
     def _finished(self) -> None:
         process, self._process = self._process, None
+        if process is not None:
+            process.deleteLater()
         said = bytes(process.readAllStandardError().data()) if process is not None else b""
         last = said.decode(errors="replace").strip().splitlines()[-1:] or ["ended without a word"]
         problem = f"did not begin: {last[0]}"

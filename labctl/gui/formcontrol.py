@@ -35,7 +35,7 @@ class FormControl(QObject):
     said = Signal(str, bool)  # a line for the user; whether it is bad news
 
     def __init__(self, view: FormView, session: Session, helper: HelperLink) -> None:
-        super().__init__()
+        super().__init__(view)
         self.view, self.session, self.helper = view, session, helper
         self.wish: Wish | None = None  # the last one that could be queued as it is
         self.editing: int | None = None

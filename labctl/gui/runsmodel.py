@@ -30,7 +30,7 @@ class RunsModel(QAbstractTableModel):
         self.runs: list[RunSummary] = []
         self.more = False
         self._named: list[str] = []  # parameters and results that the search names
-        self.thumbnails = Thumbnails(session.runs_dir)
+        self.thumbnails = Thumbnails(session.runs_dir, self)
         self.thumbnails.drawn.connect(self._drawn)
 
     def search(self, text: str) -> None:

@@ -54,6 +54,7 @@ class RunsView(QWidget):
         self.count = QLabel("")
         self.count.setObjectName("dim")
         self.model = RunsModel(session, theme)
+        self.model.setParent(self)
         self.table = QTableView()
         self.table.setModel(self.model)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

@@ -24,8 +24,8 @@ class Thumbnails(QObject):
 
     drawn = Signal(str)  # name of a run's folder
 
-    def __init__(self, runs_dir: Path) -> None:
-        super().__init__()
+    def __init__(self, runs_dir: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._place = runs_dir / ".figures"
         self._link = HelperLink("labctl.gui.drawer", self)
         self._icons: dict[tuple[str, int, str], QIcon | None] = {}

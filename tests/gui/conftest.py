@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -155,8 +156,11 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def gui(place, spare):
     driver = Driver(place)
+    gui_app.application()
+    gc.disable()  # the window collects between events
     yield driver
     driver.close()
+    gc.enable()
     control = list(driver.runs.glob("*/run.jsonl")) if driver.runs.exists() else []
     for path in control:  # what still runs would outlive the test
         (path.parent / "control.jsonl").open("a").write('\n{"do": "abort"}\n')
