@@ -78,7 +78,7 @@ def test_pause_resume_and_abort_from_the_bar(gui):
 
 def test_the_run_survives_the_window_and_a_killed_one_is_offered_again(gui):
     window = gui.open()
-    queue(gui, steps="2000", wait="10")
+    queue(gui, steps="6000", wait="10")
     gui.until(lambda: window.conductor.active and window.conductor.active.table.seen > 3)
     gui.close()
     (path,) = gui.runs.glob("0001-*")
@@ -86,7 +86,7 @@ def test_the_run_survives_the_window_and_a_killed_one_is_offered_again(gui):
     window = gui.open()  # rejoin: it still runs, and all its rows are there
     gui.until(lambda: window.conductor.active.table.seen > rows)
     assert window.conductor.active.status == "running"
-    assert window.conductor.active.points == 2000
+    assert window.conductor.active.points == 6000
     os.kill(int(window.conductor.active.table.column("process")[0]), signal.SIGKILL)
     gui.wait_for("interrupted")
     gui.until(lambda: window.deck.cards)
