@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import scripted as a_driver
 
 from drivers.agilent_8257d import Agilent8257D
 from labctl.adapter import ByteAdapter
@@ -18,29 +20,7 @@ from simulated_instruments.world import World
 
 NO_ERROR = b'+0,"No error"\n'
 
-
-class Script:
-    def __init__(self, *exchanges: tuple[bytes, bytes]) -> None:
-        self.exchanges = list(exchanges)
-        self.out = b""
-
-    def send(self, data: bytes) -> None:
-        expected, reply = self.exchanges.pop(0)
-        assert data == expected
-        self.out += reply
-
-    def receive(self, timeout: float) -> bytes:
-        out, self.out = self.out, b""
-        return out
-
-    def close(self) -> None:
-        pass
-
-
-def scripted(*exchanges, **settings):
-    script = Script(*exchanges)
-    adapter = ByteAdapter(lambda: script, VirtualClock(), name="rf")
-    return Agilent8257D(adapter, "rf", **settings), script
+scripted = partial(a_driver, Agilent8257D, name="rf")
 
 
 class Bench:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import scripted as a_driver
 
 from drivers.amonics_edfa import AmonicsEdfa
 from labctl.adapter import ByteAdapter
@@ -23,30 +25,7 @@ from simulated_instruments.amonics_edfa import SimAmonicsEdfa
 from simulated_instruments.faults import plan, wrap
 from simulated_instruments.world import World
 
-
-class Script:
-    def __init__(self, *exchanges: tuple[bytes, bytes]) -> None:
-        self.exchanges = list(exchanges)
-        self.out = b""
-
-    def send(self, data: bytes) -> None:
-        expected, reply = self.exchanges.pop(0)
-        assert data == expected
-        self.out += reply
-
-    def receive(self, timeout: float) -> bytes:
-        out, self.out = self.out, b""
-        return out
-
-    def close(self) -> None:
-        pass
-
-
-def scripted(*exchanges, **settings):
-    script = Script(*exchanges)
-    clock = VirtualClock()
-    adapter = ByteAdapter(lambda: script, clock, name="edfa", framing=AmonicsEdfa.FRAMING)
-    return AmonicsEdfa(adapter, "edfa", **settings), script
+scripted = partial(a_driver, AmonicsEdfa, name="edfa")
 
 
 class Bench:

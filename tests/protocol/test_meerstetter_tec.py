@@ -10,6 +10,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import scripted as a_driver
 
 from drivers.meerstetter_tec import MeerstetterTec
 from labctl.adapter import ByteAdapter
@@ -36,31 +37,10 @@ PRINTED = [  # request, reply; without the end of the frame
 ]
 
 
-class Script:
-    """A far end that expects exact bytes and gives exact answers."""
-
-    def __init__(self, *exchanges: tuple[bytes, bytes]) -> None:
-        self.exchanges = list(exchanges)
-        self.out = b""
-
-    def send(self, data: bytes) -> None:
-        expected, reply = self.exchanges.pop(0)
-        assert data == expected
-        self.out += reply
-
-    def receive(self, timeout: float) -> bytes:
-        out, self.out = self.out, b""
-        return out
-
-    def close(self) -> None:
-        pass
-
-
 def scripted(*exchanges, sequence=0, **settings):
-    script = Script(*((sent + b"\r", reply + b"\r" if reply else b"") for sent, reply in exchanges))
-    clock = VirtualClock()
-    adapter = ByteAdapter(lambda: script, clock, name="tec", framing=MeerstetterTec.FRAMING)
-    driver = MeerstetterTec(adapter, "tec", **settings)
+    """Exchanges without the end of a frame; `sequence` is the number of all requests."""
+    whole = ((sent + b"\r", reply + b"\r" if reply else b"") for sent, reply in exchanges)
+    driver, script = a_driver(MeerstetterTec, *whole, name="tec", **settings)
     driver._number = lambda payload: sequence
     return driver, script
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import math
 import struct
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import scripted as a_driver
 
 from drivers.spectrum_analyser import FsvAnalyser, SpectrumAnalyser
 from labctl.adapter import ByteAdapter
@@ -41,32 +43,7 @@ class Flat:
 
 # ------------------------------------------------------------------ the driver alone
 
-
-class Script:
-    """A transport that expects exact bytes and gives prepared answers."""
-
-    def __init__(self, *exchanges: tuple[bytes, bytes]) -> None:
-        self.exchanges = list(exchanges)
-        self.waiting = b""
-
-    def send(self, data: bytes) -> None:
-        assert self.exchanges, f"nothing more was expected, but {data!r} was sent"
-        expected, answer = self.exchanges.pop(0)
-        assert data == expected
-        self.waiting += answer
-
-    def receive(self, timeout: float) -> bytes:
-        data, self.waiting = self.waiting, b""
-        return data
-
-    def close(self) -> None:
-        pass
-
-
-def scripted(*exchanges: tuple[bytes, bytes]) -> tuple[FsvAnalyser, Script]:
-    script = Script(*exchanges)
-    adapter = ByteAdapter(lambda: script, VirtualClock(), name="esa", framing=FsvAnalyser.FRAMING)
-    return FsvAnalyser(adapter, "esa"), script
+scripted = partial(a_driver, FsvAnalyser, name="esa")
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import scripted as a_driver
 
 from drivers.spectrum_analyser import SpectrumAnalyser
 from labctl.adapter import ByteAdapter
@@ -44,35 +46,9 @@ class Flat:
 # ------------------------------------------------------------------ the driver alone
 
 
-class Script:
-    """A transport that expects exact bytes and gives prepared answers."""
-
-    def __init__(self, *exchanges: tuple[bytes, bytes]) -> None:
-        self.exchanges = list(exchanges)
-        self.waiting = b""
-
-    def send(self, data: bytes) -> None:
-        assert self.exchanges, f"nothing more was expected, but {data!r} was sent"
-        expected, answer = self.exchanges.pop(0)
-        assert data == expected
-        self.waiting += answer
-
-    def receive(self, timeout: float) -> bytes:
-        data, self.waiting = self.waiting, b""
-        return data
-
-    def close(self) -> None:
-        pass
-
-
 NO_ERROR = (b"SYST:ERR?\n", b'+0,"No error"\n')
 
-
-def scripted(*exchanges: tuple[bytes, bytes]) -> tuple[SpectrumAnalyser, Script]:
-    script = Script(*exchanges)
-    clock = VirtualClock()
-    adapter = ByteAdapter(lambda: script, clock, name="esa", framing=SpectrumAnalyser.FRAMING)
-    return SpectrumAnalyser(adapter, "esa"), script
+scripted = partial(a_driver, SpectrumAnalyser, name="esa")
 
 
 @pytest.mark.parametrize(

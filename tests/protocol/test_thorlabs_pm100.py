@@ -10,11 +10,13 @@ import contextlib
 import math
 import re
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import scripted as a_driver
 
 from drivers.thorlabs_pm100 import Sensor, ThorlabsPm100
 from labctl.adapter import ByteAdapter
@@ -29,32 +31,7 @@ NO_ERROR = (b"SYST:ERR?\n", b'+0,"No error"\n')
 
 # ------------------------------------------------------------------ the driver alone
 
-
-class Script:
-    """A transport that expects exact bytes and gives prepared answers."""
-
-    def __init__(self, *exchanges: tuple[bytes, bytes]) -> None:
-        self.exchanges = list(exchanges)
-        self.waiting = b""
-
-    def send(self, data: bytes) -> None:
-        assert self.exchanges, f"nothing more was expected, but {data!r} was sent"
-        expected, answer = self.exchanges.pop(0)
-        assert data == expected
-        self.waiting += answer
-
-    def receive(self, timeout: float) -> bytes:
-        data, self.waiting = self.waiting, b""
-        return data
-
-    def close(self) -> None:
-        pass
-
-
-def scripted(*exchanges: tuple[bytes, bytes]) -> tuple[ThorlabsPm100, Script]:
-    script = Script(*exchanges)
-    adapter = ByteAdapter(lambda: script, VirtualClock(), name="meter")
-    return ThorlabsPm100(adapter, "meter"), script
+scripted = partial(a_driver, ThorlabsPm100, name="meter")
 
 
 def test_making_the_driver_says_nothing_and_warns_of_nothing():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import Script
+from scripted import scripted as a_driver
 
 from drivers.toptica_dlcpro import TopticaDlcPro
 from labctl.adapter import ByteAdapter
@@ -20,33 +23,7 @@ from simulated_instruments.world import World
 
 BANNER = b"Welcome\r\n\r\nDeCoF Command Line\r\n> "
 
-
-class Script:
-    """A far end that expects exact bytes and gives exact answers."""
-
-    def __init__(self, *exchanges: tuple[bytes, bytes], banner: bytes = BANNER) -> None:
-        self.exchanges = list(exchanges)
-        self.out = banner
-
-    def send(self, data: bytes) -> None:
-        expected, reply = self.exchanges.pop(0)
-        assert data == expected
-        self.out += reply
-
-    def receive(self, timeout: float) -> bytes:
-        out, self.out = self.out, b""
-        return out
-
-    def close(self) -> None:
-        pass
-
-
-def scripted(*exchanges: tuple[bytes, bytes], **kwargs) -> tuple[TopticaDlcPro, Script]:
-    script = Script(*exchanges, **kwargs)
-    adapter = ByteAdapter(
-        lambda: script, VirtualClock(), name="laser", framing=TopticaDlcPro.FRAMING
-    )
-    return TopticaDlcPro(adapter, "laser"), script
+scripted = partial(a_driver, TopticaDlcPro, name="laser", greeting=BANNER)
 
 
 class Bench:
@@ -132,7 +109,7 @@ def test_driver_reads_both_known_greetings():
         b"DLCpro firmware, version 1.3.1\r\nuptime: 1:02:03\r\n\r\nDecof Command Line\r\n> ",
         b"DeCoF Command Line\r\n> ",
     ):
-        laser, _ = scripted((b"(param-ref 'emission)\n", b"#t\r\n> "), banner=greeting)
+        laser, _ = scripted((b"(param-ref 'emission)\n", b"#t\r\n> "), greeting=greeting)
         assert laser.emitting is True
 
 

@@ -34,7 +34,11 @@ class Script:
 
 
 def scripted(
-    driver: type, *exchanges: tuple[bytes, bytes], greeting: bytes = b"", **settings: Any
+    driver: type,
+    *exchanges: tuple[bytes, bytes],
+    name: str = "it",
+    greeting: bytes = b"",
+    **settings: Any,
 ) -> tuple[Any, Script]:
     """A driver that must say exactly this; the script is empty when it has said all.
 
@@ -44,12 +48,12 @@ def scripted(
     adapter = ByteAdapter(
         lambda: script,
         VirtualClock(),
-        name="it",
+        name=name,
         framing=driver.FRAMING,
         address="tcp://it:1",
         open_port=lambda port, usual: lambda: script,
     )
-    return driver(adapter, name="it", **settings), script
+    return driver(adapter, name=name, **settings), script
 
 
 def in_front_of(
