@@ -1,8 +1,8 @@
 """Garbage is collected between events only.
 
-Python may collect at any allocation, also while Qt holds a lock to connect or disconnect a signal. A
-collected object of Qt then asks for the same lock in its destructor, and the window stands still for
-ever (PySide6 6.11: QObject::disconnect, gc_collect_main, ~QObject, QBasicMutex::lockInternal).
+Python may collect at any allocation, also while Qt holds a lock to connect or disconnect a signal.
+A collected object of Qt then asks for the same lock in its destructor, and the window stands still
+for ever (PySide6 6.11: QObject::disconnect, gc_collect_main, ~QObject, QBasicMutex::lockInternal).
 """
 
 from __future__ import annotations
