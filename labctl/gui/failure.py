@@ -177,5 +177,6 @@ def _safety(feed: Feed, reason: str) -> tuple[str, bool, list[dict[str, Any]]]:
     if confirmed:
         return f"safe: {', '.join(str(one['instrument']) for one in confirmed)}", True, confirmed
     if feed.status == "interrupted":
-        return "UNKNOWN: its process died; labctl check BENCH makes it safe", False, confirmed
+        how = f"labctl stop {feed.number} makes it safe"
+        return f"UNKNOWN: its process died; {how}", False, confirmed
     return "made safe at the end of the run", True, confirmed
