@@ -123,6 +123,8 @@ def analyse(arguments: Any) -> int:
     new = reanalyse(path, changes, directory)
     folder = RunFolder.open(new)
     outcome = Ended(new, folder.status)
+    for note in folder.notes[1:]:  # the first says whose copy it is
+        print(f"labctl: {note}", file=sys.stderr)
     if arguments.json:
         print_json(run_document(folder, outcome) | {"analysis_of": str(path)})
     else:

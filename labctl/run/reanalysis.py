@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from labctl.errors import LabError, RequestError
+from labctl.jsonline import to_json
 from labctl.procedure import LabProcedure
 from labctl.run import provenance
 from labctl.run.folder import RunFolder
 from labctl.run.keys import KeySink
+from labctl.run.reading import RunReader
 from labctl.run.request import describe_parameters, rebuild
 from labctl.run.results import analyse
 
@@ -51,6 +53,8 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
             folder.emit({**row, **traces}, float(t))
         procedure.key_sink = KeySink(folder, deliver=False)
         analyse(procedure, folder)
+        if without := _without_effect(source, folder):
+            folder.note(without)
         folder.stop("finished", "")
     except BaseException as error:
         folder.close()
@@ -63,3 +67,19 @@ def reanalyse(path: Path, changes: Mapping[str, Any], runs_dir: Path) -> Path:
         ) from error
     folder.close()
     return folder.path
+
+
+def _without_effect(source: RunReader, folder: RunReader) -> str:
+    """What to say if other parameters gave the same results: they were measured with the old ones.
+
+    Whoever reads the new run must not believe that its data were taken with its parameters.
+    """
+    before, after = (run.start.get("parameters") or {} for run in (source, folder))
+    changed = [name for name, value in after.items() if value != before.get(name)]
+    if not changed or to_json(folder.result) != to_json(source.result):
+        return ""
+    said = ", ".join(f"{name}={before.get(name)}" for name in changed)
+    return (
+        f"the results are those of {source.path.name}: its analysis does not use "
+        f"{', '.join(changed)}; what was measured with {said} stands"
+    )
