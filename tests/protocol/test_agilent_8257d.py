@@ -8,13 +8,11 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import in_front_of
 from scripted import scripted as a_driver
 
 from drivers.agilent_8257d import Agilent8257D
-from labctl.adapter import ByteAdapter
-from labctl.clock import VirtualClock
 from labctl.errors import IdentityMismatch, InstrumentError, RequestError
-from labctl.transport.link import Link
 from simulated_instruments.agilent_8257d import SimAgilent8257D
 from simulated_instruments.world import World
 
@@ -26,9 +24,8 @@ scripted = partial(a_driver, Agilent8257D, name="rf")
 class Bench:
     def __init__(self, **driver):
         self.sim = SimAgilent8257D(World(1), "rf")
-        self.clock = VirtualClock()
-        adapter = ByteAdapter(lambda: Link(self.sim.connect(), self.clock), self.clock, name="rf")
-        self.rf = Agilent8257D(adapter, "rf", **driver)
+        self.rf = in_front_of(self.sim, Agilent8257D, **driver)
+        self.clock = self.rf.adapter.clock
 
 
 @pytest.fixture

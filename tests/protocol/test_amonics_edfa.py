@@ -14,15 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import in_front_of
 from scripted import scripted as a_driver
 
 from drivers.amonics_edfa import AmonicsEdfa
-from labctl.adapter import ByteAdapter
-from labctl.clock import VirtualClock
 from labctl.errors import IdentityMismatch, InstrumentError, RequestError, TransportTimeout
-from labctl.transport.link import Link
 from simulated_instruments.amonics_edfa import SimAmonicsEdfa
-from simulated_instruments.faults import plan, wrap
+from simulated_instruments.faults import plan
 from simulated_instruments.world import World
 
 scripted = partial(a_driver, AmonicsEdfa, name="edfa")
@@ -31,15 +29,9 @@ scripted = partial(a_driver, AmonicsEdfa, name="edfa")
 class Bench:
     def __init__(self, faults=None, **driver):
         self.sim = SimAmonicsEdfa(World(1), "edfa")
-        self.clock = VirtualClock()
         table = plan(faults, 1) if faults else None
-
-        def connect():
-            endpoint = self.sim.connect()
-            return Link(wrap(endpoint, table) if table else endpoint, self.clock)
-
-        adapter = ByteAdapter(connect, self.clock, name="edfa", framing=AmonicsEdfa.FRAMING)
-        self.edfa = AmonicsEdfa(adapter, "edfa", **driver)
+        self.edfa = in_front_of(self.sim, AmonicsEdfa, table, **driver)
+        self.clock = self.edfa.adapter.clock
 
     def light(self, milliwatts):
         self.sim.model.input_mw = lambda t: milliwatts + 0.0 * t

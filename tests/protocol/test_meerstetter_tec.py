@@ -10,14 +10,12 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import in_front_of
 from scripted import scripted as a_driver
 
 from drivers.meerstetter_tec import MeerstetterTec
-from labctl.adapter import ByteAdapter
-from labctl.clock import VirtualClock
 from labctl.errors import IdentityMismatch, InstrumentError, RequestError, TransportTimeout
-from labctl.transport.link import Link
-from simulated_instruments.faults import plan, wrap
+from simulated_instruments.faults import plan
 from simulated_instruments.meerstetter_tec import SimMeerstetterTec, TecModel
 from simulated_instruments.protocol.mecom import Parameter, crc16, frame
 from simulated_instruments.world import World
@@ -343,15 +341,9 @@ def test_an_acceptance_must_repeat_the_crc_of_the_request():
 class Bench:
     def __init__(self, faults=None, **driver):
         self.sim = SimMeerstetterTec(World(1), "tec")
-        self.clock = VirtualClock()
         table = plan(faults, 1) if faults else None
-
-        def connect():
-            endpoint = self.sim.connect()
-            return Link(wrap(endpoint, table) if table else endpoint, self.clock)
-
-        adapter = ByteAdapter(connect, self.clock, name="tec", framing=MeerstetterTec.FRAMING)
-        self.tec = MeerstetterTec(adapter, "tec", **driver)
+        self.tec = in_front_of(self.sim, MeerstetterTec, table, **driver)
+        self.clock = self.tec.adapter.clock
 
 
 def test_identity_and_snapshot():

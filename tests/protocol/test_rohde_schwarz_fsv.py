@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import Wire as AWire
+from scripted import in_front_of
 from scripted import scripted as a_driver
 
 from drivers.spectrum_analyser import FsvAnalyser, SpectrumAnalyser
@@ -23,7 +25,7 @@ from labctl.clock import VirtualClock
 from labctl.errors import IdentityMismatch, InstrumentError, RequestError
 from labctl.transport.link import Link
 from simulated_instruments.rohde_schwarz_fsv import SimFsv
-from simulated_instruments.spectrum_analyser import AnalyserModel, SimSpectrumAnalyser
+from simulated_instruments.spectrum_analyser import SimSpectrumAnalyser
 from simulated_instruments.world import World
 
 NOISE_FACTOR = math.sqrt(math.pi / math.log(16))
@@ -256,35 +258,14 @@ def test_a_snapshot_works_with_detectors_that_are_not_for_noise():
 # ------------------------------------------------------------------ the simulator alone
 
 
-class Wire:
-    """A client of the simulator in virtual time."""
-
+class Wire(AWire):
     def __init__(self, source: object | None = None) -> None:
-        self.simulator = SimFsv(World(seed=3), "esa")
-        self.model: AnalyserModel = self.simulator.model
+        super().__init__(SimFsv(World(seed=3), "esa"))
         if source is not None:
             self.model.source = source
-        self.clock = VirtualClock()
-        self.link = Link(self.simulator.connect(), self.clock)
-
-    def say(self, text: str) -> None:
-        self.link.send(text.encode() + b"\n")
-
-    def ask_bytes(self, text: str, timeout: float = 60.0) -> bytes:
-        self.say(text)
-        return self.link.receive(timeout)
-
-    def ask(self, text: str, timeout: float = 60.0) -> str:
-        return self.ask_bytes(text, timeout).decode().removesuffix("\n")
 
     def driver(self) -> FsvAnalyser:
-        return FsvAnalyser(
-            ByteAdapter(
-                lambda: Link(self.simulator.connect(), self.clock), self.clock, name="esa",
-                framing=FsvAnalyser.FRAMING,
-            ),
-            "esa",
-        )  # fmt: skip
+        return in_front_of(self.simulator, FsvAnalyser, clock=self.clock)
 
 
 @pytest.fixture

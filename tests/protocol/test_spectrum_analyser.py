@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import Wire as AWire
 from scripted import scripted as a_driver
 
 from drivers.spectrum_analyser import SpectrumAnalyser
 from labctl.adapter import ByteAdapter
-from labctl.clock import VirtualClock
 from labctl.errors import IdentityMismatch, InstrumentError, RequestError
 from labctl.transport.link import Link
-from simulated_instruments.spectrum_analyser import AnalyserModel, SimSpectrumAnalyser
+from simulated_instruments.spectrum_analyser import SimSpectrumAnalyser
 from simulated_instruments.world import World
 
 KEYSIGHT = "Keysight Technologies,N9020B,MY00000001,A.25.05"
@@ -214,28 +214,13 @@ def test_driver_knows_whom_it_can_talk_to(identity, fits):
 # ------------------------------------------------------------------ the simulator alone
 
 
-class Wire:
-    """A client of the simulator in virtual time."""
-
+class Wire(AWire):
     def __init__(self, source: object | None = None) -> None:
         self.world = World(seed=3)
-        self.simulator = SimSpectrumAnalyser(self.world, "esa")
-        self.model: AnalyserModel = self.simulator.model
+        super().__init__(SimSpectrumAnalyser(self.world, "esa"))
         if source is not None:
             self.model.source = source
-        self.clock = VirtualClock()
-        self.link = Link(self.simulator.connect(), self.clock)
         self.exchanges = 0
-
-    def say(self, text: str) -> None:
-        self.link.send(text.encode() + b"\n")
-
-    def ask_bytes(self, text: str, timeout: float = 60.0) -> bytes:
-        self.say(text)
-        return self.link.receive(timeout)
-
-    def ask(self, text: str, timeout: float = 60.0) -> str:
-        return self.ask_bytes(text, timeout).decode().removesuffix("\n")
 
     def driver(self) -> SpectrumAnalyser:
         def transport() -> Link:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import Wire as AWire
 from scripted import scripted as a_driver
 
 from drivers.thorlabs_pm100 import Sensor, ThorlabsPm100
@@ -193,21 +194,13 @@ def test_driver_knows_whom_it_can_talk_to(identity, fits):
 # ------------------------------------------------------------------ the simulator alone
 
 
-class Wire:
-    """A client of the simulator in virtual time."""
-
+class Wire(AWire):
     def __init__(self, power_w: float = 0.0) -> None:
-        self.simulator = SimThorlabsPm100(World(seed=3), "meter")
-        self.model: PowerMeterModel = self.simulator.model
+        super().__init__(SimThorlabsPm100(World(seed=3), "meter"))
         self.shine(power_w)
-        self.clock = VirtualClock()
-        self.link = Link(self.simulator.connect(), self.clock)
 
     def shine(self, power_w: float) -> None:
         self.model.power_w = lambda times: power_w
-
-    def say(self, text: str) -> None:
-        self.link.send(text.encode() + b"\n")
 
     def ask(self, text: str, timeout: float = 60.0) -> str:
         self.say(text)

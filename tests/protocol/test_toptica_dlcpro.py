@@ -9,14 +9,13 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import Script
+from scripted import Script, in_front_of
 from scripted import scripted as a_driver
 
 from drivers.toptica_dlcpro import TopticaDlcPro
 from labctl.adapter import ByteAdapter
 from labctl.clock import VirtualClock
 from labctl.errors import IdentityMismatch, InstrumentError, RequestError, TransportTimeout
-from labctl.transport.link import Link
 from simulated_instruments.protocol.decof import DecofError, Incomplete, Symbol, encode, parse
 from simulated_instruments.toptica_dlcpro import SimTopticaDlcPro
 from simulated_instruments.world import World
@@ -32,14 +31,8 @@ class Bench:
     def __init__(self, seed: int = 1) -> None:
         self.world = World(seed)
         self.sim = SimTopticaDlcPro(self.world, "laser")
-        self.clock = VirtualClock()
-        adapter = ByteAdapter(
-            lambda: Link(self.sim.connect(), self.clock),
-            self.clock,
-            name="laser",
-            framing=TopticaDlcPro.FRAMING,
-        )
-        self.laser = TopticaDlcPro(adapter, "laser")
+        self.laser: TopticaDlcPro = in_front_of(self.sim, TopticaDlcPro)
+        self.clock = self.laser.adapter.clock
 
 
 @pytest.fixture

@@ -56,11 +56,35 @@ def scripted(
     return driver(adapter, name=name, **settings), script
 
 
+class Wire:
+    """A client that speaks lines to a simulator in virtual time."""
+
+    def __init__(self, simulator: Any) -> None:
+        self.simulator = simulator
+        self.model = simulator.model
+        self.clock = VirtualClock()
+        self.link = Link(simulator.connect(), self.clock)
+
+    def say(self, text: str) -> None:
+        self.link.send(text.encode() + b"\n")
+
+    def ask_bytes(self, text: str, timeout: float = 60.0) -> bytes:
+        self.say(text)
+        return self.link.receive(timeout)
+
+    def ask(self, text: str, timeout: float = 60.0) -> str:
+        return self.ask_bytes(text, timeout).decode().removesuffix("\n")
+
+
 def in_front_of(
-    simulator: Any, driver: type, faults: FaultPlan | None = None, **settings: Any
+    simulator: Any,
+    driver: type,
+    faults: FaultPlan | None = None,
+    clock: VirtualClock | None = None,
+    **settings: Any,
 ) -> Any:
-    """A driver in virtual time; `driver.clock` is the bench's."""
-    clock = VirtualClock(simulator.world.now)
+    """A driver in virtual time; `driver.clock` is the bench's, or the one that is given."""
+    clock = clock or VirtualClock(simulator.world.now)
 
     def opener(port: str, usual: str = "") -> Callable[[], Link]:
         def link() -> Link:
