@@ -391,7 +391,9 @@ def search(place: Path) -> dict[str, float]:
     return found
 
 
-def memory(place: Path, hours: int = 24, frames_per_hour: int = 60) -> dict[str, float]:
+def memory(
+    place: Path, hours: int = 24, frames_per_hour: int = 60, warm: int = WARM
+) -> dict[str, float]:
     """Megabytes of this process while a window follows a monitor through virtual hours.
 
     Qt and pyqtgraph fill their caches with the first thousand frames, which are those of the first
@@ -414,7 +416,7 @@ def memory(place: Path, hours: int = 24, frames_per_hour: int = 60) -> dict[str,
             app.processEvents()
         ours = [rss()]
         for hour in range(hours):
-            count = max(frames_per_hour, WARM // 2) if hour < 2 else frames_per_hour
+            count = max(frames_per_hour, warm // 2) if hour < 2 else frames_per_hour
             for _ in range(count):
                 run.stdin.write(f"{3600 // count}\n")
                 run.stdin.flush()
@@ -468,7 +470,7 @@ def main() -> int:
 
     if sys.argv[1:2] == ["--memory"]:  # in a process of its own: others leave free memory behind
         application()
-        print(json.dumps(memory(Path(sys.argv[2]), *map(int, sys.argv[3:5]))))
+        print(json.dumps(memory(Path(sys.argv[2]), *map(int, sys.argv[3:6]))))
         return 0
     if sys.argv[1:2] == ["--acquisition"]:
         with tempfile.TemporaryDirectory() as folder:
