@@ -92,7 +92,9 @@ def results(tmp_path_factory):
 
     @functools.cache
     def measured(procedure):
-        outcome = runner.start(Request(procedure, bench="cluster-microcomb"), runs_dir)
+        outcome = runner.start(
+            Request(procedure, bench="cluster-microcomb", record=False), runs_dir
+        )
         return RunFolder.open(outcome.path).result
 
     return measured
