@@ -82,9 +82,13 @@ class Conductor(QObject):
 
     def _tick(self) -> None:
         for feed in {id(f): f for f in (self.active, self.view) if f is not None}.values():
-            over = feed.complete
+            before = feed.complete, feed.status
             feed.poll()
-            if feed.complete and not over:
+            if before == (feed.complete, feed.status):
+                continue
+            if before[0]:  # it had died, and was resumed, or somebody recorded how it ended
+                self._expected.add(feed.path)
+            if feed.complete:
                 self._over(feed)
         self.frame.emit()
 

@@ -56,7 +56,7 @@ class Feed:
 
         Without a budget the window keeps half of its time even where a long journal is joined.
         """
-        if self.complete:
+        if self.complete and not self._goes_on():
             return False
         budget = budget or (0.025 if self._behind else 0.015)
         self._writing = is_locked(self.path / "writer.lock")
@@ -137,6 +137,14 @@ class Feed:
         return self.age(now) > max(STALLED_AFTER, STALLED_TIMES * usual)
 
     # Inside
+
+    def _goes_on(self) -> bool:
+        """Whether a run that died was taken up again: it was resumed, or its end was recorded."""
+        with contextlib.suppress(OSError):
+            size = (self.path / "run.jsonl").stat().st_size
+            if not self.stop and size > self._follower.offset > 0:
+                self.complete = False
+        return not self.complete
 
     def _is_large(self) -> bool:
         """Whether this is long and can be read from its columns; without, it is read bit by bit."""

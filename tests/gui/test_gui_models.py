@@ -17,6 +17,7 @@ from labctl.gui import words
 from labctl.gui.decimate import PIECE, any_finite, envelope, rises, visible
 from labctl.gui.diagram import plan
 from labctl.gui.estimate import Pace, earlier
+from labctl.gui.feed import Feed
 from labctl.gui.fields import Field
 from labctl.gui.gridmap import GridMap, edges, is_even
 from labctl.gui.panels import Histogram, Layouts, Shown, Trace, from_document, usual
@@ -25,6 +26,7 @@ from labctl.gui.quantity import evaluate
 from labctl.gui.sweeps import combinations, values
 from labctl.gui.table import Table
 from labctl.live import Curve, HeatMap
+from labctl.run import safing
 from labctl.run.folder import RunFolder
 
 LEVEL = Field("level", "Level", "number", "V", 0.5, "of the supply", -1.0, 2.0)
@@ -389,3 +391,25 @@ def test_what_is_looked_at_in_pieces_is_what_is_looked_at_whole(count):
         assert rises(bent) is (place == count - 1)
         bent[place] = np.nan
         assert rises(bent) is (count == 1)
+
+
+def test_a_run_that_died_is_followed_again_when_its_end_is_recorded_or_it_is_resumed(tmp_path):
+    run = RunFolder.create(tmp_path, "p", {"columns": ["index"], "points": 3, "parameters": {}})
+    run.opened({})
+    run.emit({"index": 0}, 0.0)
+    run._lock.release()  # as if it had been killed
+    feed = Feed(run.path)
+    feed.poll(1.0)
+    assert (feed.complete, feed.status) == (True, "interrupted")
+    assert not feed.poll(1.0)
+    with RunFolder.resume(run.path) as again:
+        again.opened({})
+        again.emit({"index": 1}, 1.0)
+        feed.poll(1.0)
+        assert (feed.complete, feed.status, feed.table.seen) == (False, "running", 2)
+    feed.poll(1.0)
+    assert (feed.complete, feed.status) == (True, "interrupted")
+    safing.record(run.path, "stopped", (), stopped=True)
+    feed.poll(1.0)
+    assert (feed.complete, feed.status) == (True, "aborted")
+    assert feed.reason.startswith("stopped")
