@@ -274,6 +274,7 @@ class FormControl(QObject):
             self.view.show_plan(f"checking and queuing {len(requests)} runs…")
 
         def finished(found: Any) -> None:
+            self.view.show_plan("")
             done(found)
             self._changed()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -33,6 +33,10 @@ FAILURE_WORDS = {"skip": "go on with the next", "stop": "stop the queue", "retry
 
 #: Pixels that caption, field, unit and the button of a sweep need.
 LEAST_WIDTH = 310
+
+
+#: Pixels that fields may ask for; beyond, they are cut off.
+WIDEST = 520
 
 
 class FormView(QWidget):
@@ -114,9 +118,10 @@ class FormView(QWidget):
         inside = QWidget()
         inner = QVBoxLayout(inside)
         inner.setContentsMargins(2, 0, 8, 0)
-        area = QScrollArea()
+        area = self._area = QScrollArea()
         area.setWidgetResizable(True)
         area.setWidget(inside)
+        inside.installEventFilter(self)
         area.setMinimumWidth(LEAST_WIDTH)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.field_box.setContentsMargins(0, 0, 0, 0)
@@ -211,6 +216,13 @@ class FormView(QWidget):
                     row.changed.connect(self.changed)
                     self.field_box.addWidget(row)
         self.changed.emit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let nothing be cut off at the side, whatever the views beside the form would like."""
+        if event.type() == QEvent.Type.LayoutRequest and isinstance(watched, QWidget):
+            bar = self._area.verticalScrollBar().sizeHint().width()
+            self._area.setMinimumWidth(min(WIDEST, watched.minimumSizeHint().width() + bar + 4))
+        return False
 
     def show_plan(self, text: str, wrong: bool = False) -> None:
         self.plan.setText(text)
