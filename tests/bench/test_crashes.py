@@ -287,9 +287,9 @@ def test_ctrl_c_in_an_analysis_ends_it_and_resuming_only_analyses(
 def test_ctrl_c_while_results_are_written_keeps_them(bench_file, tmp_path, monkeypatch):
     stop = RunFolder.stop
 
-    def pressed(self, status, reason=""):
+    def pressed(self, *what):
         press()
-        stop(self, status, reason)
+        stop(self, *what)
 
     monkeypatch.setattr(RunFolder, "stop", pressed)
     outcome = begin(bench_file, tmp_path)
