@@ -153,10 +153,11 @@ def test_mouse_and_keys_queue_run_pause_reorder_and_stop(screen, place):
     report = screen.type("ctrl+3", lambda r: r["tab"] == 2 and r["queued"] == 4)
     rows = [report["queue"][0][1], report["queue"][1][1], report["queue"][2][1]]
     x, height = report["queue"][0][0], rows[1] - rows[0]
-    # Drag the last waiting item (row 3: the run is row 0) onto the first waiting one (row 1).
+    # Drag the last waiting item (row 3: the run is row 0) to above the first waiting one (row 1).
+    way = 2 * height + height // 4
     screen.do("mousemove", x, rows[0] + 3 * height, "mousedown", 1)
     for step in range(1, 11):
-        screen.do("mousemove", x + 3, rows[0] + 3 * height - round(2 * height * step / 10))
+        screen.do("mousemove", x + 3, rows[0] + 3 * height - round(way * step / 10))
         time.sleep(0.03)
     screen.do("mouseup", 1)
     end = time.monotonic() + PATIENCE
