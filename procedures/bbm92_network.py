@@ -18,6 +18,7 @@ from labctl.procedure import LabProcedure, Result, RunData
 from procedures.network import KEY_PHASES, NetworkMeasurement, intervals, standard_routes
 from procedures.network_plan import LINKS, TABLE_2, USERS, Link
 from procedures.network_rates import link_rates, recomputed_table
+from procedures.tag_slices import in_order
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -228,12 +229,3 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
             return 0
         self.deliver_key(link.name, key.alice)
         return key.length
-
-
-def in_order(tags: Mapping[str, np.ndarray]) -> Clicks:
-    """Times and detectors as they were stored, sorted if they are not."""
-    times, detector = tags["time (ps)"], tags["channel"]
-    if times.size and (np.diff(times) < 0).any():
-        order = np.argsort(times, kind="stable")
-        times, detector = times[order], detector[order]
-    return np.asarray(times), np.asarray(detector)

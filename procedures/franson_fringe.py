@@ -76,11 +76,12 @@ class FransonFringe(FringeMeasurement, LabProcedure):
         if len(data) < FEWEST:
             raise RequestError(f"this run has fewer than {FEWEST} phases; resume it first")
         alpha, seconds = data["alpha (rad)"], float(data["dwell (s)"].sum())
+        counts = self.outcomes(data, [parse_pair(data.parameters["pair"])] * len(data))
         same, different, value, error = fit_both(
-            alpha, data["same"], data["different"], data.parameters["samples"], len(data)
+            alpha, counts[0], counts[1], data.parameters["samples"], len(data)
         )
         clicks = {user: data[f"clicks {user}"] for user in "AB"}
-        both = float(data["same"].sum() + data["different"].sum())
+        both = float(counts.sum())
         return {
             "visibility": (value, error),
             "visibility_same": (same.visibility, same.error),

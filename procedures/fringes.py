@@ -11,8 +11,10 @@ import numpy as np
 from labctl.analysis.fringes import Fringe, fit_fringe
 from labctl.analysis.sifting import matched_pairs
 from labctl.parameters import integer, number
+from labctl.procedure import RunData
 from procedures.network import NetworkMeasurement
 from procedures.network_plan import USERS
+from procedures.tag_slices import Clicks, in_order
 
 ALICE, BOB = 0, 1
 
@@ -52,23 +54,44 @@ class FringeMeasurement(NetworkMeasurement):
         targets[[2 * BOB, 2 * BOB + 1]] = self.beta
         self.hold.close(targets)
         counted = self.count(self.dwell, (ALICE, BOB))
-        (times, detector), (others, other) = counted.clicks[ALICE], counted.clicks[BOB]
-        delays = self.check_windows()
-        delay = delays.get(pair[1], 0) - delays.get(pair[0], 0)
-        i, j = matched_pairs(times, others, round(1e3 * self.window), delay)
-        equal = int(np.count_nonzero(detector[i] & 1 == other[j] & 1))
-        self.show("coincidences", len(i) / counted.seconds, "1/s")
+        first, second = counted.clicks[ALICE], counted.clicks[BOB]
+        same, different = self._outcomes(pair, first, second)
+        self.show("coincidences", (same + different) / counted.seconds, "1/s")
         return {
             "dwell (s)": counted.seconds,
-            "same": equal,
-            "different": len(i) - equal,
-            "clicks A": len(times),
-            "clicks B": len(others),
+            "same": same,
+            "different": different,
+            "clicks A": len(first[0]),
+            "clicks B": len(second[0]),
             "power (mW)": self.pump_power(),
             "laser (MHz)": counted.laser_worst,
             "phase (rad)": float(np.mean(counted.phase_errors)),
             "lost (s)": counted.lost,
         }
+
+    def _outcomes(self, pair: tuple[int, int], first: Clicks, second: Clicks) -> tuple[int, int]:
+        """Coincidences in the central peak with equal and with different outcomes."""
+        delays = self.check_windows()
+        delay = delays.get(pair[1], 0) - delays.get(pair[0], 0)
+        i, j = matched_pairs(first[0], second[0], round(1e3 * self.window), delay)
+        equal = int(np.count_nonzero(first[1][i] & 1 == second[1][j] & 1))
+        return equal, len(i) - equal
+
+    def outcomes(self, data: RunData, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+        """Coincidences of equal and of different outcomes by row, shape (2, rows).
+
+        Of the stored tags, with this analysis' window, if the run has them.
+
+        Args:
+            pairs: the channels of each row.
+        """
+        if not data.parameters["keep_tags"]:
+            return np.stack([data["same"], data["different"]])
+        counts = []
+        for row, pair in enumerate(pairs):
+            first, second = (in_order(data.tags(user, row=row)) for user in "AB")
+            counts.append(self._outcomes(pair, first, second))
+        return np.array(counts, dtype=float).reshape(-1, 2).T
 
 
 def fit_both(

@@ -15,6 +15,7 @@ from labctl.parameters import number, numbers, text
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.network import NetworkMeasurement
 from procedures.network_plan import pair_name, parse_pairs
+from procedures.tag_slices import in_order
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,15 +106,8 @@ class PairRates(NetworkMeasurement, LabProcedure):
         self.route({"A": pair[:1], "B": pair[1:]})
         self.set_power(point["set power (mW)"])
         counted = self.count(self.dwell, (ALICE, BOB))
-        delays = self.check_windows()
-        delay = delays.get(pair[1], 0) - delays.get(pair[0], 0)
-        first, second = counted.clicks[ALICE][0], counted.clicks[BOB][0] - delay
-        window, path = round(1e3 * self.window), round(1e3 * self.path_delay)
-        peaks = sum(franson_peaks(first, second, path, window))
-        far = sum(
-            count_coincidences(first, second, FAR_WINDOWS * window, side * self._far(window))
-            for side in (-1, 1)
-        )
+        first, second = counted.clicks[ALICE][0], counted.clicks[BOB][0] - self._delay(pair)
+        peaks, far = self._counts(first, second)
         accidental = far / (2 * FAR_WINDOWS)
         pairs = peaks - PEAKS * accidental
         self.show("coincidences", pairs / counted.seconds, "1/s")
@@ -134,6 +128,30 @@ class PairRates(NetworkMeasurement, LabProcedure):
             "delay histogram": histogram,
         }
 
+    def _delay(self, pair: tuple[int, int]) -> int:
+        """By how much (ps) clicks of the second channel come later."""
+        delays = self.check_windows()
+        return delays.get(pair[1], 0) - delays.get(pair[0], 0)
+
+    def _counts(self, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
+        """Coincidences in the three peaks, and in the windows far from them."""
+        window, path = round(1e3 * self.window), round(1e3 * self.path_delay)
+        far = sum(
+            count_coincidences(first, second, FAR_WINDOWS * window, side * self._far(window))
+            for side in (-1, 1)
+        )
+        return sum(franson_peaks(first, second, path, window)), far
+
+    def _counted(self, data: RunData) -> np.ndarray:
+        """Both of `_counts` by row; of the stored tags, with the window asked for, if there are."""
+        if not data.parameters["keep_tags"]:
+            return np.stack([data["in peaks"], data["in far windows"]])
+        counts = []
+        for row, name in enumerate(np.asarray(data["pair"]).tolist()):
+            (first, _), (second, _) = (in_order(data.tags(user, row=row)) for user in "AB")
+            counts.append(self._counts(first, second - self._delay(parse_pairs(name)[0])))
+        return np.array(counts, dtype=float).reshape(-1, 2).T
+
     def _far(self, window: int) -> int:
         """Middle (ps) of the windows of accidental coincidences."""
         return round(1e3 * FAR) + FAR_WINDOWS * window // 2
@@ -141,7 +159,7 @@ class PairRates(NetworkMeasurement, LabProcedure):
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Rates with the errors of counting, and how pairs grow with the power."""
         names = np.asarray(data["pair"])
-        peaks, far = data["in peaks"], data["in far windows"]
+        peaks, far = self._counted(data)
         seconds = data["dwell (s)"]
         accidental = far / (2 * FAR_WINDOWS)
         accidental_error = np.sqrt(np.maximum(far, 1)) / (2 * FAR_WINDOWS)

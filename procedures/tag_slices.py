@@ -63,3 +63,12 @@ def joined(parts: Sequence[Clicks]) -> Clicks:
     if not parts:
         return NOTHING
     return np.concatenate([t for t, _ in parts]), np.concatenate([d for _, d in parts])
+
+
+def in_order(tags: Mapping[str, np.ndarray]) -> Clicks:
+    """Times and detectors as they were stored, sorted if they are not."""
+    times, detector = tags["time (ps)"], tags["channel"]
+    if times.size and (np.diff(times) < 0).any():
+        order = np.argsort(times, kind="stable")
+        times, detector = times[order], detector[order]
+    return np.asarray(times), np.asarray(detector)

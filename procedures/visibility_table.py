@@ -68,6 +68,7 @@ class VisibilityTable(FringeMeasurement, LabProcedure):
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Visibility of each pair, beside what the publication prints."""
         names, pairs = np.asarray(data["pair"]), parse_pairs(data.parameters["pairs"])
+        counts = self.outcomes(data, [parse_pairs(name)[0] for name in names.tolist()])
         results: dict[str, Any] = {}
         table = []
         for pair in pairs:
@@ -75,12 +76,12 @@ class VisibilityTable(FringeMeasurement, LabProcedure):
             if len(rows) < FEWEST:
                 raise RequestError(f"this run lacks phases of {pair_name(pair)}; resume it first")
             *_, value, error = fit_both(
-                data["alpha (rad)"][rows], data["same"][rows], data["different"][rows],
+                data["alpha (rad)"][rows], counts[0][rows], counts[1][rows],
                 data.parameters["samples"], pair[0] * 100 + pair[1],
             )  # fmt: skip
             results[f"visibility_{pair_name(pair)}"] = (value, error)
             printed = TABLE_1.get(pair, (np.nan, np.nan))
-            pairs_seen = float(data["same"][rows].sum() + data["different"][rows].sum())
+            pairs_seen = float(counts[:, rows].sum())
             seconds = float(data["dwell (s)"][rows].sum())
             rate = (pairs_seen / seconds, pairs_seen**0.5 / seconds)
             table.append([*pair, value, error, printed[0] / 100, printed[1] / 100, *rate])

@@ -147,6 +147,30 @@ def test_another_window_finds_other_bits_in_the_same_tags(keys: tuple[Path, RunD
     assert narrow["qber_B-D"]["value"] < data.results["qber_B-D"][0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "name"),
+    [(PairRates, {"pairs": "C38-C42", "powers": [0.4], "dwell": 1.0}, "coincidences_C38-C42"),
+     (FransonFringe, {"points": 6, "dwell": 0.5}, "coincidences"),
+     (VisibilityTable, {"pairs": "C38-C42", "points": 5, "dwell": 0.5}, "visibility_C38-C42")],
+)  # fmt: skip
+def test_stored_tags_are_counted_again_with_another_window(
+    tmp_path: Path, kind: type, options: dict[str, Any], name: str
+) -> None:
+    first = run(kind, tmp_path, keep_tags=True, **options)
+    source = next(tmp_path.glob("0001-*"))
+    for window in (3.2, 0.2):
+        reanalyse(source, {"window": window}, tmp_path)
+    same, narrow = (
+        run_data(kind(**options), RunFolder.open(next(tmp_path.glob(f"000{number}-*"))))
+        for number in (2, 3)
+    )
+    assert same.results == first.results
+    assert narrow.results[name] != first.results[name]
+    if "coincidences" in name:  # what a window of 0.2 ns holds of a peak of 200 MHz
+        kept = narrow.results[name][0] / first.results[name][0]
+        assert kept == pytest.approx((1 - math.exp(-math.pi * 200e6 * 0.2e-9)) / CAPTURED, rel=0.1)
+
+
 def test_fringe_of_a_pair(tmp_path: Path) -> None:
     data = run(FransonFringe, tmp_path, points=8, dwell=0.5, beta=math.pi / 2)
     value, error, _ = data.results["visibility"]
