@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QApplication
 
 from labctl.gui import theme as themes
 from labctl.gui.collector import Collector
-from labctl.gui.session import Session
 from labctl.gui.window import Window
+from labctl.viewing.session import Session
 
 
 def application() -> QApplication:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from labctl.gui.measures import SMALL, base_unit, name_and_unit
 from labctl.gui.theme import Theme
+from labctl.viewing.measures import SMALL, base_unit, name_and_unit
 
 #: For which values, in units without a prefix, there is one.
 SMALL_ONLY, ANY = ((0.0, 1.0),), ((0.0, float("inf")),)

@@ -13,11 +13,11 @@ from labctl.benchfile import BenchFile
 from labctl.errors import LabError
 from labctl.gui import tables
 from labctl.gui.diagramview import SIGNS, DiagramView
-from labctl.gui.feed import Feed
 from labctl.gui.helperlink import HelperLink
-from labctl.gui.session import Session
 from labctl.gui.theme import Theme
 from labctl.gui.valuespanel import ValuesPanel
+from labctl.viewing.feed import Feed
+from labctl.viewing.session import Session
 
 
 class BenchView(QWidget):
@@ -137,7 +137,7 @@ class BenchView(QWidget):
         if self.file is None or self.owner is not None:
             return
         if self.host is None:
-            self.host = HelperLink("labctl.gui.benchhost", self)
+            self.host = HelperLink("labctl.gui.processes.benchhost", self)
         for name in self.file.instruments:
             self._show_state(name, "", "connecting…")
         self.host.ask(

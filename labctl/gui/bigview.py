@@ -9,11 +9,11 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from labctl.gui import words
 from labctl.gui.elided import Elided
-from labctl.gui.feed import Feed
-from labctl.gui.measures import error_column, name_and_unit, quantity
 from labctl.gui.theme import MODES, Theme
+from labctl.viewing import words
+from labctl.viewing.feed import Feed
+from labctl.viewing.measures import error_column, name_and_unit, quantity
 
 #: Values of the last row that are shown.
 MOST_VALUES = 4

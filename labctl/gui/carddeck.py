@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from labctl.errors import LabError
 from labctl.gui.cards import Card, FailureCard, OfferCard
-from labctl.gui.failure import look
-from labctl.gui.feed import Feed
 from labctl.gui.stopcard import StopCard
 from labctl.gui.theme import Theme
+from labctl.viewing.failure import look
+from labctl.viewing.feed import Feed
 
 #: The part of the window's height that cards may take.
 SHARE = 0.34

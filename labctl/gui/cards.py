@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from labctl.gui.failure import Failure
+from labctl.viewing.failure import Failure
 
 
 class Card(QFrame):

@@ -11,10 +11,10 @@ from qtpy.QtWidgets import QFileDialog
 from labctl.bench import find_bench
 from labctl.errors import LabError
 from labctl.gui.bigview import BigView
-from labctl.gui.exporting import export_run
 from labctl.manager import Item
 from labctl.run.catalogue import RunSummary
 from labctl.run.reading import RunReader
+from labctl.viewing.exporting import export_run
 
 if TYPE_CHECKING:
     from labctl.gui.window import Window

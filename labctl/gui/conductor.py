@@ -10,9 +10,9 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from labctl.errors import LabError
-from labctl.gui.feed import Feed
 from labctl.gui.helperlink import HelperLink
-from labctl.gui.session import Session
+from labctl.viewing.feed import Feed
+from labctl.viewing.session import Session
 
 #: Milliseconds between two looks at the journals, and at the folder of runs.
 FRAME, LOOK = 50, 400

@@ -11,11 +11,11 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 
-from labctl.gui.decimate import any_finite, envelope, rises, visible
 from labctl.gui.plotpanel import PlotPanel
-from labctl.gui.table import Table
 from labctl.gui.theme import Theme
 from labctl.live import Curve
+from labctl.viewing.decimate import any_finite, envelope, rises, visible
+from labctl.viewing.table import Table
 
 Floats = NDArray[np.float64]
 #: Up to so many points get error bars, and up to so many symbols.

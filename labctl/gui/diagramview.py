@@ -25,8 +25,8 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.benchfile import BenchFile
-from labctl.gui.diagram import Plan, Way, plan
 from labctl.gui.theme import Theme, font
+from labctl.viewing.diagram import Plan, Way, plan
 
 #: Sizes in pixels of a diagram that is neither shrunk nor enlarged.
 HEIGHT, ROW, LAMP, MARGIN, LEAST_GAP = 40.0, 56.0, 16.0, 7.0, 28.0

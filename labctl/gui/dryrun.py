@@ -11,10 +11,10 @@ from pathlib import Path
 from qtpy.QtCore import QObject, QProcess, Signal
 
 from labctl.errors import LabError
-from labctl.gui.planning import Wish
-from labctl.gui.session import COMMAND
 from labctl.run.control import send
 from labctl.run.reading import RunReader
+from labctl.viewing.planning import Wish
+from labctl.viewing.session import COMMAND
 
 #: Milliseconds that a dry run has to end by itself when the window closes.
 PATIENCE = 1000

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from labctl.gui.fields import Field
-from labctl.gui.sweeps import example, values
+from labctl.viewing.fields import Field
+from labctl.viewing.sweeps import example, values
 
 
 class FieldRow(QWidget):

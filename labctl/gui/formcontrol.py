@@ -13,12 +13,12 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from labctl.errors import LabError
 from labctl.gui.dryrun import DryRun
-from labctl.gui.estimate import Pace
 from labctl.gui.formview import FormView
 from labctl.gui.helperlink import HelperLink
-from labctl.gui.planning import COUNTED, Wish, preview
-from labctl.gui.session import Session
 from labctl.manager import Item, Policy
+from labctl.viewing.estimate import Pace
+from labctl.viewing.planning import COUNTED, Wish, preview
+from labctl.viewing.session import Session
 
 #: Seconds without a key stroke after which the plan is made anew.
 PAUSE = 0.25

@@ -23,10 +23,10 @@ from qtpy.QtWidgets import (
 
 from labctl.errors import LabError, RequestError
 from labctl.gui.fieldrow import FieldRow
-from labctl.gui.fields import Field
-from labctl.gui.planning import Wish
 from labctl.manager import ON_FAILURE
 from labctl.manager.delays import moment
+from labctl.viewing.fields import Field
+from labctl.viewing.planning import Wish
 
 #: What the list says of the ways to go on after a failure.
 FAILURE_WORDS = {"skip": "go on with the next", "stop": "stop the queue", "retry": "try again"}
@@ -35,8 +35,8 @@ FAILURE_WORDS = {"skip": "go on with the next", "stop": "stop the queue", "retry
 LEAST_WIDTH = 310
 
 
-#: Pixels that fields may ask for; beyond, they are cut off.
-WIDEST = 520
+#: Pixels that fields may ask for: with more, the window would not fit a screen of 1024.
+WIDEST = 400
 
 
 class FormView(QWidget):

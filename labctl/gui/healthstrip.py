@@ -11,11 +11,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QFontMetrics, QResizeEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from labctl.gui import axes, measures
-from labctl.gui.decimate import envelope
+from labctl.gui import axes
 from labctl.gui.flow import FlowLayout
-from labctl.gui.health import Health, Quantity
 from labctl.gui.theme import Theme, font
+from labctl.viewing import measures
+from labctl.viewing.decimate import envelope
+from labctl.viewing.health import Health, Quantity
 
 #: Quantities that get a plot of their own; more are shown as values only.
 MOST_PLOTS = 4

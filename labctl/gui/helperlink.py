@@ -16,6 +16,8 @@ SAID = {"procedures": "list procedures", "describe": "describe a procedure",
         "plan": "count points", "submit": "check a request", "edit": "check a request",
         "figures": "draw figures"}  # fmt: skip
 
+HELPER = "labctl.gui.processes.helper"
+
 #: Seconds after which a request that another one has replaced is given up.
 PATIENCE = 5.0
 
@@ -43,7 +45,7 @@ class HelperLink(QObject):
         parent: owner of this object.
     """
 
-    def __init__(self, module: str = "labctl.gui.helper", parent: QObject | None = None) -> None:
+    def __init__(self, module: str = HELPER, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._module = module
         self._process: QProcess | None = None

@@ -21,15 +21,15 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.errors import LabError
-from labctl.gui.feed import Feed
 from labctl.gui.healthstrip import HealthStrip
-from labctl.gui.measures import error_column, name_and_unit, quantity
 from labctl.gui.panelframe import PanelFrame
-from labctl.gui.panels import Histogram, Layouts, Panel, Shown, Trace, usual
-from labctl.gui.table import Table
 from labctl.gui.theme import Theme
 from labctl.live import Curve, HeatMap
 from labctl.run.traces import TraceReader
+from labctl.viewing.feed import Feed
+from labctl.viewing.measures import error_column, name_and_unit, quantity
+from labctl.viewing.panels import Histogram, Layouts, Panel, Shown, Trace, usual
+from labctl.viewing.table import Table
 
 #: Part of the time that drawing may take; panels that cost more are drawn less often.
 SHARE = 0.3

@@ -13,12 +13,12 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from labctl.gui import axes
 from labctl.gui.elided import Elided
-from labctl.gui.gridmap import GridMap, edges, is_even
-from labctl.gui.measures import name_and_unit, quantity
 from labctl.gui.plotpanel import Keys, line
-from labctl.gui.table import Table
 from labctl.gui.theme import Theme
 from labctl.live import HeatMap
+from labctl.viewing.gridmap import GridMap, edges, is_even
+from labctl.viewing.measures import name_and_unit, quantity
+from labctl.viewing.table import Table
 
 Floats = NDArray[np.float64]
 #: Width and height (pixels) below which there is no room for the cuts.

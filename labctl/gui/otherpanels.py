@@ -8,11 +8,11 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 
-from labctl.gui.decimate import envelope
-from labctl.gui.panels import Histogram, Trace
 from labctl.gui.plotpanel import PlotPanel
-from labctl.gui.table import Table
 from labctl.gui.theme import Theme
+from labctl.viewing.decimate import envelope
+from labctl.viewing.panels import Histogram, Trace
+from labctl.viewing.table import Table
 
 Floats = NDArray[np.float64]
 MOST_BINS = 200

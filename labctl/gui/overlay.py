@@ -11,13 +11,13 @@ from qtpy.QtWidgets import QComboBox, QDialog, QHBoxLayout, QLabel, QVBoxLayout,
 
 from labctl.errors import LabError
 from labctl.gui.curvepanel import LINE, look
-from labctl.gui.decimate import envelope
-from labctl.gui.measures import error_column
 from labctl.gui.plotpanel import PlotPanel
-from labctl.gui.table import Table
 from labctl.gui.theme import Theme
 from labctl.run.catalogue import RunSummary
 from labctl.run.reading import RunReader
+from labctl.viewing.decimate import envelope
+from labctl.viewing.measures import error_column
+from labctl.viewing.table import Table
 
 #: Runs in one plot; more than that cannot be told apart.
 MOST = 12

@@ -14,11 +14,11 @@ from labctl.gui.elided import Elided
 from labctl.gui.flow import FlowLayout
 from labctl.gui.mappanel import MapPanel
 from labctl.gui.otherpanels import HistogramPanel, TracePanel
-from labctl.gui.panels import Histogram, Panel, Shown, Trace
 from labctl.gui.plotpanel import PlotPanel
-from labctl.gui.table import CLOCK
 from labctl.gui.theme import Theme
 from labctl.live import Curve, HeatMap
+from labctl.viewing.panels import Histogram, Panel, Shown, Trace
+from labctl.viewing.table import CLOCK
 
 #: Members of each kind of panel that name a column, with what the heading calls them.
 CHOICES = {

@@ -14,9 +14,9 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from labctl.gui import axes
-from labctl.gui.measures import name_and_unit, quantity
-from labctl.gui.table import Table
 from labctl.gui.theme import Theme
+from labctl.viewing.measures import name_and_unit, quantity
+from labctl.viewing.table import Table
 
 #: What the arrows and Home mean in a plot: steps along x and y; none of both: show everything.
 STEPS = {

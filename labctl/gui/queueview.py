@@ -20,11 +20,12 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.errors import LabError
-from labctl.gui import tables, words
-from labctl.gui.session import Session
+from labctl.gui import tables
 from labctl.gui.theme import Theme
 from labctl.manager import Item
 from labctl.manager.delays import describe
+from labctl.viewing import words
+from labctl.viewing.session import Session
 
 COLUMNS = ("#", "state", "procedure", "title", "parameters", "bench", "when, and if it fails",
            "remark")  # fmt: skip

@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.gui import tables
-from labctl.gui.feed import Feed
 from labctl.units import measured
+from labctl.viewing.feed import Feed
 
 #: Rows of the table that have room above the figures; further ones are scrolled.
 MOST_ROWS = 9

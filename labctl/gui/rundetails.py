@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from labctl.gui import words
 from labctl.gui.theme import Theme
 from labctl.run.catalogue import RunSummary
 from labctl.units import measured
+from labctl.viewing import words
 
 
 def details(run: RunSummary, runs_dir: Path, theme: Theme) -> str:

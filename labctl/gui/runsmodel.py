@@ -7,13 +7,13 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from qtpy.QtGui import QColor
 
-from labctl.gui import words
-from labctl.gui.session import Session
 from labctl.gui.theme import MODES, Theme
 from labctl.gui.thumbnails import Thumbnails
 from labctl.run.catalogue import RunSummary, newest_runs
 from labctl.run.search import compared
 from labctl.units import measured
+from labctl.viewing import words
+from labctl.viewing.session import Session
 
 COLUMNS = ("★", "#", "procedure", "title", "begun", "state", "mode", "rows", "result",
            "labels")  # fmt: skip

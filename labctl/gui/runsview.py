@@ -21,16 +21,16 @@ from qtpy.QtWidgets import (
 
 from labctl.errors import LabError
 from labctl.gui import tables
-from labctl.gui.comparing import differences
 from labctl.gui.flow import FlowLayout
 from labctl.gui.overlay import OverlayDialog
 from labctl.gui.rundetails import details, table_of
 from labctl.gui.runsmodel import RunsModel
-from labctl.gui.session import Session
 from labctl.gui.theme import Theme
 from labctl.run import marks
 from labctl.run.catalogue import RunSummary
 from labctl.run.search import HELP
+from labctl.viewing.comparing import differences
+from labctl.viewing.session import Session
 
 
 class RunsView(QWidget):

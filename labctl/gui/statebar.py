@@ -15,10 +15,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from labctl.gui import words
 from labctl.gui.elided import Elided
-from labctl.gui.feed import Feed
 from labctl.gui.theme import MODES, Theme
+from labctl.viewing import words
+from labctl.viewing.feed import Feed
 
 #: Below this much space (bytes) the disk is shown as a warning.
 LITTLE_DISK = 2_000_000_000

@@ -21,11 +21,11 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.gui import tables
-from labctl.gui.feed import Feed
 from labctl.gui.helperlink import HelperLink
-from labctl.gui.measures import quantity
 from labctl.gui.plotpanel import PlotPanel
 from labctl.gui.theme import Theme
+from labctl.viewing.feed import Feed
+from labctl.viewing.measures import quantity
 
 #: Ends of the sliders, as powers of ten of picoseconds.
 WINDOWS, SPANS = (1.5, 6.0), (2.5, 8.0)
@@ -181,7 +181,7 @@ class TagsView(QWidget):
             return
         self._last, self._seen = now, seen
         if self.host is None:
-            self.host = HelperLink("labctl.gui.taghost", self)
+            self.host = HelperLink("labctl.gui.processes.taghost", self)
         self.host.ask(
             "look", self._show, self._failed, key="look", run=str(feed.path), **self._wanted()
         )

@@ -7,8 +7,8 @@ from pathlib import Path
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtGui import QIcon, QPixmap
 
-from labctl.gui.drawer import picture_of
 from labctl.gui.helperlink import HelperLink
+from labctl.gui.processes.drawer import picture_of
 from labctl.run.catalogue import RunSummary
 
 #: Runs that wait for their picture at most; who scrolls on does not wait for those before.
@@ -27,7 +27,7 @@ class Thumbnails(QObject):
     def __init__(self, runs_dir: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._place = runs_dir / ".figures"
-        self._link = HelperLink("labctl.gui.drawer", self)
+        self._link = HelperLink("labctl.gui.processes.drawer", self)
         self._icons: dict[tuple[str, int, str], QIcon | None] = {}
         self._waiting: list[RunSummary] = []
         self._idle = QTimer(self)

@@ -7,9 +7,10 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
-from labctl.gui import tables, words
-from labctl.gui.measures import unit_in
+from labctl.gui import tables
 from labctl.gui.theme import Theme
+from labctl.viewing import words
+from labctl.viewing.measures import unit_in
 
 
 class ValuesPanel(QWidget):

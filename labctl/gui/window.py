@@ -30,20 +30,20 @@ from labctl.gui.benchview import BenchView
 from labctl.gui.carddeck import CardDeck
 from labctl.gui.commands import BY_HAND, Commands
 from labctl.gui.conductor import Conductor
-from labctl.gui.feed import Feed
 from labctl.gui.formcontrol import FormControl
 from labctl.gui.formview import FormView
 from labctl.gui.helperlink import HelperLink
 from labctl.gui.keys import connect_keys
 from labctl.gui.liveview import LiveView
 from labctl.gui.overlay import OverlayDialog
-from labctl.gui.panels import Layouts
 from labctl.gui.queueview import QueueView
 from labctl.gui.resultsview import ResultsView
 from labctl.gui.runsview import RunsView
-from labctl.gui.session import Session
 from labctl.gui.statebar import StateBar
 from labctl.gui.tagsview import TagsView
+from labctl.viewing.feed import Feed
+from labctl.viewing.panels import Layouts
+from labctl.viewing.session import Session
 
 #: The window's memory, beside the runs.
 MEMORY = "window.json"
@@ -63,7 +63,7 @@ class Window(QMainWindow):
         self.setWindowTitle(f"labctl – {session.runs_dir}")
         self.resize(1480, 920)
         self.helper = HelperLink(parent=self)
-        self.indexer = HelperLink("labctl.gui.indexer", self)
+        self.indexer = HelperLink("labctl.gui.processes.indexer", self)
         self.conductor = Conductor(session, self.helper)
         self.statebar = StateBar(self.theme)
         self.deck = CardDeck(self, self.theme)

@@ -10,11 +10,11 @@ from typing import Any
 
 from labctl.errors import LabError
 from labctl.filelock import is_locked
-from labctl.gui.feed import Feed
-from labctl.gui.session import Session
-from labctl.gui.words import clock_time, duration, size
 from labctl.run import safety
 from labctl.units import measured
+from labctl.viewing.feed import Feed
+from labctl.viewing.session import Session
+from labctl.viewing.words import clock_time, duration, size
 from labctl.web.pictures import Picture, Pictures
 
 #: Rows of a run that are held; the page draws from the folder.

@@ -328,7 +328,9 @@ def test_a_parameter_that_the_analysis_does_not_use_is_named(capsys):
     watch(capsys, "--set", "pause=0.5")
     code, out, err = call(capsys, "analyse", "last", "--set", "pause=2", "--json")
     assert (code, json.loads(out)["status"]) == (0, "finished")
-    assert err.endswith("its analysis does not use pause; what was measured with pause=0.5 stands\n")
+    assert err.endswith(
+        "its analysis does not use pause; what was measured with pause=0.5 stands\n"
+    )
     assert len(err.splitlines()) == 1
     assert "does not use pause" in call(capsys, "show", "last")[1]
     code, _, err = call(capsys, "analyse", "1")

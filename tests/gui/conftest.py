@@ -27,7 +27,7 @@ PATIENCE = float(os.environ.get("LABCTL_TEST_PATIENCE", "60"))
 
 
 #: Helpers that are handed on.
-SHARED = ("labctl.gui.helper", "labctl.gui.indexer")
+SHARED = ("labctl.gui.processes.helper", "labctl.gui.processes.indexer")
 
 
 class Spare:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labctl.gui.comparing import MOST_LINES, Difference, differences
 from labctl.run.folder import RunFolder
 from labctl.run.search import compared
+from labctl.viewing.comparing import MOST_LINES, Difference, differences
 
 BENCH = '[bench]\ntitle = "Table 3"\n\n[instruments.laser]\ndriver = "a:A"\ntimeout = 5\n'
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.gui.failure import Message, _exchange
+from labctl.viewing.failure import Message, _exchange
 
 SAFE = [("→", "HEAT 0"), ("→", "*IDN?"), ("←", "TOY,1,2"), ("closed", "")]
 READ = [("→", "TEMP?"), ("←", "20.3"), ("→", "HEAT?"), ("←", "+1.50000E+02")]

@@ -79,7 +79,9 @@ def test_modules_that_end_or_hold_up_the_helper_hide_no_others(gui, place, monke
     toy = (place / "toy.toml").read_text().replace('"toyprocedures"', '"mine"')
     (place / "toy.toml").write_text(toy)
     monkeypatch.setenv("PYTHONPATH", f"{os.environ['PYTHONPATH']}{os.pathsep}{place}")
-    if process := spare.processes.pop("labctl.gui.helper", None):  # it does not know this path
+    if process := spare.processes.pop(
+        "labctl.gui.processes.helper", None
+    ):  # it does not know this path
         process.kill()
     window = gui.open(ready=False)
     gui.until(lambda: window.helper._asked is not None and window.helper._asked.at == "mine.stands")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,21 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.benchfile import Connection
-from labctl.gui import words
-from labctl.gui.decimate import PIECE, any_finite, envelope, rises, visible
-from labctl.gui.diagram import plan
-from labctl.gui.estimate import Pace, earlier
-from labctl.gui.feed import Feed
-from labctl.gui.fields import Field
-from labctl.gui.gridmap import GridMap, edges, is_even
-from labctl.gui.panels import Histogram, Layouts, Shown, Trace, from_document, usual
-from labctl.gui.planning import Wish, preview
-from labctl.gui.quantity import evaluate
-from labctl.gui.sweeps import combinations, values
-from labctl.gui.table import Table
 from labctl.live import Curve, HeatMap
 from labctl.run import safing
 from labctl.run.folder import RunFolder
+from labctl.viewing import words
+from labctl.viewing.decimate import PIECE, any_finite, envelope, rises, visible
+from labctl.viewing.diagram import plan
+from labctl.viewing.estimate import Pace, earlier
+from labctl.viewing.feed import Feed
+from labctl.viewing.fields import Field
+from labctl.viewing.gridmap import GridMap, edges, is_even
+from labctl.viewing.panels import Histogram, Layouts, Shown, Trace, from_document, usual
+from labctl.viewing.planning import Wish, preview
+from labctl.viewing.quantity import evaluate
+from labctl.viewing.sweeps import combinations, values
+from labctl.viewing.table import Table
 
 LEVEL = Field("level", "Level", "number", "V", 0.5, "of the supply", -1.0, 2.0)
 PAIR = Field("pair", "Pair", "integer", "", 16, "mode number", 5, 35)
@@ -365,14 +364,6 @@ def test_durations(seconds, text):
 )
 def test_sizes(count, text):
     assert words.size(count) == text
-
-
-def test_the_framework_without_a_window_needs_no_qt():
-    """The command line, the helper processes and these models work where no Qt is installed."""
-    source = Path(words.__file__).parent
-    for name in ("feed", "table", "quantity", "helper", "benchhost", "taghost", "session"):
-        text = (source / f"{name}.py").read_text(encoding="utf-8")
-        assert "qtpy" not in text, name
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, PIECE, PIECE + 1, PIECE + 2, 2 * PIECE + 7])

@@ -30,16 +30,16 @@ from labctl.gui.app import application
 from labctl.gui.axes import label
 from labctl.gui.bigview import BigView
 from labctl.gui.curvepanel import CurvePanel, look
-from labctl.gui.diagram import plan
 from labctl.gui.mappanel import MapPanel
-from labctl.gui.measures import base_unit, name_and_unit, quantity, unit_in
 from labctl.gui.panelframe import PanelFrame
-from labctl.gui.panels import Shown
-from labctl.gui.table import CLOCK, Table
 from labctl.gui.theme import DARK, LIGHT, MODES, THEMES
 from labctl.journal import Journal
 from labctl.live import Curve, HeatMap
 from labctl.run.folder import RunFolder
+from labctl.viewing.diagram import plan
+from labctl.viewing.measures import base_unit, name_and_unit, quantity, unit_in
+from labctl.viewing.panels import Shown
+from labctl.viewing.table import CLOCK, Table
 
 TEXT, GRAPHICAL, DISABLED = 4.5, 3.0, 3.0  # contrast ratios, WCAG 2.1 1.4.3 and 1.4.11
 GROUNDS = ("ground", "panel", "raised")
@@ -282,7 +282,7 @@ def test_every_control_has_a_name_and_takes_the_focus(gui):
 def test_everything_fits_a_small_screen(gui):
     record(gui.runs)
     window = gui.open()
-    gui.until(lambda: window.live.frames)
+    gui.until(lambda: window.live.frames and window.form.start_button.isEnabled())
     for number in range(window.tabs.count()):
         window.tabs.setCurrentIndex(number)
         gui.spin()

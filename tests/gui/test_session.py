@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labctl.gui import session as sessions
-from labctl.gui.session import Session
 from labctl.run.folder import RunFolder
+from labctl.viewing import session as sessions
+from labctl.viewing.session import Session
 
 
 def make(runs: Path, stop: bool = True) -> RunFolder:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labctl.errors import RequestError
-from labctl.gui.taghost import Tagger, background
+from labctl.gui.processes.taghost import Tagger, background
 from labctl.run.folder import RunFolder
 
 RATE, SECONDS, DELAY = 20_000, 4.0, 3_000

@@ -9,7 +9,7 @@ from PIL import Image
 
 from labctl.errors import RequestError
 from labctl.gui import thumbnails as module
-from labctl.gui.drawer import HEIGHT, WIDTH, picture_of, thumbnail
+from labctl.gui.processes.drawer import HEIGHT, WIDTH, picture_of, thumbnail
 from labctl.gui.thumbnails import Thumbnails
 from labctl.run.catalogue import list_runs
 from labctl.run.folder import RunFolder

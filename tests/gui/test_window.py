@@ -16,13 +16,13 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from labctl.gui import session as sessions
 from labctl.gui.stopcard import LATE, StopCard
 from labctl.manager import Manager
 from labctl.run import marks, safety
 from labctl.run.catalogue import list_runs
 from labctl.run.folder import RunFolder
 from labctl.run.request import Request
+from labctl.viewing import session as sessions
 
 
 def queue(gui, start=True, **texts):

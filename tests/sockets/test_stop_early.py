@@ -17,12 +17,12 @@ import toybench
 
 from labctl import benchfile
 from labctl.bench import simulators
-from labctl.gui.session import Session
 from labctl.manager import Manager
 from labctl.run import safety
 from labctl.run.folder import RunFolder
 from labctl.run.locate import numbered
 from labctl.run.request import Request
+from labctl.viewing.session import Session
 from simulated_instruments.server import address_of, serving
 
 STOPS = int(os.environ.get("LABCTL_STOPS", "4"))

@@ -1,6 +1,6 @@
 """The drawing process: small pictures of runs for the catalogue, made while nothing else is to do.
 
-`python -m labctl.gui.drawer` answers requests as `labctl.gui.helper` does, with low priority.
+`python -m labctl.gui.processes.drawer` answers requests as the helper does, with low priority.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from labctl.errors import RequestError
-from labctl.gui.helper import figures, serve
+from labctl.gui.processes.helper import figures, serve
 from labctl.run.reading import RunReader
 
 #: Pixels of a thumbnail; it is shown half as large, or as it is on a fine screen.

@@ -1,8 +1,8 @@
 """The helper process: it imports and asks procedures, so that a broken one breaks only itself.
 
-`python -m labctl.gui.helper` reads one JSON request per line, `{"id": 1, "do": "describe", ...}`,
-and answers each with one line, `{"id": 1, "ok": true, "value": ...}` or `{"ok": false, "error":
-one line}`. It touches no instrument.
+`python -m labctl.gui.processes.helper` reads one JSON request per line, `{"id": 1, "do":
+"describe", ...}`, and answers each with one line, `{"id": 1, "ok": true, "value": ...}` or `{"ok":
+false, "error": one line}`. It touches no instrument.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def plan(
     in which mode, and what a point took in an earlier run, or in the dry run in folder `dry`.
     """
     from labctl.bench import find_bench, resolve_mode
-    from labctl.gui.estimate import earlier
     from labctl.procedure import LabProcedure
     from labctl.run.loading import build
+    from labctl.viewing.estimate import earlier
 
     cls = _load(procedure, bench)
     built = [build(cls, parameters) for parameters in sets]

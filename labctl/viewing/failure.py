@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labctl.gui.feed import Feed
 from labctl.jsonline import decode
 from labctl.run import safety as accounts
+from labctl.viewing.feed import Feed
 
 #: Messages on the wire that a card shows.
 MESSAGES = 20

@@ -1,6 +1,6 @@
 """The process that keeps the catalogue's index: among 1e5 runs a complete look takes seconds.
 
-`python -m labctl.gui.indexer` answers requests as `labctl.gui.helper` does, which has no time for
+`python -m labctl.gui.processes.indexer` answers requests as the helper does, which has no time for
 this while somebody fills the form.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from labctl.gui.helper import serve
+from labctl.gui.processes.helper import serve
 from labctl.manager import Manager
 from labctl.run import catalogue
 

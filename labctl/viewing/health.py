@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labctl.gui.table import Table
 from labctl.journal import Follower
+from labctl.viewing.table import Table
 
 #: Readings kept of each quantity.
 MOST_READINGS = 1 << 14

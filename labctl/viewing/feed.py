@@ -12,11 +12,11 @@ from typing import Any
 
 from labctl.errors import LabError, StorageError
 from labctl.filelock import is_locked
-from labctl.gui.table import CLOCK, Table
 from labctl.journal import Follower
 from labctl.run import cache
 from labctl.run.locate import folder_number
 from labctl.run.reading import RunReader, unstopped_status
+from labctl.viewing.table import CLOCK, Table
 
 #: A run stalls when no point came for this long, or for so many times the usual interval.
 STALLED_AFTER, STALLED_TIMES = 5.0, 10.0

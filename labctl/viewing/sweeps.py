@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labctl.gui.fields import Field
+from labctl.viewing.fields import Field
 
 #: Nobody queues more runs at a time; a typing error would.
 MOST_RUNS = 10_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.gui.table import Table
 from labctl.live import HeatMap
+from labctl.viewing.table import Table
 
 Floats = NDArray[np.float64]
 

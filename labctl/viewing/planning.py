@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from labctl.gui import words
-from labctl.gui.estimate import Pace, total
-from labctl.gui.sweeps import combinations
+from labctl.viewing import words
+from labctl.viewing.estimate import Pace, total
+from labctl.viewing.sweeps import combinations
 
 #: Runs of a sweep whose points are counted one by one; beyond, the mean stands for the rest.
 COUNTED = 300

@@ -1,6 +1,6 @@
 """The process behind the time-tag panel: it follows a run's tags and correlates the latest.
 
-`python -m labctl.gui.taghost` answers requests as `labctl.gui.helper` does. Correlating takes a
+`python -m labctl.gui.processes.taghost` answers requests as the helper does. Correlating takes a
 compiler and time; neither belongs into the process that draws.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.errors import RequestError
-from labctl.gui.helper import serve
+from labctl.gui.processes.helper import serve
 from labctl.run.tags import TagFollower
 
 #: Tags kept of each channel; correlations are those of the latest.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labctl.gui.quantity import evaluate
+from labctl.viewing.quantity import evaluate
 
 #: What counts as yes and no, as in `labctl.parameters`, which is slow to import.
 YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

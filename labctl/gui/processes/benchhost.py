@@ -1,6 +1,6 @@
 """The process behind the instruments panel: it holds the connections while no run does.
 
-`python -m labctl.gui.benchhost` answers requests as `labctl.gui.helper` does. A driver that hangs
+`python -m labctl.gui.processes.benchhost` answers requests as the helper does. A driver that hangs
 or crashes costs this process, not the window.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from labctl.bench import Bench, find_bench, resolve_mode
 from labctl.errors import LabError, RequestError
-from labctl.gui.helper import serve
+from labctl.gui.processes.helper import serve
 from labctl.instrument.settings import options_of, properties_of
 
 

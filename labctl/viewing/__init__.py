@@ -1,0 +1,1 @@
+"""What a window or a page shows of runs and forms, without any toolkit."""
