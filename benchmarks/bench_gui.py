@@ -171,9 +171,9 @@ def window_up(name: str, place: Path) -> float:
 def our_curve() -> dict[str, float]:
     """A curve of a million points to which a thousand come with each frame."""
     from labctl.gui.curvepanel import CurvePanel
-    from labctl.gui.table import Table
     from labctl.gui.theme import DARK
     from labctl.live import Curve
+    from labctl.viewing.table import Table
 
     table = Table()
     rng = np.random.default_rng(0)
@@ -194,9 +194,9 @@ def our_curve() -> dict[str, float]:
 def our_map() -> dict[str, float]:
     """A map of 200 x 200 to which a line comes with each frame."""
     from labctl.gui.mappanel import MapPanel
-    from labctl.gui.table import Table
     from labctl.gui.theme import DARK
     from labctl.live import HeatMap
+    from labctl.viewing.table import Table
 
     table = Table()
     for y in range(SIDE):
