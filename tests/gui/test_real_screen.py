@@ -40,8 +40,8 @@ def tell():
     report = {
         "ready": window.form.start_button.isEnabled(),
         "procedure": str(window.form.procedure.currentData()),
-        "across": where(rows["across"].edit) if "across" in rows else None,
-        "text": rows["across"].text if "across" in rows else "",
+        "steps": where(rows["steps"].edit) if "steps" in rows else None,
+        "text": rows["steps"].text if "steps" in rows else "",
         "start": where(window.form.start_button),
         "pause": where(window.statebar.pause_button),
         "queued": len(table.queued),
@@ -136,11 +136,11 @@ def screen(place, tmp_path):
 
 def test_mouse_and_keys_queue_run_pause_reorder_and_stop(screen, place):
     runs = place / "runs"
-    report = screen.until(lambda r: r["ready"] and r["across"])
-    screen.click(report["across"])
+    report = screen.until(lambda r: r["ready"] and r["steps"])
+    screen.click(report["steps"])
     screen.do("key", "ctrl+a")
-    screen.do("type", "400")
-    report = screen.until(lambda r: r["text"] == "400" and r["ready"])
+    screen.do("type", "9000")
+    report = screen.until(lambda r: r["text"] == "9000" and r["ready"])
     assert report["procedure"] == "patient"
     screen.click(report["start"])
     screen.until(lambda r: r["state"] == "running" and r["rows"] > 2)
