@@ -104,14 +104,33 @@ def remove(arguments: Any) -> int:
 
 
 def run(arguments: Any) -> int:
-    manager = _manager(arguments)
+    """Work the queue off; a procedure that is edited meanwhile runs as edited, in a new process."""
+    import time
+
+    from labctl.run.loading import edited_since
+
+    manager, begin = _manager(arguments), time.time()
     with progress.watcher(quiet=False) as listener:
         manager.subscribe(listener)
-        outcomes = manager.work_off(stop_on_failure=arguments.stop_on_failure)
+        outcomes = manager.work_off(
+            stop_on_failure=arguments.stop_on_failure, leave_if=lambda: edited_since(begin)
+        )
     for outcome in outcomes:
         print(f"{outcome.status}: {outcome.path}")
         if outcome.reason:
             print(f"labctl: {outcome.path}: {outcome.reason}", file=sys.stderr)
     if not outcomes:
         print("nothing waits in the queue")
-    return max((outcome.exit_code for outcome in outcomes), default=0)
+    code = max((outcome.exit_code for outcome in outcomes), default=0)
+    return max(code, _go_on(arguments)) if manager.left else code
+
+
+def _go_on(arguments: Any) -> int:
+    """Exit code of a new process that works off the rest."""
+    import subprocess
+
+    command = [sys.executable, "-c", "from labctl.cli import script; script()", "queue", "run"]
+    command += ["--runs", str(runs_dir(arguments))]
+    command += ["--stop-on-failure"] * bool(arguments.stop_on_failure)
+    sys.stdout.flush()
+    return subprocess.call(command)

@@ -30,6 +30,8 @@ class Manager(Queue):
         super().__init__(runs_dir)
         self._listeners: list[Callable[[Event], None]] = []
         self._current: Path | None = None
+        #: Whether `work_off` ended because of `leave_if`.
+        self.left = False
 
     def subscribe(self, listener: Callable[[Event], None]) -> None:
         """Tell `listener` every event of the runs that this manager executes."""
@@ -45,19 +47,28 @@ class Manager(Queue):
             ran = self._run_next(stopping.asked(self.runs_dir))
             return ran[1] if ran else None
 
-    def work_off(self, *, stop_on_failure: bool = False) -> list[Outcome]:
+    def work_off(
+        self, *, stop_on_failure: bool = False, leave_if: Callable[[], bool] = lambda: False
+    ) -> list[Outcome]:
         """Run everything that waits, also what is added meanwhile; one process at a time.
 
         Items that are delayed let others pass, and are waited for at the end.
 
+        Args:
+            stop_on_failure: leave the rest if a run does not finish.
+            leave_if: is asked after the first run, before each other; leaves the rest if true.
+
         Raises:
             RunLocked: another process works this queue off.
         """
-        outcomes = []
+        outcomes: list[Outcome] = []
         asked = stopping.asked(self.runs_dir)
         with self._working():
             halts = self._halts()
             while (self._halts(), stopping.asked(self.runs_dir)) == (halts, asked):
+                if outcomes and self.waiting() and leave_if():
+                    self.left = True
+                    break
                 ran = self._run_next(asked)
                 if ran is None:
                     if not self.waiting():

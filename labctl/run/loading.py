@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,24 @@ def procedure_modules(packages: Sequence[str] = DEFAULT_PACKAGES) -> dict[str, s
         for info in pkgutil.iter_modules(spec.submodule_search_locations or []):
             modules[info.name.replace("_", "-")] = f"{package}.{info.name}"
     return modules
+
+
+def edited_since(moment: float) -> bool:
+    """Whether source was changed after `moment` (Unix time) that this process may have imported.
+
+    Installed packages are not looked at.
+    """
+    installed = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or file.startswith(installed):
+            continue
+        try:
+            if Path(file).stat().st_mtime > moment:
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def procedures_in(module_name: str) -> list[type]:
