@@ -478,26 +478,30 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        up = {f"{name}, s": window_up(name, place / "up") for name in UP}
         (place / "theirs").mkdir()
+        found: dict[str, dict[str, float]] = {}
+
+        def keep(title: str, values: dict[str, float]) -> None:
+            text = "   ".join(f"{name} {value:.4g}" for name, value in values.items())
+            print(f"{title:<36} {text}", file=sys.stderr, flush=True)
+            found[title] = values
+
+        keep("window up", {f"{name}, s": window_up(name, place / "up") for name in UP})
         application()
-        found: dict[str, dict[str, float]] = {
-            "window up": up,
-            f"curve of {ROWS} points, labctl": our_curve(),
-            f"curve of {ROWS} points, pymeasure": their_curve(place / "theirs"),
-            f"map of {SIDE} x {SIDE}, labctl": our_map(),
-            f"map of {SIDE} x {SIDE}, pymeasure": their_map(place / "theirs"),
-            "as fast as can be, rows/s": {
-                "alone": acquisition(place, watched=False)["rows/s"],
-                "with the window": acquisition(place, watched=True)["rows/s"],
-            },
-            **{f"{PACE} rows/s asked for, {way}": how for way, how in paced(place).items()},
-            f"search of {RUNS} runs, s": search(place / "catalogue"),
-            **{f"memory over {hours} h, MB": memory_of(place, hours) for hours in (24, 72)},
+        keep(f"curve of {ROWS} points, labctl", our_curve())
+        keep(f"curve of {ROWS} points, pymeasure", their_curve(place / "theirs"))
+        keep(f"map of {SIDE} x {SIDE}, labctl", our_map())
+        keep(f"map of {SIDE} x {SIDE}, pymeasure", their_map(place / "theirs"))
+        fast = {
+            "alone": acquisition(place, watched=False)["rows/s"],
+            "with the window": acquisition(place, watched=True)["rows/s"],
         }
-    for title, values in found.items():
-        text = "   ".join(f"{name} {value:.4g}" for name, value in values.items())
-        print(f"{title:<36} {text}", file=sys.stderr)
+        keep("as fast as can be, rows/s", fast)
+        for way, how in paced(place).items():
+            keep(f"{PACE} rows/s asked for, {way}", how)
+        keep(f"search of {RUNS} runs, s", search(place / "catalogue"))
+        for hours in (24, 72):  # minutes
+            keep(f"memory over {hours} h, MB", memory_of(place, hours))
     print(json.dumps(found))
     return 0
 
