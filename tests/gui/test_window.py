@@ -58,6 +58,7 @@ def test_pause_resume_and_abort_from_the_bar(gui):
     queue(gui, steps="2000", wait="10")
     gui.wait_for("running")
     gui.until(lambda: window.conductor.active.table.seen > 3)
+    gui.until(window.statebar.pause_button.isEnabled)  # the bar is painted five times a second
     QTest.keyClick(window, Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier)
     gui.wait_for("paused")
     gui.until(lambda: window.statebar.pause_button.text() == "Resume")
