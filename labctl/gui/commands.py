@@ -40,6 +40,16 @@ class Commands:
         else:
             self.window.say(f"{verb} asked of {run.name}")
 
+    def pause_or_resume(self) -> None:
+        """Whichever of the two the run can do now; the bar's button may not have been painted."""
+        active = self.window.conductor.active
+        paused = active is not None and active.status == "paused"
+        self.control("resume" if paused else "pause")
+
+    def abort(self) -> None:
+        """Abort the run that goes on."""
+        self.control("abort", f"aborted {BY_HAND}")
+
     def stop_all(self) -> None:
         """Ask for the bench to be made safe now, and show what each instrument answers."""
         window = self.window

@@ -44,8 +44,8 @@ def connect_keys(window: Any) -> None:
 
     key("F12", window.commands.stop_all)
     key("Ctrl+Shift+Escape", window.commands.stop_all)
-    key("Ctrl+P", window.statebar.pause_button.click)
-    key("Ctrl+Shift+A", window.statebar.abort_button.click)
+    key("Ctrl+P", window.commands.pause_or_resume)
+    key("Ctrl+Shift+A", window.commands.abort)
     key("Ctrl+0", window.conductor.show_active)
     key("Ctrl+N", window.form.procedure.setFocus)
     key("Ctrl+Return", window.form.queue_button.click)

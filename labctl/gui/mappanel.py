@@ -37,7 +37,6 @@ class MapPanel(QWidget):
         self._even: dict[str, bool] = {}  # whether an axis is one of numbers
         self.meaning = line(wrap=True)
         self.meaning.setText(f"colour: {panel.label or panel.value}")
-        self.meaning.show()
         self.readout = Elided()
         self.readout.setObjectName("dim")
         self.readout.setContentsMargins(4, 0, 4, 0)
@@ -47,6 +46,7 @@ class MapPanel(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
         box.addWidget(self.meaning)
+        self.meaning.show()  # not before: without a parent it would be a window that flashes
         box.addWidget(self.area, stretch=1)
         box.addWidget(self.readout)
         self.plot = self.area.addPlot(row=1, col=0)

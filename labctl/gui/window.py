@@ -136,7 +136,7 @@ class Window(QMainWindow):
         )  # fmt: skip
         bar.pause.connect(lambda: commands.control("pause"))
         bar.resume.connect(lambda: commands.control("resume"))
-        bar.abort.connect(lambda: commands.control("abort", f"aborted {BY_HAND}"))
+        bar.abort.connect(commands.abort)
         bar.stop_all.connect(commands.stop_all)
         conductor.frame.connect(self._frame)
         conductor.slow.connect(self._slow)

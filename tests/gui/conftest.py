@@ -14,7 +14,8 @@ import toybench
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("pyqtgraph", reason="the window's packages are not installed")
 
-from qtpy.QtCore import QProcess
+from qtpy.QtCore import QEvent, QObject, QProcess, Qt
+from qtpy.QtGui import QWindow
 
 from labctl.gui import app as gui_app
 from labctl.gui.helperlink import HelperLink
@@ -135,6 +136,33 @@ class Driver:
         """Wait until the active run has this status."""
         conductor = self.window.conductor
         self.until(lambda: conductor.active is not None and conductor.active.status == status)
+
+
+class Strays(QObject):
+    """What shows itself as a window and is none.
+
+    A widget that is shown before it has a parent flashes, and keys pressed meanwhile are lost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def eventFilter(self, thing: QObject, event: QEvent) -> bool:
+        shown = event.type() == QEvent.Type.Show and isinstance(thing, QWindow)
+        if shown and thing.type() == Qt.WindowType.Window and not thing.title():
+            self.names.append(thing.objectName())
+        return False
+
+
+@pytest.fixture
+def no_strays():
+    """Look at every event, which makes the window a third slower."""
+    app, strays = gui_app.application(), Strays()
+    app.installEventFilter(strays)
+    yield
+    app.removeEventFilter(strays)
+    assert not strays.names, "flashed on the screen as windows of their own"
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtTest import QTest
 
 from labctl.gui.queueview import differing
+
+pytestmark = pytest.mark.usefixtures("no_strays")
 
 
 def choose(queue, titles):
