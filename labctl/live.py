@@ -6,7 +6,7 @@ analysed yet, and a window may draw the same panels again as rows come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Columns = Mapping[str, np.ndarray]
+#: The array that the last row recorded in a column.
+Arrays = Callable[[str], np.ndarray]
 Numbers = NDArray[np.float64]
 
 #: The colours of Okabe and Ito, which stay apart for colour-blind eyes.
@@ -32,10 +34,14 @@ class Curve:
 
     Args:
         title: what is shown.
-        x, y, error: columns; without `error` there are no error bars.
+        x, y, error: columns; without `error`, or in runs that lack it, there are no error bars.
         by: a column that tells apart several curves, named after its values.
         only: draw the rows in which `by` has one of these values; by default all.
         decibel: draw 10 log10 of y.
+        latest: of several rows at one x the last counts, as of a value that all rows so far make
+            better.
+        levels: values on the y axis that are marked, for example a limit.
+        log_x, log_y: logarithmic axes, at first.
     """
 
     title: str
@@ -45,6 +51,10 @@ class Curve:
     by: str = ""
     only: tuple[Any, ...] = ()
     decibel: bool = False
+    latest: bool = False
+    levels: tuple[float, ...] = ()
+    log_x: bool = False
+    log_y: bool = False
 
     @property
     def y_label(self) -> str:
@@ -52,10 +62,10 @@ class Curve:
 
     def series(self, columns: Columns) -> dict[str, tuple[Numbers, Numbers, Numbers]]:
         """x, y and standard error of y (0 where unknown) by name of the curve, in order of x."""
-        if not _known(columns, self.x, self.y, self.error, self.by):
+        if not _known(columns, self.x, self.y, self.by):
             return {}
         x, y = _floats(columns[self.x]), _floats(columns[self.y])
-        error = _floats(columns[self.error]) if self.error else np.zeros(len(y))
+        error = _floats(columns[self.error]) if self.error in columns else np.zeros(len(y))
         if self.decibel:
             with np.errstate(divide="ignore", invalid="ignore"):
                 y, error = 10.0 * np.log10(y), 10.0 / np.log(10.0) * error / y
@@ -66,6 +76,8 @@ class Curve:
         for name in names:
             rows = np.flatnonzero(there & (kinds == name))
             rows = rows[np.argsort(x[rows], kind="stable")]
+            if self.latest:
+                rows = rows[last_of_each(x[rows])]
             if len(rows):
                 found[str(name)] = (x[rows], y[rows], np.nan_to_num(error[rows]))
         return found
@@ -127,10 +139,34 @@ class HeatMap:
         return low, high if high > low else low + 1.0
 
 
-Panel = Curve | HeatMap
+@dataclass(frozen=True)
+class Trace:
+    """The array that the last row recorded in a column.
+
+    Args:
+        title: what is shown.
+        column: an array column.
+        x: another one, over which it is drawn; by default the number of the sample.
+        log_y: a logarithmic axis, at first.
+    """
+
+    title: str
+    column: str
+    x: str = ""
+    log_y: bool = False
 
 
-def figure(panels: Sequence[Panel], columns: Columns, title: str) -> Figure:
+Panel = Curve | HeatMap | Trace
+
+
+def last_of_each(x: Numbers) -> NDArray[np.bool_]:
+    """Which values are the last of those equal to them, in order."""
+    return np.append(x[1:] != x[:-1], np.ones(min(1, len(x)), dtype=bool))
+
+
+def figure(
+    panels: Sequence[Panel], columns: Columns, title: str, arrays: Arrays | None = None
+) -> Figure:
     """All panels in one figure, laid out without overlaps."""
     from matplotlib.figure import Figure
 
@@ -140,15 +176,18 @@ def figure(panels: Sequence[Panel], columns: Columns, title: str) -> Figure:
     for axes, panel in zip(
         drawn.subplots(1, len(panels), squeeze=False, width_ratios=shapes)[0], panels, strict=True
     ):
-        draw(panel, axes, columns)
+        draw(panel, axes, columns, arrays)
     return drawn
 
 
-def draw(panel: Panel, axes: Axes, columns: Columns) -> None:
+def draw(panel: Panel, axes: Axes, columns: Columns, arrays: Arrays | None = None) -> None:
     """Draw one panel into empty axes of matplotlib."""
     axes.set_title(panel.title, fontsize=11)
     if isinstance(panel, HeatMap):
         _draw_map(panel, axes, columns)
+        return
+    if isinstance(panel, Trace):
+        _draw_trace(panel, axes, arrays)
         return
     for number, (name, (x, y, error)) in enumerate(panel.series(columns).items()):
         axes.errorbar(
@@ -156,10 +195,40 @@ def draw(panel: Panel, axes: Axes, columns: Columns) -> None:
             color=PALETTE[number % len(PALETTE)], markersize=4, capsize=2, linewidth=1,
             label=name or None,
         )  # fmt: skip
+    for level in panel.levels:
+        axes.axhline(level, color="0.35", linewidth=1, linestyle=":")
+    _scale(axes, panel.log_x, panel.log_y)
     axes.set(xlabel=panel.x, ylabel=panel.y_label)
     axes.grid(linewidth=0.4, alpha=0.6)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=9, framealpha=1)
+
+
+def _draw_trace(panel: Trace, axes: Axes, arrays: Arrays | None) -> None:
+    axes.set(xlabel=panel.x or "sample", ylabel=panel.column)
+    axes.grid(linewidth=0.4, alpha=0.6)
+    if arrays is None:
+        return
+    y = one_line(arrays(panel.column))
+    x = one_line(arrays(panel.x)) if panel.x else np.arange(float(len(y)))
+    if len(x) == len(y):
+        axes.plot(x, y, color=PALETTE[0], linewidth=1)
+    _scale(axes, False, panel.log_y)
+
+
+def _scale(axes: Axes, log_x: bool, log_y: bool) -> None:
+    """Logarithmic axes, where there is anything to draw on them."""
+    if axes.has_data():
+        axes.set_xscale("log" if log_x else "linear")
+        axes.set_yscale("log" if log_y else "linear")
+
+
+def one_line(values: np.ndarray) -> Numbers:
+    """An array as one curve: of several dimensions the last row, of complex numbers the size."""
+    values = np.atleast_1d(np.asarray(values))
+    while values.ndim > 1:
+        values = values[-1]
+    return np.abs(values) if np.iscomplexobj(values) else values.astype(float)
 
 
 def _draw_map(panel: HeatMap, axes: Axes, columns: Columns) -> None:

@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 
 from labctl.gui.plotpanel import PlotPanel
 from labctl.gui.theme import Theme
-from labctl.live import Curve
+from labctl.live import Curve, last_of_each
 from labctl.viewing.decimate import any_finite, envelope, rises, visible
 from labctl.viewing.table import Table
 
@@ -35,8 +35,11 @@ class CurvePanel(PlotPanel):
         self._data: dict[str, tuple[Floats, Floats, Floats | None]] = {}
         self._rising: dict[str, bool] = {}
         self._table: Table | None = None
+        self._levels = [(pg.PlotDataItem(), level) for level in panel.levels]
         super().__init__(theme)
         self.panel = panel
+        for line, _ in self._levels:
+            self.plot.addItem(line)
         self.set_labels(panel.x, panel.y_label)
         self.area.setAccessibleName(f"plot of {panel.y} over {panel.x}")
         self._cost = 0.0
@@ -55,6 +58,8 @@ class CurvePanel(PlotPanel):
 
     def restyle(self, theme: Theme) -> None:
         super().restyle(theme)
+        for line, _ in self._levels:
+            line.setPen(pg.mkPen(theme.text, width=1, style=Qt.PenStyle.DotLine))
         self._remove(list(self._curves))
         self._draw()
 
@@ -103,6 +108,9 @@ class CurvePanel(PlotPanel):
             x, y = x[order], y[order]
             error = error[order] if error is not None else None
             rising = True
+        if self.panel.latest and rising:
+            last = last_of_each(x)
+            x, y, error = x[last], y[last], error[last] if error is not None else None
         self._rising[name] = rising and not np.isnan(x[-1:]).any()
         return x, y, error
 
@@ -123,11 +131,21 @@ class CurvePanel(PlotPanel):
             curve.setData(*self.on_axes(x, y), connect="finite")
             if name:
                 entries.append((sign if small else LINE, self._colour(number), name))
+        self._draw_levels()
         self.show_legend(entries)
         if self._table is not None and self._table.rows and not self._any():
             self.legend.setText("no values in these columns yet")
             self.legend.show()
         self.show_readout()
+
+    def _draw_levels(self) -> None:
+        """From the first point to the last, so that what is shown reaches them."""
+        ends = [f(x[np.isfinite(x)]) for x, *_ in self._data.values() if np.isfinite(x).any()
+                for f in (np.min, np.max)]  # fmt: skip
+        for line, level in self._levels:
+            if ends:
+                x = np.array([min(ends), max(ends)])
+                line.setData(*self.on_axes(x, np.full(2, level)))
 
     def _any(self) -> bool:
         return any(any_finite(x, y) for x, y, _ in self._data.values())

@@ -24,11 +24,11 @@ from labctl.errors import LabError
 from labctl.gui.healthstrip import HealthStrip
 from labctl.gui.panelframe import PanelFrame
 from labctl.gui.theme import Theme
-from labctl.live import Curve, HeatMap
+from labctl.live import Curve, HeatMap, Trace
 from labctl.run.traces import TraceReader
 from labctl.viewing.feed import Feed
 from labctl.viewing.measures import error_column, name_and_unit, quantity
-from labctl.viewing.panels import Histogram, Layouts, Panel, Shown, Trace, usual
+from labctl.viewing.panels import Histogram, Layouts, Panel, Shown, usual
 from labctl.viewing.table import Table
 
 #: Part of the time that drawing may take; panels that cost more are drawn less often.
@@ -190,7 +190,8 @@ class LiveView(QWidget):
         if feed is None or self._traces is None or panel.column not in feed.arrays:
             return
         with contextlib.suppress(LabError, OSError, ValueError, KeyError):  # seen half-written
-            frame.plot.show_trace(self._traces.read(feed.arrays[panel.column]))
+            found = (panel.column, *([panel.x] if panel.x in feed.arrays else []))
+            frame.plot.show_trace(*(self._traces.read(feed.arrays[name]) for name in found))
 
     def _show_values(self, feed: Feed) -> None:
         """The last row in one line, for people who want the number."""

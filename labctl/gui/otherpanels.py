@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from labctl.gui.plotpanel import PlotPanel
 from labctl.gui.theme import Theme
+from labctl.live import Trace, one_line
 from labctl.viewing.decimate import envelope
-from labctl.viewing.panels import Histogram, Trace
+from labctl.viewing.panels import Histogram
 from labctl.viewing.table import Table
 
 Floats = NDArray[np.float64]
@@ -66,27 +67,27 @@ class HistogramPanel(PlotPanel):
 
 
 class TracePanel(PlotPanel):
-    """The array that the last row recorded in a column, over its sample number."""
+    """The array that the last row recorded in a column, over another one or its sample number."""
 
     def __init__(self, panel: Trace, theme: Theme) -> None:
         self._line = pg.PlotDataItem()
         super().__init__(theme)
         self.panel = panel
-        self.set_labels("sample", panel.column)
+        self.set_labels(panel.x or "sample", panel.column)
         self.area.setAccessibleName(f"array {panel.column} of the last row")
         self.plot.addItem(self._line)
-        self._values = np.zeros(0)
+        self._at = self._values = np.zeros(0)
 
     def restyle(self, theme: Theme) -> None:
         super().restyle(theme)
         self._line.setPen(theme.curves[0])
 
-    def show_trace(self, values: Floats) -> None:
-        """Draw an array; of more than one dimension, its last row."""
-        values = np.atleast_1d(np.asarray(values))
-        while values.ndim > 1:
-            values = values[-1]
-        self._values = np.abs(values) if np.iscomplexobj(values) else values.astype(float)
+    def show_trace(self, values: np.ndarray, at: np.ndarray | None = None) -> None:
+        """Draw an array, at the places that another one says if it is as long."""
+        self._values = one_line(values)
+        places = np.zeros(0) if at is None else one_line(at)
+        fits = len(places) == len(self._values)
+        self._at = places if fits else np.arange(float(len(self._values)))
         self._draw()
 
     def refresh(self, table: Table) -> None:
@@ -97,13 +98,12 @@ class TracePanel(PlotPanel):
         self._draw()
 
     def value_at(self, x: float) -> tuple[float, float]:
-        place = round(x)
-        inside = 0 <= place < len(self._values)
-        return float(self._values[place]) if inside else math.nan, math.nan
+        if not np.isfinite(self._at).any():
+            return math.nan, math.nan
+        return float(self._values[int(np.nanargmin(np.abs(self._at - x)))]), math.nan
 
     def _draw(self) -> None:
-        samples = np.arange(float(len(self._values)))
-        x, y = envelope(samples, self._values, max(100, int(self.area.width())))
+        x, y = envelope(self._at, self._values, max(100, int(self.area.width())))
         self._line.setData(*self.on_axes(x, y), connect="finite")
         self.show_readout()
 

@@ -16,8 +16,8 @@ from labctl.gui.mappanel import MapPanel
 from labctl.gui.otherpanels import HistogramPanel, TracePanel
 from labctl.gui.plotpanel import PlotPanel
 from labctl.gui.theme import Theme
-from labctl.live import Curve, HeatMap
-from labctl.viewing.panels import Histogram, Panel, Shown, Trace
+from labctl.live import Curve, HeatMap, Trace
+from labctl.viewing.panels import Histogram, Panel, Shown
 from labctl.viewing.table import CLOCK
 
 #: Members of each kind of panel that name a column, with what the heading calls them.
@@ -25,7 +25,7 @@ CHOICES = {
     Curve: (("y", "y"), ("x", "x"), ("error", "±")),
     HeatMap: (("value", "colour"), ("x", "x"), ("y", "y")),
     Histogram: (("column", "of"),),
-    Trace: (("column", "of"),),
+    Trace: (("column", "of"), ("x", "x")),
 }
 
 
@@ -126,19 +126,21 @@ class PanelFrame(QFrame):
 
     def _chooser(self, member: str, word: str) -> QComboBox:
         box = QComboBox()
-        names = self._traces if isinstance(self.shown.panel, Trace) else self._columns
+        trace = isinstance(self.shown.panel, Trace)
+        names = self._traces if trace else self._columns
         if member == "x":
-            names = [*names, CLOCK]
+            names = ["", *names] if trace else [*names, CLOCK]
         now = str(getattr(self.shown.panel, member))
         if member == "error":
             names = ["", *names]
+        nothing = "sample" if member == "x" else "none"
         for name in dict.fromkeys([*names, now]):
-            box.addItem(f"{word}: {name or 'none'}", name)
+            box.addItem(f"{word}: {name or nothing}", name)
         box.setCurrentIndex(box.findData(now))
         box.setMinimumWidth(80)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.setMinimumContentsLength(min(11, max(6, len(word) + 2 + len(now))))
-        box.setToolTip(f"column for {CALLED.get(word, word)}: {now or 'none'}")
+        box.setToolTip(f"column for {CALLED.get(word, word)}: {now or nothing}")
         box.setAccessibleName(f"column for {CALLED.get(word, word)} of {self.shown.panel.title}")
         box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         box.activated.connect(lambda _: self._choose(member, str(box.currentData())))
@@ -171,8 +173,11 @@ class PanelFrame(QFrame):
             if member in ("y", "column") and panel.title == getattr(panel, member)
             else (panel.title)
         )
-        labels = {f"{member}_labels": ()} if hasattr(panel, f"{member}_labels") else {}
-        self.shown.panel = replace(panel, **{member: column}, **labels, title=title)
+        void = [f"{member}_labels", *(["levels"] if member == "y" else [])]  # were of that column
+        void = [name for name in void if hasattr(panel, name)]
+        self.shown.panel = replace(
+            panel, **{member: column}, **dict.fromkeys(void, ()), title=title
+        )
         old = self.plot
         self.plot = self._plot()
         self.box.replaceWidget(old, self.plot)

@@ -42,7 +42,10 @@ def figures(folder: RunFolder, *, apart: bool = False) -> dict[str, Any]:
             ) from None
         from labctl import live
 
+        def last(column: str) -> Any:
+            return data.trace(column, len(data) - 1)
+
         if apart:
-            return {panel.title: live.figure([panel], data.columns, status) for panel in panels}
+            return {one.title: live.figure([one], data.columns, status, last) for one in panels}
         title = f"{folder.path.name}: {status}, not analysed yet"
-        return {"so far": live.figure(panels, data.columns, title)}
+        return {"so far": live.figure(panels, data.columns, title, last)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def _replay(recorded: RunFolder, mode: str, place: Path, listener: Listener | No
         if complaint:
             break
     assert repeated is not None
-    compared, difference = compare(recorded, repeated)
+    compared, difference = compare(recorded, repeated, _declared_since(recorded))
     if complaint and (not difference or difference.endswith("missing")):
         difference = complaint
     return Comparison(mode, len(recorded.rows), compared, difference)
@@ -118,12 +118,15 @@ def _stretch(
     return "" if RunFolder.open(writer.path).row_count - before >= stop_after else outcome.reason
 
 
-def compare(recorded: RunFolder, repeated: RunFolder) -> tuple[int, str]:
-    """How many rows agree to the last bit, and the first difference in words."""
+def compare(recorded: RunFolder, repeated: RunFolder, new: Collection[str] = ()) -> tuple[int, str]:
+    """How many rows agree to the last bit, and the first difference in words.
+
+    Columns that are `new` are not compared with rows that lack them.
+    """
     rows, again = recorded.rows, repeated.rows
     for number, (row, other) in enumerate(zip(rows, again, strict=False)):
         point = row.get("index", number)
-        if difference := _row_difference(row, other):
+        if difference := _row_difference(row, other, new):
             return number, f"point {point}: {difference}"
         for column in recorded.start["traces"]:
             if difference := _trace_difference(recorded, repeated, column, number):
@@ -139,7 +142,14 @@ def compare(recorded: RunFolder, repeated: RunFolder) -> tuple[int, str]:
     return len(rows), ""
 
 
-def _row_difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def _declared_since(recorded: RunFolder) -> set[str]:
+    """Columns that the procedure declares today and did not when the run was recorded."""
+    columns = getattr(rebuild(recorded.start)[0], "DATA_COLUMNS", ())
+    return set(columns) - set(recorded.start["columns"])
+
+
+def _row_difference(row: Mapping[str, Any], other: Mapping[str, Any], new: Collection[str]) -> str:
+    other = {name: value for name, value in other.items() if name in row or name not in new}
     if row.keys() != other.keys():
         return f"columns differ: recorded {sorted(row)}, repeated {sorted(other)}"
     for name, value in row.items():

@@ -9,20 +9,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from labctl.live import Curve, HeatMap
+from labctl.live import Curve, HeatMap, Trace
 
 
 @dataclass(frozen=True)
 class Histogram:
     """How often each value of a column occurred."""
-
-    title: str
-    column: str
-
-
-@dataclass(frozen=True)
-class Trace:
-    """The array that the last row recorded in a column."""
 
     title: str
     column: str
@@ -79,7 +71,9 @@ def usual(
     found = []
     for one in declared:
         with contextlib.suppress(ValueError):
-            found.append(Shown(from_document(one)))
+            panel = from_document(one)
+            looks = {name: getattr(panel, name, False) for name in ("log_x", "log_y")}
+            found.append(Shown(panel, **looks))
     if found:
         return found
     values = [name for name in columns if name != "index"]
