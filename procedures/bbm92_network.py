@@ -12,7 +12,7 @@ from labctl.analysis.qkd import distil, max_qber
 from labctl.analysis.sifting import Sifted, joined, sift
 from labctl.analysis.timetags import correlation_histogram
 from labctl.errors import RequestError
-from labctl.live import Curve
+from labctl.live import Curve, Panel
 from labctl.parameters import boolean, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.network import KEY_PHASES, NetworkMeasurement, intervals, standard_routes
@@ -79,6 +79,7 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
         *(f"{what} {link.name}" for link in LINKS
           for what in ("sifted", "errors", "qber", "qber error")),
         "laser (MHz)", "phase (rad)", "lost (s)", "public seed",
+        *(f"sifted {link.name} error" for link in LINKS), "secret (bit/s)", "secret error (bit/s)",
     ]  # fmt: skip
     RESULTS = (
         *(
@@ -93,11 +94,24 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
         Result("power", "mW", "both pumps, in front of the ring"),
         Result("lost", "s", "counting that was thrown away because a lock was lost"),
     )
-    LIVE = (
-        Curve("Error rate of A-B", "time (s)", "qber A-B", error="qber error A-B"),
-        Curve("Error rate of B-D", "time (s)", "qber B-D", error="qber error B-D"),
-        Curve("Sifted bits of A-B", "time (s)", "sifted A-B"),
-    )
+
+    def panels(self) -> tuple[Panel, ...]:
+        """The best link, the poorest one, and the sum of all."""
+        limit = (max_qber(self.efficiency),)
+        return (
+            *(
+                Curve(
+                    f"Error rate of {name}; dotted: largest that leaves a key", "time (s)",
+                    f"qber {name}", f"qber error {name}", levels=limit,
+                )
+                for name in ("A-B", "B-D")
+            ),
+            Curve("Sifted bits of A-B", "time (s)", "sifted A-B", "sifted A-B error"),
+            Curve(
+                "Key of all links, asymptotic", "time (s)", "secret (bit/s)",
+                "secret error (bit/s)",
+            ),
+        )  # fmt: skip
 
     def startup(self) -> None:
         self.open_network(standard_routes())
@@ -123,18 +137,24 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         counted = self.count(point["dwell (s)"])
         row: dict[str, Any] = {"dwell (s)": counted.seconds}
+        secret = spread = 0.0
         for user, (times, _) in zip(USERS, counted.clicks, strict=True):
             row[f"clicks {user}"] = len(times)
         for link in LINKS:
             bits = self._sift(link, counted.clicks, self._delays)
             row[f"sifted {link.name}"] = len(bits)
             row[f"errors {link.name}"] = bits.errors
-            rate, error = link_rates(len(bits), bits.errors, counted.seconds, 1.0)[2:4].tolist()
+            rates = link_rates(len(bits), bits.errors, counted.seconds, self.efficiency)
+            rate, error, key, key_error = rates[2:6].tolist()
             row |= {f"qber {link.name}": rate, f"qber error {link.name}": error}
+            row[f"sifted {link.name} error"] = math.sqrt(max(len(bits), 1))
+            secret, spread = secret + key, math.hypot(spread, key_error)
         self.show("sifted A-B", row["sifted A-B"] / counted.seconds, "bit/s")
         self.show("error rate A-B", 100 * row["qber A-B"], "%")
         return {
             **row,
+            "secret (bit/s)": secret,
+            "secret error (bit/s)": spread,
             "public seed": int(self.rng.integers(1 << 62)),
             "power (mW)": self.pump_power(),
             "behind (uW)": 1e6 * self.behind.power,

@@ -14,11 +14,14 @@ from labctl.live import Curve
 from labctl.parameters import integer, number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.phonon_bench import PhononMeasurement, portions
-from procedures.phonon_clicks import ROW, SPOILT, spoilt
+from procedures.phonon_clicks import G2_PRE, ROW, SPOILT, gate_columns, spoilt
 from procedures.phonon_data import recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+GATE = "in gate"
 
 
 class DelayScan(PhononMeasurement, LabProcedure):
@@ -41,14 +44,26 @@ class DelayScan(PhononMeasurement, LabProcedure):
         meaning="beginning of the read-out pulse in which clicks count",
     )  # fmt: skip
 
-    DATA_COLUMNS = ["index", *ROW]
-    LIVE = (Curve("Pairs in the read-out pulse", "delay (ns)", "A2 B2"),)
+    DATA_COLUMNS = ["index", *ROW, *G2_PRE, *gate_columns(GATE)]
+    LIVE = (
+        Curve(
+            "g2 in the gate of the read-out pulse, all rows so far; dotted: thermal state",
+            "delay (ns)", *gate_columns(GATE)[3:], latest=True, levels=(2.0,),
+        ),
+        Curve(
+            "g2 of the preparation pulse, all rows so far", "delay (ns)", *G2_PRE, latest=True
+        ),
+    )  # fmt: skip
     RESULTS = (
         Result("decay_time", "ns", "of g2 - 2 with the delay, from the most likely exponential"),
         Result("amplitude", "", "g2 - 2 of that at a delay of 30 ns"),
         Result("g2_pre_spread", "", "chi square per delay of g2 of the preparation pulse"),
         *SPOILT,
     )
+
+    @property
+    def beginnings(self) -> dict[str, float]:
+        return {GATE: self.gate}
 
     def points(self) -> Iterator[dict[str, Any]]:
         """All delays in turn, portion by portion."""

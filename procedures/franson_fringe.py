@@ -11,7 +11,7 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, text
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.fringes import FringeMeasurement, fit_both, variation
+from procedures.fringes import ERRORS, FringeMeasurement, fit_both, variation
 from procedures.network_plan import parse_pair
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class FransonFringe(FringeMeasurement, LabProcedure):
 
     DATA_COLUMNS: ClassVar[list[str]] = [
         "index", "alpha (rad)", "dwell (s)", "same", "different", "clicks A", "clicks B",
-        "power (mW)", "laser (MHz)", "phase (rad)", "lost (s)",
+        "power (mW)", "laser (MHz)", "phase (rad)", "lost (s)", *ERRORS,
     ]  # fmt: skip
     RESULTS = (
         Result("visibility", "", "of the raw fringes, accidental coincidences included"),
@@ -50,9 +50,10 @@ class FransonFringe(FringeMeasurement, LabProcedure):
         Result("lost", "s", "counting that was thrown away because a lock was lost"),
     )
     LIVE = (
-        Curve("Equal outcomes", "alpha (rad)", "same"),
-        Curve("Different outcomes", "alpha (rad)", "different"),
-        Curve("Clicks of user A", "alpha (rad)", "clicks A"),
+        Curve("Equal outcomes", "alpha (rad)", "same", "same error"),
+        Curve("Different outcomes", "alpha (rad)", "different", "different error"),
+        Curve("Clicks of user A", "alpha (rad)", "clicks A", "clicks A error"),
+        Curve("Clicks of user B", "alpha (rad)", "clicks B", "clicks B error"),
     )
 
     def startup(self) -> None:

@@ -17,6 +17,9 @@ from procedures.network_plan import USERS
 from procedures.tag_slices import Clicks, in_order
 
 ALICE, BOB = 0, 1
+COUNTS = ("same", "different", "clicks A", "clicks B")
+#: Standard errors of these counts: sqrt(N), at least 1.
+ERRORS = tuple(f"{name} error" for name in COUNTS)
 
 
 class FringeMeasurement(NetworkMeasurement):
@@ -57,12 +60,11 @@ class FringeMeasurement(NetworkMeasurement):
         first, second = counted.clicks[ALICE], counted.clicks[BOB]
         same, different = self._outcomes(pair, first, second)
         self.show("coincidences", (same + different) / counted.seconds, "1/s")
+        counts = dict(zip(COUNTS, (same, different, len(first[0]), len(second[0])), strict=True))
         return {
             "dwell (s)": counted.seconds,
-            "same": same,
-            "different": different,
-            "clicks A": len(first[0]),
-            "clicks B": len(second[0]),
+            **counts,
+            **{f"{name} error": math.sqrt(max(count, 1)) for name, count in counts.items()},
             "power (mW)": self.pump_power(),
             "laser (MHz)": counted.laser_worst,
             "phase (rad)": float(np.mean(counted.phase_errors)),

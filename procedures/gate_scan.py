@@ -13,11 +13,14 @@ from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.phonon_bench import PhononMeasurement, portions
-from procedures.phonon_clicks import ROW, SPOILT, spoilt
+from procedures.phonon_clicks import G2_PRE, ROW, SPOILT, gate_columns, spoilt
 from procedures.phonon_data import recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+SHORTEST, LONGEST = "in shortest gate", "in longest gate"
 
 
 class GateScan(PhononMeasurement, LabProcedure):
@@ -43,8 +46,14 @@ class GateScan(PhononMeasurement, LabProcedure):
     )
     steps: int = integer("Gates", 19, minimum=3, maximum=1000, meaning="from shortest to longest")
 
-    DATA_COLUMNS = ["index", *ROW]
-    LIVE = (Curve("Pairs in the read-out pulse", "index", "A2 B2"),)
+    DATA_COLUMNS = ["index", *ROW, *G2_PRE, *gate_columns(SHORTEST), *gate_columns(LONGEST)]
+    LIVE = tuple(
+        Curve(
+            f"g2 {name}, all rows so far; dotted: thermal state", "index",
+            *gate_columns(name)[3:], levels=(2.0,),
+        )
+        for name in (SHORTEST, LONGEST)
+    )  # fmt: skip
     RESULTS = (
         Result("decay_time", "ns", "of g2 - 2 with the gate, from the most likely exponential"),
         Result("amplitude", "", "g2 - 2 of that at 39 ns"),
@@ -53,6 +62,10 @@ class GateScan(PhononMeasurement, LabProcedure):
         Result("pairs", "", "trials with both detectors in the longest gate"),
         *SPOILT,
     )
+
+    @property
+    def beginnings(self) -> dict[str, float]:
+        return {SHORTEST: self.first, LONGEST: self.last}
 
     def points(self) -> Iterator[dict[str, Any]]:
         self.check([self.delay], self.first)

@@ -50,8 +50,10 @@ class LaserLock(PumpMeasurement, LabProcedure):
         Result("recoveries", "", "how often a laser had to be brought back"),
     )
     LIVE = (
-        Curve("Pump 1", "time (s)", "deviation 1 (MHz)"),
-        Curve("Pump 2", "time (s)", "deviation 2 (MHz)"),
+        Curve("Pump 1 from its set point", "time (s)", "deviation 1 (MHz)", levels=(0.0,)),
+        Curve("Pump 2 from its set point", "time (s)", "deviation 2 (MHz)", levels=(0.0,)),
+        Curve("Correction of pump 1", "time (s)", "output 1 (mV)"),
+        Curve("Temperature of the ring", "time (s)", "temperature (degC)"),
     )
 
     def startup(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from labctl.analysis.timetags import correlation_histogram, count_coincidences, franson_peaks
 from labctl.errors import RequestError
-from labctl.live import Curve
+from labctl.live import Curve, Trace
 from labctl.parameters import number, numbers, text
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.network import NetworkMeasurement
@@ -51,13 +51,25 @@ class PairRates(NetworkMeasurement, LabProcedure):
     DATA_COLUMNS: ClassVar[list[str]] = [
         "index", "power (mW)", "pair", "set power (mW)", "dwell (s)", "clicks A", "clicks B",
         "in peaks", "in far windows", "singles A (1/s)", "singles B (1/s)", "coincidences (1/s)",
-        "CAR", "laser (MHz)", "lost (s)",
+        "CAR", "laser (MHz)", "lost (s)", "singles A error (1/s)", "singles B error (1/s)",
+        "coincidences error (1/s)", "CAR error",
     ]  # fmt: skip
     TRACES = ("delay histogram",)
     LIVE = (
-        Curve("Coincidences", "power (mW)", "coincidences (1/s)", by="pair"),
-        Curve("Coincidences over accidentals", "power (mW)", "CAR", by="pair"),
-    )
+        Curve(
+            "Coincidences", "power (mW)", "coincidences (1/s)", "coincidences error (1/s)",
+            by="pair", log_x=True, log_y=True,
+        ),
+        Curve(
+            "Coincidences over accidentals", "power (mW)", "CAR", "CAR error", by="pair",
+            log_x=True,
+        ),
+        Curve(
+            "Clicks of user A", "power (mW)", "singles A (1/s)", "singles A error (1/s)",
+            by="pair",
+        ),
+        Trace("Delays of the last row, clicks in 200 ps", "delay histogram"),
+    )  # fmt: skip
 
     def result_list(self) -> tuple[Result, ...]:
         """Rates of each pair at one power, how they grow, and what was lost."""
@@ -108,8 +120,9 @@ class PairRates(NetworkMeasurement, LabProcedure):
         counted = self.count(self.dwell, (ALICE, BOB))
         first, second = counted.clicks[ALICE][0], counted.clicks[BOB][0] - self._delay(pair)
         peaks, far = self._counts(first, second)
-        accidental = far / (2 * FAR_WINDOWS)
-        pairs = peaks - PEAKS * accidental
+        pairs, pairs_error, car, car_error = (
+            float(one[0]) for one in rates(np.array([peaks]), np.array([far]))
+        )
         self.show("coincidences", pairs / counted.seconds, "1/s")
         histogram, _ = correlation_histogram(first, second, HISTOGRAM_BIN, HISTOGRAM_REACH)
         return {
@@ -122,9 +135,13 @@ class PairRates(NetworkMeasurement, LabProcedure):
             "singles A (1/s)": len(first) / counted.seconds,
             "singles B (1/s)": len(second) / counted.seconds,
             "coincidences (1/s)": pairs / counted.seconds,
-            "CAR": pairs / accidental if far else math.nan,
+            "CAR": car,
             "laser (MHz)": counted.laser_worst,
             "lost (s)": counted.lost,
+            "singles A error (1/s)": math.sqrt(max(len(first), 1)) / counted.seconds,
+            "singles B error (1/s)": math.sqrt(max(len(second), 1)) / counted.seconds,
+            "coincidences error (1/s)": pairs_error / counted.seconds,
+            "CAR error": car_error,
             "delay histogram": histogram,
         }
 
@@ -161,16 +178,7 @@ class PairRates(NetworkMeasurement, LabProcedure):
         names = np.asarray(data["pair"])
         peaks, far = self._counted(data)
         seconds = data["dwell (s)"]
-        accidental = far / (2 * FAR_WINDOWS)
-        accidental_error = np.sqrt(np.maximum(far, 1)) / (2 * FAR_WINDOWS)
-        pairs = peaks - PEAKS * accidental
-        error = np.hypot(np.sqrt(np.maximum(peaks, 1)), PEAKS * accidental_error)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            car = pairs / accidental
-            car_error = np.hypot(
-                np.sqrt(np.maximum(peaks, 1)) / accidental,
-                peaks / accidental**2 * accidental_error,
-            )
+        pairs, error, car, car_error = rates(peaks, far)
         results: dict[str, Any] = {"lost": float(data["lost (s)"].sum())}
         for pair in parse_pairs(data.parameters["pairs"]):
             name = pair_name(pair)
@@ -204,6 +212,24 @@ class PairRates(NetworkMeasurement, LabProcedure):
 
 
 REFERENCE = 0.4  # mW, at which results are quoted
+
+
+def rates(peaks: np.ndarray, far: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Pairs and their ratio to accidental coincidences (CAR), each followed by its standard error.
+
+    Counts in the peaks and far from them are independent, each with the error of a count, sqrt(N)
+    or at least 1. CAR is NaN where no accidental coincidence was counted.
+
+    Args:
+        peaks: coincidences in the three peaks.
+        far: coincidences in all windows far from them.
+    """
+    accidental = np.where(far > 0, far, np.nan) / (2 * FAR_WINDOWS)
+    accidental_error = np.sqrt(np.maximum(far, 1)) / (2 * FAR_WINDOWS)
+    pairs = peaks - PEAKS * (far / (2 * FAR_WINDOWS))
+    peaks_error = np.sqrt(np.maximum(peaks, 1))
+    car_error = np.hypot(peaks_error / accidental, peaks / accidental**2 * accidental_error)
+    return pairs, np.hypot(peaks_error, PEAKS * accidental_error), pairs / accidental, car_error
 
 
 def slope(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> tuple[float, float]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from labctl.errors import InstrumentError, RequestError
 from labctl.parameters import number
-from procedures.phonon_clicks import A, B, Clicks, Gates
+from procedures.phonon_clicks import A, B, Clicks, Gates, SoFar, g2_so_far, gate_columns
 from procedures.phonon_light import (
     BLUE_CHANNEL,
     READOUT_CHANNEL,
@@ -74,6 +74,7 @@ class PhononMeasurement:
     """Parameters and steps; combine with `LabProcedure`."""
 
     bench: Bench
+    rows: Sequence[Mapping[str, Any]]
 
     INSTRUMENTS: ClassVar[tuple[str, ...]] = (
         "laser", "voas", "radio", "pulser", "delays", "detectors", "tagger", "thermometer", "power",
@@ -170,14 +171,26 @@ class PhononMeasurement:
 
     # --- what the framework asks for ------------------------------------------------------------
 
+    @property
+    def beginnings(self) -> dict[str, float]:
+        """Lengths (ns) of the beginnings of the read-out pulse whose g2 is followed, by name."""
+        return {}
+
     def startup(self) -> None:
+        gated = [column for name in self.beginnings for column in gate_columns(name)[:3]]
+        self.so_far = SoFar(("A1", "B1", "A1 B1", "A2", "B2", *gated), self.rows)
         self.open_bench()
 
     def shutdown(self) -> None:
         self.close_bench()
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        return self.measure(point["tones"], point["delay (ns)"], point["asked"])
+        row = self.measure(point["tones"], point["delay (ns)"], point["asked"])
+        return row | self.estimates(self.so_far.add(row))
+
+    def estimates(self, sums: Mapping[str, int]) -> dict[str, float]:
+        """What the rows so far say, with standard errors; `sums` are of those like the last."""
+        return g2_so_far(sums, self.beginnings)
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -280,7 +293,7 @@ class PhononMeasurement:
     ) -> tuple[dict[str, Any], Clicks]:
         self.play(tones, delay)
         period = 1e-3 * self.repetition
-        gates, seen = self.gates(delay), Clicks()
+        gates, seen = self.gates(delay), Clicks(self.beginnings)
         self.tagger.count_triggers()
         with self.tagger.stream(
             (A, B), with_index=True, seconds=trials * period, on_overflow="report"
@@ -316,5 +329,6 @@ class PhononMeasurement:
             "tones": tones, "delay (ns)": delay, "attempt": attempt, "trials": triggers,
             "missed": trials - triggers, "lost": lost,
             "temperature (mK)": 1e3 * self.bench["thermometer"].temperature_k, **seen.counts,
+            **seen.begun,
         }  # fmt: skip
         return row, seen

@@ -14,13 +14,14 @@ from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.phonon_bench import PhononMeasurement, portions
-from procedures.phonon_clicks import ROW, SPOILT, spoilt
+from procedures.phonon_clicks import G2_PRE, ROW, SPOILT, gate_columns, spoilt
 from procedures.phonon_data import BIN, recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LAGS = 10
+GATE = "in gate"
 
 BOUNDS = (
     ("", "against 3/2 sqrt(g_b g_r), the errors of the single tones propagated"),
@@ -54,10 +55,22 @@ class PhononPairG2(PhononMeasurement, LabProcedure):
         meaning="beginning of the read-out pulse in which clicks count",
     )  # fmt: skip
 
-    DATA_COLUMNS = ["index", *ROW]
+    DATA_COLUMNS = ["index", *ROW, *G2_PRE, *gate_columns(GATE)]
     LIVE = (
-        Curve("Pairs in the preparation pulse", "index", "A1 B1", by="tones"),
-        Curve("Pairs in the read-out pulse", "index", "A2 B2", by="tones"),
+        Curve(
+            "g2 of the preparation pulse, all rows so far; dotted: thermal light",
+            "index",
+            *G2_PRE,
+            by="tones",
+            levels=(2.0,),
+        ),
+        Curve(
+            "g2 in the gate of the read-out pulse, all rows so far; dotted: thermal light",
+            "index",
+            *gate_columns(GATE)[3:],
+            by="tones",
+            levels=(2.0,),
+        ),
     )
     RESULTS = (
         Result("g2_pre", "", "g2 of the preparation pulse, both tones, same trial"),
@@ -88,6 +101,10 @@ class PhononPairG2(PhononMeasurement, LabProcedure):
         Result("n22_uncorrelated", "", "n22 that uncorrelated pulses would give"),
         *SPOILT,
     )
+
+    @property
+    def beginnings(self) -> dict[str, float]:
+        return {GATE: self.gate}
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Portions of all three choices of tones in turn, so that an early end has some of each."""

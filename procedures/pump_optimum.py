@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from labctl.analysis.pump_power import optimum_with_errors
-from labctl.analysis.qkd import minimum_visibility
+from labctl.analysis.qkd import max_qber, minimum_visibility
 from labctl.analysis.sifting import sift
 from labctl.errors import RequestError
-from labctl.live import Curve
+from labctl.live import Curve, Panel
 from labctl.parameters import integer, number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.network import KEY_PHASES, NetworkMeasurement, standard_routes
@@ -51,7 +52,9 @@ class PumpOptimum(NetworkMeasurement, LabProcedure):
         "index", "power (mW)", "set power (mW)", "dwell (s)",
         *(f"clicks {user}" for user in USERS),
         *(f"{what} {link.name}" for link in LINKS for what in ("sifted", "errors", "secret")),
-        "secret (bit/s)", "laser (MHz)", "phase (rad)", "lost (s)",
+        "secret (bit/s)", "laser (MHz)", "phase (rad)", "lost (s)", "secret error (bit/s)",
+        *(f"{what} {link.name}{error}" for link in LINKS
+          for what, error in (("secret", " error"), ("qber", ""), ("qber", " error"))),
     ]  # fmt: skip
     RESULTS = (
         Result("optimum_total", "mW", "power with the longest key of all links together"),
@@ -64,10 +67,17 @@ class PumpOptimum(NetworkMeasurement, LabProcedure):
         Result("minimum_visibility", "", "below which there is no key"),
         Result("lost", "s", "counting that was thrown away because a lock was lost"),
     )
-    LIVE = (
-        Curve("Key of all links", "power (mW)", "secret (bit/s)"),
-        Curve("Key of B-D (bit/s)", "power (mW)", "secret B-D"),
-    )
+
+    def panels(self) -> tuple[Panel, ...]:
+        """What both optima are about, and why keys end: the error rate of the poorest link."""
+        return (
+            Curve("Key of all links", "power (mW)", "secret (bit/s)", "secret error (bit/s)"),
+            Curve("Key of B-D (bit/s)", "power (mW)", "secret B-D", "secret B-D error"),
+            Curve(
+                "Error rate of B-D; dotted: largest that leaves a key", "power (mW)", "qber B-D",
+                "qber B-D error", levels=(max_qber(self.efficiency),),
+            ),
+        )  # fmt: skip
 
     def startup(self) -> None:
         self.open_network(standard_routes())
@@ -90,19 +100,22 @@ class PumpOptimum(NetworkMeasurement, LabProcedure):
         row: dict[str, Any] = {"power (mW)": self.pump_power(), "dwell (s)": counted.seconds}
         for user, (times, _) in zip(USERS, counted.clicks, strict=True):
             row[f"clicks {user}"] = len(times)
-        total = 0.0
+        total = spread = 0.0
         for link in LINKS:
             first, second = (counted.clicks[user] for user in link.users)
             bits = sift(*first, *second, window=round(1e3 * self.window), delay=delays[link.name])
-            secret = link_rates(len(bits), bits.errors, counted.seconds, self.efficiency)[4]
+            rates = link_rates(len(bits), bits.errors, counted.seconds, self.efficiency)
+            qber, qber_error, secret, secret_error = rates[2:6].tolist()
             row[f"sifted {link.name}"] = len(bits)
             row[f"errors {link.name}"] = bits.errors
-            row[f"secret {link.name}"] = float(secret)
-            total += float(secret)
+            row |= {f"secret {link.name}": secret, f"secret {link.name} error": secret_error}
+            row |= {f"qber {link.name}": qber, f"qber {link.name} error": qber_error}
+            total, spread = total + secret, math.hypot(spread, secret_error)
         self.show("key", total, "bit/s")
         return {
             **row,
             "secret (bit/s)": total,
+            "secret error (bit/s)": spread,
             "laser (MHz)": counted.laser_worst,
             "phase (rad)": float(np.mean(counted.phase_errors)),
             "lost (s)": counted.lost,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 #: Delays (ns): dense where heat arrives, then along the relaxation.
 DELAYS = (20, 60, 100, 150, 200, 260, 330, 400, 500, 600, 750, 900, 1100, 1400, 1800, 2300, 3000,
           4000, 5000, 6500)  # fmt: skip
+PHONONS = ("phonons", "phonons error")
 
 
 class PumpProbe(PhononMeasurement, LabProcedure):
@@ -54,8 +56,12 @@ class PumpProbe(PhononMeasurement, LabProcedure):
     )
 
     CHANNELS = (BLUE_CHANNEL, READOUT_CHANNEL)
-    DATA_COLUMNS = ["index", *ROW]
-    LIVE = (Curve("Clicks of the read-out", "delay (ns)", "A2"),)
+    DATA_COLUMNS = ["index", *ROW, *PHONONS]
+    LIVE = (
+        Curve(
+            "Phonons, all rows so far", "delay (ns)", *PHONONS, latest=True, log_x=True
+        ),
+    )  # fmt: skip
     RESULTS = (
         Result("short_time", "ns", "in which the heat of the blue pulse arrives"),
         Result("long_time", "ns", "in which phonons relax"),
@@ -75,6 +81,21 @@ class PumpProbe(PhononMeasurement, LabProcedure):
             for delay in self.delays:
                 yield {"tones": "blue", "delay (ns)": delay, "asked": size}
 
+    def phonons(self, clicks: Any, trials: Any) -> tuple[Any, Any]:
+        """Phonons from clicks of the read-out pulse, with the standard error of counting."""
+        per_trial = ETA * self.conversion
+        background = ETA * self.leak + 2 * self.dark * 2e-9 * self.second_fwhm
+        return (
+            (clicks / trials - background) / per_trial,
+            np.sqrt(np.maximum(clicks, 1)) / trials / per_trial,
+        )
+
+    def estimates(self, sums: Mapping[str, int]) -> dict[str, float]:
+        if not sums["trials"]:
+            return dict.fromkeys(PHONONS, math.nan)
+        value, error = self.phonons(sums["A2"] + sums["B2"], sums["trials"])
+        return {PHONONS[0]: float(value), PHONONS[1]: float(error)}
+
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Phonon numbers from counts, and the two exponentials that explain them."""
         delays = np.unique(np.array(self.delays))
@@ -85,10 +106,7 @@ class PumpProbe(PhononMeasurement, LabProcedure):
         np.add.at(trials, where, whole * data["trials"])
         if not (trials > 0).all():
             raise RequestError("this run lacks some delays; resume it first")
-        per_trial = ETA * self.conversion
-        background = ETA * self.leak + 2 * self.dark * 2e-9 * self.second_fwhm
-        phonons = (clicks / trials - background) / per_trial
-        error = np.sqrt(np.maximum(clicks, 1)) / trials / per_trial
+        phonons, error = self.phonons(clicks, trials)
         fit = fit_pump_probe(delays, phonons, error, self.thermal)
         chi = float((((phonons - fit(delays)) / error) ** 2).sum())
         return {

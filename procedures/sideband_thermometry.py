@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.analysis.phonon_pairs import sideband_thermometry
+from labctl.analysis.phonon_pairs import Thermometry, sideband_thermometry
 from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("red only", "blue only", "red aside", "blue aside")
+CLICKS = ("clicks per million", "clicks per million error")
+PHONONS = ("phonons", "phonons error")
+PAIRED = 30.0  # ns, delay of a read-out pulse that is not there
 
 
 class SidebandThermometry(PhononMeasurement, LabProcedure):
@@ -44,8 +49,13 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
     )  # fmt: skip
 
     CHANNELS = (BLUE_CHANNEL, RED_CHANNEL)
-    DATA_COLUMNS = ["index", *ROW]
-    LIVE = (Curve("Clicks of detector A", "index", "A1", by="tones"),)
+    DATA_COLUMNS = ["index", *ROW, *CLICKS, *PHONONS]
+    LIVE = (
+        Curve(
+            "Clicks in a million trials, all rows so far", "index", *CLICKS, by="tones", log_y=True
+        ),
+        Curve("Thermal phonons, all rows so far", "index", *PHONONS),
+    )  # fmt: skip
     RESULTS = (
         Result("thermal_phonons", "", "before the pulse"),
         Result("naive_phonons", "", "the same without correction for what the pulses do"),
@@ -66,10 +76,10 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Both colours on the cavity, then aside of it, portion by portion."""
-        self.check([30.0])
+        self.check([PAIRED])
         for size in portions(self.trials):
             for kind in KINDS:
-                yield {"tones": kind, "delay (ns)": 30.0, "asked": size}
+                yield {"tones": kind, "delay (ns)": PAIRED, "asked": size}
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         detuned = point["tones"].endswith("aside")
@@ -77,6 +87,30 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
             self.tune(self.wavelength + self.aside * detuned)
             self._detuned = detuned
         return super().measure_point(point)
+
+    def estimates(self, sums: Mapping[str, int]) -> dict[str, float]:
+        """Clicks of these pulses; phonons as soon as there are pulses of all kinds."""
+        found = dict.fromkeys((*CLICKS, *PHONONS), math.nan)
+        if sums["trials"]:
+            clicks, million = sums["A1"] + sums["B1"], 1e-6 * sums["trials"]
+            found |= {CLICKS[0]: clicks / million, CLICKS[1]: max(clicks, 1) ** 0.5 / million}
+        every = {kind: self.so_far.of(kind, PAIRED) for kind in KINDS}
+        with contextlib.suppress(ValueError, ZeroDivisionError):  # not yet, or too few clicks
+            thermal = self._thermometry(
+                {kind: float(one["A1"] + one["B1"]) for kind, one in every.items()},
+                {kind: float(one["trials"]) for kind, one in every.items()},
+            )
+            found[PHONONS[0]], found[PHONONS[1]] = thermal.unbiased
+        return found
+
+    def _thermometry(self, counts: Mapping[str, float], trials: Mapping[str, float]) -> Thermometry:
+        """Phonons from clicks in these trials, all scaled to those of the red pulses."""
+        most = trials["red only"]
+        scaled = {kind: counts[kind] * most / trials[kind] for kind in KINDS}
+        return sideband_thermometry(
+            scaled["red only"], scaled["blue only"], self.blue_area, scaled["red aside"],
+            scaled["blue aside"], background_trials=trials["red aside"] / most,
+        )  # fmt: skip
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """Phonons from the counts of both colours, backgrounds subtracted."""
@@ -96,10 +130,7 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
                 f"red ones ({counts['red only']:.0f}); measure more trials, or find out whether "
                 "the tones are mixed up"
             )
-        found = sideband_thermometry(
-            scaled["red only"], scaled["blue only"], self.blue_area, scaled["red aside"],
-            scaled["blue aside"], background_trials=trials["red aside"] / most,
-        )  # fmt: skip
+        found = self._thermometry(counts, trials)
         return {
             "thermal_phonons": found.unbiased,
             "naive_phonons": found.naive,

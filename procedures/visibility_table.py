@@ -11,7 +11,7 @@ from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, text
 from labctl.procedure import LabProcedure, Result, RunData
-from procedures.fringes import FringeMeasurement, fit_both
+from procedures.fringes import ERRORS, FringeMeasurement, fit_both
 from procedures.network_plan import PUMP_CHANNELS, TABLE_1, pair_name, parse_pairs
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class VisibilityTable(FringeMeasurement, LabProcedure):
 
     DATA_COLUMNS: ClassVar[list[str]] = [
         "index", "pair", "alpha (rad)", "dwell (s)", "same", "different", "clicks A", "clicks B",
-        "power (mW)", "laser (MHz)", "phase (rad)", "lost (s)",
+        "power (mW)", "laser (MHz)", "phase (rad)", "lost (s)", *ERRORS,
     ]  # fmt: skip
     RESULTS = (
         *(
@@ -47,7 +47,10 @@ class VisibilityTable(FringeMeasurement, LabProcedure):
         Result("visibility_degenerate", "", "mean of the pairs that one pump makes"),
         Result("lost", "s", "counting that was thrown away because a lock was lost"),
     )
-    LIVE = (Curve("Equal outcomes", "alpha (rad)", "same", by="pair"),)
+    LIVE = (
+        Curve("Equal outcomes", "alpha (rad)", "same", "same error", by="pair"),
+        Curve("Different outcomes", "alpha (rad)", "different", "different error", by="pair"),
+    )
 
     def startup(self) -> None:
         self.open_network({})

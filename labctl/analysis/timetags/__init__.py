@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from labctl.analysis.timetags.trials import (
         TrialCorrelation,
         count_error,
+        g2_of_counts,
         g2_trials,
     )
 
@@ -48,6 +49,7 @@ _PLACES = {
     "count_coincidences": "correlation",
     "count_error": "trials",
     "franson_peaks": "correlation",
+    "g2_of_counts": "trials",
     "g2_trials": "trials",
     "merge_tags": "streams",
     "nfold_coincidences": "nfold",
@@ -70,6 +72,7 @@ __all__ = [
     "count_coincidences",
     "count_error",
     "franson_peaks",
+    "g2_of_counts",
     "g2_trials",
     "merge_tags",
     "nfold_coincidences",

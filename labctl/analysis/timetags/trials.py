@@ -70,18 +70,32 @@ class TrialCorrelation:
             if last >= number:
                 raise ValueError(f"{name}: contains trial {last}, but there were {number} trials")
         lags = np.abs(np.arange(-self.max_lag, self.max_lag + 1))
-        overlap = np.maximum(number - lags, 0).astype(float)
-        first, second = (np.float64(singles) for singles in self.singles)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            unit = float(number) ** 2 / (overlap * first * second)  # g2 of one coincidence
-            g2 = np.where(overlap > 0, self.coincidences * unit, np.nan)
-            relative = (
-                number / self.coincidences - number / first - number / second + 2 * g2 - 1
-            ) / number
-            sigma = g2 * np.sqrt(np.maximum(relative, 0.0))
-        few = self.coincidences < FEW
-        sigma[few] = [unit[k] * count_error(int(self.coincidences[k])) for k in np.flatnonzero(few)]
-        return g2, sigma
+        first, second = self.singles
+        return _g2(self.coincidences, first, second, number, np.maximum(number - lags, 0))
+
+
+def g2_of_counts(coincidences: int, first: int, second: int, trials: int) -> tuple[float, float]:
+    """g2 within one trial and its standard error, from counts alone; NaN without clicks."""
+    number = whole(trials, "trials", 1)
+    if not first * second:
+        return float("nan"), float("nan")
+    g2, sigma = _g2(np.array([coincidences]), first, second, number, np.array([number]))
+    return float(g2[0]), float(sigma[0])
+
+
+def _g2(
+    coincidences: Tags, clicks_a: int, clicks_b: int, number: int, overlap: Tags
+) -> tuple[Floats, Floats]:
+    """g2 and its standard error for each number of coincidences in so many pairs of trials."""
+    first, second, overlapping = np.float64(clicks_a), np.float64(clicks_b), overlap.astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = float(number) ** 2 / (overlapping * first * second)  # g2 of one coincidence
+        g2 = np.where(overlapping > 0, coincidences * unit, np.nan)
+        relative = (number / coincidences - number / first - number / second + 2 * g2 - 1) / number
+        sigma = g2 * np.sqrt(np.maximum(relative, 0.0))
+    few = coincidences < FEW
+    sigma[few] = [unit[k] * count_error(int(coincidences[k])) for k in np.flatnonzero(few)]
+    return g2, sigma
 
 
 def distinct(tags: Tags) -> Tags:
