@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -76,10 +77,14 @@ def halt(arguments: Any) -> int:
 
 def show(arguments: Any) -> int:
     from labctl.manager.delays import describe
+    from labctl.viewing.estimate import Experience
+    from labctl.viewing.outlook import expected, glance, outlook, rest, takes
 
-    items = _manager(arguments).items()
+    manager = _manager(arguments)
+    items = manager.items()
+    seconds = expected(items, Experience(manager.runs_dir, patient=False))
     if arguments.json:
-        print_json([asdict(item) for item in items])
+        print_json([{**asdict(item), "expected": seconds.get(item.number)} for item in items])
         return 0
     if not items:
         print("the queue is empty")
@@ -87,9 +92,14 @@ def show(arguments: Any) -> int:
     for item in items:
         wanted = item.request
         values = " ".join(f"{name}={value}" for name, value in wanted["parameters"].items())
+        time_ = takes(seconds[item.number]) if item.waits else ""
         words = [f"{item.number:4d}", f"{item.status:<11}", wanted["procedure"], wanted["bench"],
-                 wanted["mode"], wanted["title"], describe(item)]  # fmt: skip
+                 wanted["mode"], wanted["title"], describe(item), time_]  # fmt: skip
         print("  ".join(word for word in (*words, values, item.reason) if word))
+    now = time.time()
+    found = outlook(items, seconds, now, rest(items, seconds, glance(items)))
+    if found.waiting:
+        print(f"{found.waiting} waiting: {found.sentence(now, worked_off=manager.worked_off())}")
     return 0
 
 
@@ -105,8 +115,6 @@ def remove(arguments: Any) -> int:
 
 def run(arguments: Any) -> int:
     """Work the queue off; a procedure that is edited meanwhile runs as edited, in a new process."""
-    import time
-
     from labctl.run.loading import edited_since
 
     manager, begin = _manager(arguments), time.time()

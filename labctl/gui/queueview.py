@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,14 +27,20 @@ from labctl.gui.theme import Theme
 from labctl.manager import Item
 from labctl.manager.delays import describe
 from labctl.viewing import words
+from labctl.viewing.feed import Feed
+from labctl.viewing.outlook import outlook, rest
 from labctl.viewing.session import Session
 
-COLUMNS = ("#", "state", "procedure", "title", "parameters", "bench", "when, and if it fails",
-           "remark")  # fmt: skip
+COLUMNS = ("#", "state", "procedure", "title", "parameters", "bench", "takes",
+           "when, and if it fails", "remark")  # fmt: skip
 #: Items that are over and still listed.
 MOST_ENDED = 200
 #: Pixels that columns have at most before the user makes them wider.
-WIDEST = {2: 160, 3: 170, 4: 190, 5: 135, 6: 260}
+WIDEST = {2: 160, 3: 170, 4: 190, 5: 135, 7: 260}
+#: Column of the expected time.
+TAKES = 6
+#: Seconds between two looks at how long it all takes while nothing changes.
+LOOK_EVERY = 1.0
 
 
 def differing(items: Sequence[Item]) -> dict[str, list[str]]:
@@ -103,6 +111,7 @@ class QueueView(QWidget):
     show_run = Signal(str)
     start = Signal()
     said = Signal(str, bool)
+    times_wanted = Signal()  # what the items take; answered by `show_times`
 
     def __init__(self, session: Session, theme: Theme) -> None:
         super().__init__()
@@ -116,6 +125,7 @@ class QueueView(QWidget):
         self.table.installEventFilter(self)
         self.state = QLabel("")
         self.state.setObjectName("heading")
+        self.outlook = QLabel("")
         self.start_button = tables.button("Start queue", "Ctrl+G", self.start.emit, go=True)
         self.halt_button = tables.button("Stop after this run", "Ctrl+H", self.halt)
         self.actions_: dict[str, QPushButton] = {
@@ -136,11 +146,15 @@ class QueueView(QWidget):
         below.addStretch(1)
         box = QVBoxLayout(self)
         box.addLayout(top)
+        box.addWidget(self.outlook)
         box.addWidget(self.table, stretch=1)
         box.addLayout(below)
         self._shown: list[Any] = []
         self._resumed: dict[str, int] = {}  # by run, the last item that worked on it
         self._removed: list[tuple[Item, int]] = []  # the last ones, with their places
+        self.feed: Feed | None = None  # of the run that goes on, if somebody follows it
+        self._times: dict[int, float] = {}  # by item, the seconds it takes
+        self._looked = -math.inf
         self.refresh()
 
     def restyle(self, theme: Theme) -> None:
@@ -160,8 +174,12 @@ class QueueView(QWidget):
         )
         self.start_button.setEnabled(not worked and waiting > 0)
         self.halt_button.setEnabled(worked)
-        if items == self._shown:
+        changed = items != self._shown
+        if changed or time.monotonic() - self._looked > LOOK_EVERY:
+            self._look_ahead(items, worked)
+        if not changed:
             return
+        self.times_wanted.emit()
         chosen = {item.number for item in self.table.chosen()}
         self._shown = items
         self.table.queued = items
@@ -175,10 +193,36 @@ class QueueView(QWidget):
         self._choose(chosen)
         self._enable()
 
+    def show_times(self, found: Sequence[tuple[int, float | None]]) -> None:
+        """Show what items take, as somebody found out who has the time for it."""
+        told = {number: math.nan if s is None else s for number, s in found}
+        self._times = {i.number: told.get(i.number, math.nan) for i in self.table.queued}
+        self._looked = -math.inf
+        for row, item in enumerate(self.table.queued):
+            tables.put(self.table, row, TAKES, self._takes(item))
+        self.table.resizeColumnToContents(TAKES)
+        self.refresh()
+
+    def _takes(self, item: Item) -> str:
+        if not item.waits or item.number not in self._times:
+            return ""
+        return words.duration(self._times[item.number]).replace("?", "unknown")
+
+    def _look_ahead(self, items: Sequence[Item], worked: bool) -> None:
+        self._looked = time.monotonic()
+        if not all(item.number in self._times for item in items if item.waits):
+            return  # of what came a moment ago nobody has told yet
+        now = time.time()
+        found = outlook(items, self._times, now, rest(items, self._times, self.feed))
+        text = found.sentence(now, worked_off=worked)
+        self.outlook.setText(text)
+        self.outlook.setVisible(bool(text))
+
     def showEvent(self, event: QShowEvent) -> None:
         """Only now the fonts are those of the theme."""
         super().showEvent(event)
         self._fit()
+        self.times_wanted.emit()
 
     def _fit(self) -> None:
         self.table.resizeColumnsToContents()
@@ -197,7 +241,7 @@ class QueueView(QWidget):
         resumed = again > item.number and not item.waits and item.status != "finished"
         remark = f"resumed as item {again}" if resumed else item.reason
         texts = (str(item.number), item.status, request["procedure"], request.get("title") or "",
-                 values, bench + mode, describe(item), remark)  # fmt: skip
+                 values, bench + mode, self._takes(item), describe(item), remark)  # fmt: skip
         theme = self.theme
         colours = {"running": theme.good, "failed": theme.bad, "aborted": theme.bad,
                    "interrupted": theme.warn, "finished": theme.dim}  # fmt: skip

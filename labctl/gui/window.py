@@ -157,6 +157,7 @@ class Window(QMainWindow):
         self.queue.edit.connect(lambda item: form.load(item, editing=True))
         self.queue.copy.connect(lambda item: form.load(item, editing=False))
         self.queue.show_run.connect(commands.show_run)
+        self.queue.times_wanted.connect(self._ask_for_times)
         self.runs.show_run.connect(commands.show_run)
         self.runs.said.connect(self.say)
         self.runs.repeat.connect(commands.repeat)
@@ -237,6 +238,13 @@ class Window(QMainWindow):
         )  # fmt: skip
         self._looked_through = True
 
+    def _ask_for_times(self) -> None:
+        """Ask what the items of the queue take; where nobody answers, it is not known."""
+        self.indexer.ask(
+            "expected", self.queue.show_times, lambda _: self.queue.show_times(()), key="expected",
+            runs_dir=str(self.session.runs_dir),
+        )  # fmt: skip
+
     def _frame(self) -> None:
         if self.live.isVisible():
             self.live.refresh()
@@ -259,6 +267,7 @@ class Window(QMainWindow):
 
     def _slow(self) -> None:
         if self.queue.isVisible():
+            self.queue.feed = self.conductor.active
             self.queue.refresh()
         if self.runs.isVisible() and time.monotonic() - self._catalogue_shown > CATALOGUE_EVERY:
             self._catalogue_shown = time.monotonic()

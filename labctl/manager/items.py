@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from labctl.errors import LabError, RequestError
@@ -30,6 +30,16 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """What an item will do, as its procedure said when it was queued; tells how long it takes."""
+
+    procedure: str = ""  # as runs of it are called
+    mode: str = ""  # real or sim
+    parameters: dict[str, Any] = field(default_factory=dict)  # all, also those left as usual
+    points: int | None = None  # of the whole run; None if nobody knows
+
+
+@dataclass(frozen=True)
 class Item:
     """One queued request and what became of it."""
 
@@ -40,6 +50,7 @@ class Item:
     reason: str = ""
     policy: Policy = Policy()
     failures: int = 0  # how many times it failed so far
+    planned: Planned | None = None  # None: queued by a version that did not ask
 
     @property
     def waits(self) -> bool:
@@ -54,8 +65,9 @@ def read(entries: Iterable[Mapping[str, Any]]) -> list[Item]:
         kind, number = entry["entry"], int(entry["item"])
         if kind == "add":
             items[number] = Item(
-                number, dict(entry["request"]), run=entry.get("run", ""), policy=_policy(entry)
-            )
+                number, dict(entry["request"]), run=entry.get("run", ""), policy=_policy(entry),
+                planned=_planned(entry),
+            )  # fmt: skip
             order.append(number)
         elif number not in items:
             continue
@@ -66,8 +78,9 @@ def read(entries: Iterable[Mapping[str, Any]]) -> list[Item]:
             order = _moved(order, items, number, entry["place"])
         elif kind == "edit":
             items[number] = replace(
-                items[number], request=dict(entry["request"]), policy=_policy(entry)
-            )
+                items[number], request=dict(entry["request"]), policy=_policy(entry),
+                planned=_planned(entry),
+            )  # fmt: skip
         elif kind == "status":
             items[number] = replace(
                 items[number], status=entry["status"], run=entry.get("run", ""),
@@ -85,6 +98,12 @@ def policy_members(policy: Policy) -> dict[str, Any]:
 
 def _policy(entry: Mapping[str, Any]) -> Policy:
     return Policy(**{n: entry[n] for n in ("not_before", "on_failure", "retries") if n in entry})
+
+
+def _planned(entry: Mapping[str, Any]) -> Planned | None:
+    said = entry.get("planned")
+    known = [f.name for f in fields(Planned)]
+    return Planned(**{name: said[name] for name in known if name in said}) if said else None
 
 
 def left_behind(item: Item) -> Item:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import RequestError, RunLocked
 from labctl.filelock import FileLock, is_locked
 from labctl.journal import Journal, append_shared
-from labctl.manager.items import Item, Policy, left_behind, policy_members, read
+from labctl.manager.items import Item, Planned, Policy, left_behind, policy_members, read
 
 if TYPE_CHECKING:
-    from labctl.run.request import Request
+    from labctl.run.request import Checked, Request
 
 FILE = "queue.jsonl"
 WORK = "work the queue off"
+#: Seconds in which points of what is queued at a time are counted.
+COUNTING = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +75,11 @@ class Queue:
     def submit_all(self, requests: list[Request], policy: Policy | None = None) -> list[int]:
         """Check all requests, then queue them; none is queued if one is wrong."""
         rehearsed: set[Any] = set()
-        checked = [_runnable(request, rehearsed) for request in requests]
+        runnable = [_runnable(request, rehearsed) for request in requests]
+        end = time.monotonic() + COUNTING
+        wanted = [(request, policy or Policy(), _planned(c, end)) for request, c in runnable]
         with self._changing():
-            return self._add(*((asdict(request), policy or Policy()) for request in checked))
+            return self._add(*wanted)
 
     def submit_resume(self, path: Path, policy: Policy | None = None) -> int:
         """Queue the rest of an unfinished run, as the next item; returns its number.
@@ -100,7 +105,8 @@ class Queue:
         with self._changing():
             if any(i.run and Path(i.run) == path.resolve() and i.waits for i in self.items()):
                 raise RequestError(f"{path}: waits in the queue already")
-            (number,) = self._add((request, policy or Policy()), run=str(path.resolve()))
+            planned = Planned(**{member.name: start[member.name] for member in fields(Planned)})
+            (number,) = self._add((request, policy or Policy(), planned), run=str(path.resolve()))
             self._append({"entry": "move", "item": number, "place": 1})
         return number
 
@@ -112,15 +118,19 @@ class Queue:
         Raises:
             RequestError: it does not wait, or could not run like that; it is unchanged.
         """
-        checked = asdict(_runnable(request)) if request is not None else None
+        changed: tuple[dict[str, Any], Planned] | None = None
+        if request is not None:
+            members, checked = _runnable(request, set())
+            changed = members, _planned(checked, time.monotonic() + COUNTING)
         with self._changing():
             item = self._waiting_item(number)
-            if item.run and checked is not None:
+            if item.run and changed is not None:
                 raise RequestError(f"queue item {number} resumes {item.run}; add a new one instead")
+            wanted, planned = changed or (item.request, item.planned)
             self._append(
                 {
-                    "entry": "edit", "item": number, "request": checked or item.request,
-                    **policy_members(policy or item.policy),
+                    "entry": "edit", "item": number, "request": wanted,
+                    **_planned_members(planned), **policy_members(policy or item.policy),
                 }
             )  # fmt: skip
 
@@ -129,7 +139,8 @@ class Queue:
         with self._changing():
             item = self.find(number)
             waiting = [other.number for other in self.waiting()]
-            (copy,) = self._add((item.request, replace(item.policy, not_before=0.0)))
+            policy = replace(item.policy, not_before=0.0)
+            (copy,) = self._add((item.request, policy, item.planned))
             if number in waiting:
                 self._append({"entry": "move", "item": copy, "place": waiting.index(number) + 2})
         return copy
@@ -158,7 +169,9 @@ class Queue:
             for item, place in removed:
                 resumed = {"run": item.run} if item.run else {}
                 first = numbers[-1] + 1 if numbers else 0
-                numbers += self._add((item.request, item.policy), first=first, **resumed)
+                numbers += self._add(
+                    (item.request, item.policy, item.planned), first=first, **resumed
+                )
                 self._append({"entry": "move", "item": numbers[-1], "place": place})
         return numbers
 
@@ -176,13 +189,17 @@ class Queue:
         return item
 
     def _add(
-        self, *wanted: tuple[dict[str, Any], Policy], first: int = 0, **members: Any
+        self,
+        *wanted: tuple[dict[str, Any], Policy, Planned | None],
+        first: int = 0,
+        **members: Any,
     ) -> list[int]:
         """Append requests; returns their numbers, which begin at `first` if it is known."""
         first = first or 1 + max((int(entry["item"]) for entry in self._entries()), default=0)
         self._append(
             *({"entry": "add", "item": first + i, "request": request, **members,
-               **policy_members(policy)} for i, (request, policy) in enumerate(wanted))
+               **_planned_members(planned), **policy_members(policy)}
+              for i, (request, policy, planned) in enumerate(wanted))
         )  # fmt: skip
         return list(range(first, first + len(wanted)))
 
@@ -224,11 +241,41 @@ class Queue:
         return self.runs_dir / f".{purpose.replace(' ', '-')}.lock"
 
 
-def _runnable(request: Request, rehearsed: set[Any] | None = None) -> Request:
-    """The request, if it can run wherever the queue is worked off."""
+def _runnable(request: Request, rehearsed: set[Any]) -> tuple[dict[str, Any], Checked]:
+    """The members of the request, if it can run wherever the queue is worked off."""
     from labctl.run.request import check
 
-    check(request, rehearsed)
+    checked = check(request, rehearsed)
     if Path(request.bench).is_file():  # whoever works the queue off may be elsewhere
         request = replace(request, bench=str(Path(request.bench).resolve()))
-    return request
+    return asdict(request), checked
+
+
+def _planned(checked: Checked, end: float) -> Planned:
+    """What will be done; points are counted until `end` of the monotonic clock."""
+    from labctl.run.loading import command_name
+    from labctl.run.request import describe_parameters
+
+    procedure = checked.procedure
+    values = describe_parameters(procedure)["parameters"]
+    points = _points(procedure) if time.monotonic() < end else None
+    return Planned(command_name(type(procedure)), checked.mode or "real", values, points)
+
+
+def _points(procedure: Any) -> int | None:
+    """How many points a procedure will have; None for a plain one, or one that cannot say.
+
+    It may well say it when its turn comes: by then there is what it looks for.
+    """
+    from labctl.procedure import LabProcedure
+
+    if not isinstance(procedure, LabProcedure):
+        return None
+    try:
+        return procedure.count_points()
+    except (Exception, SystemExit):
+        return None
+
+
+def _planned_members(planned: Planned | None) -> dict[str, Any]:
+    return {"planned": asdict(planned)} if planned else {}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from labctl.errors import LabError
-from labctl.run.catalogue import newest_runs, renew
+from labctl.run.catalogue import INDEX, RunSummary, newest_runs, renew
+from labctl.run.locate import numbered
 from labctl.run.reading import RunReader
 
 #: Earlier runs of a procedure that are considered, and those of them whose files are read.
 LOOK_AT, READ = 50, 3
+#: Folders of so many runs are not indexed anew while somebody waits.
+FEW = 500
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Pace:
     bench_seconds: float  # of the bench's clock per point
     bytes: float  # on disk per point
     parameters: Mapping[str, Any]
+    rows: int = 0  # of the whole run, if it finished
 
     def seconds_for(self, mode: str) -> float:
         """Seconds per point in a mode; a simulation's own clock foretells the real bench.
@@ -57,40 +64,79 @@ def measure(path: Path, number: int = 0) -> Pace | None:
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         return Pace(
             number, str(start.get("mode") or "real"), max(0.0, seconds) / rows,
-            run.last_time / rows, size / rows, start["parameters"],
+            run.bench_time / rows, size / rows, start["parameters"],
+            rows if stop["status"] == "finished" else 0,
         )  # fmt: skip
     except (LabError, OSError, KeyError, TypeError, ValueError):
         return None
 
 
-def earlier(
-    runs_dir: Path, procedure: str, parameters: Mapping[str, Any], mode: str, dry: Path | None
-) -> Pace | None:
-    """The pace of the earlier run whose parameters were most like these, else with the same mode.
+class Experience:
+    """What the earlier runs of a folder took; each of them is read once.
 
     Args:
         runs_dir: where they lie.
-        procedure: only runs of this one.
-        parameters: of what is planned.
-        mode: of what is planned.
-        dry: folder of a dry run, which counts as the newest.
+        patient: bring their index up to date however many runs it lacks; otherwise only if that
+            takes no noticeable time.
     """
 
-    def distance(pace: Pace) -> tuple[bool, int, bool]:
-        return math.isnan(pace.seconds_for(mode)), len(pace.unlike(parameters)), pace.mode != mode
+    def __init__(self, runs_dir: Path, *, patient: bool = True) -> None:
+        self._runs_dir, self._patient = runs_dir, patient
+        self._runs: dict[str, list[RunSummary]] | None = None  # by procedure
+        self._paces: dict[tuple[Path, str, int], Pace | None] = {}
 
-    found = [pace] if dry is not None and (pace := measure(dry)) is not None else []
-    try:
-        renew(runs_dir, lately=True)
-        runs = newest_runs(runs_dir, f'"procedure:{procedure}"', LOOK_AT)[0]
-    except (LabError, OSError):
-        runs = []
-    whole = [run for run in runs if run.rows]
-    whole.sort(
-        key=lambda run: distance(Pace(run.number, run.mode, 0.0, 0.0, 0.0, run.parameters))
-    )  # those of a kind stay in order, the newest first
-    found += [p for run in whole[:READ] if (p := measure(run.path, run.number)) is not None]
-    return min(found, key=distance, default=None)
+    def renew(self) -> None:
+        """Consider also the runs that ended since the last look."""
+        self._runs = None
+
+    def pace(
+        self, procedure: str, parameters: Mapping[str, Any], mode: str, dry: Path | None = None
+    ) -> Pace | None:
+        """The pace of the earlier run whose parameters were most like these.
+
+        Args:
+            procedure: only runs of this one.
+            parameters: of what is planned.
+            mode: of what is planned.
+            dry: folder of a dry run, which counts as the newest.
+        """
+
+        def distance(pace: Pace | RunSummary) -> tuple[bool, int, bool]:
+            known = pace.parameters
+            others = sum(known.get(name) != value for name, value in parameters.items())
+            says_nothing = mode not in (pace.mode, "real")
+            return says_nothing, others, pace.mode != mode
+
+        found = [pace] if dry is not None and (pace := measure(dry)) is not None else []
+        # Those of a kind stay in order, the newest first.
+        runs = heapq.nsmallest(READ, self._whole_runs(procedure), key=distance)
+        found += [pace for run in runs if (pace := self._measured(run)) is not None]
+        return min(found, key=distance, default=None)
+
+    def _whole_runs(self, procedure: str) -> list[RunSummary]:
+        if self._runs is None:
+            self._runs = {}
+            with contextlib.suppress(LabError, OSError):
+                if self._patient or _is_quick(self._runs_dir):
+                    renew(self._runs_dir, lately=True)
+        if procedure not in self._runs:
+            try:
+                runs = newest_runs(self._runs_dir, f'"procedure:{procedure}"', LOOK_AT)[0]
+            except (LabError, OSError):
+                runs = []
+            self._runs[procedure] = [run for run in runs if run.rows]
+        return self._runs[procedure]
+
+    def _measured(self, run: RunSummary) -> Pace | None:
+        key = (run.path, run.status, run.rows)  # a run that is resumed is another one
+        if key not in self._paces:
+            self._paces[key] = measure(run.path, run.number)
+        return self._paces[key]
+
+
+def _is_quick(runs_dir: Path) -> bool:
+    """Whether the index of a folder of runs needs but a moment to be brought up to date."""
+    return (runs_dir / INDEX).exists() or len(list(islice(numbered(runs_dir), FEW))) < FEW
 
 
 def _kind(run: RunReader, kind: str) -> list[dict[str, Any]]:

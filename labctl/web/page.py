@@ -29,7 +29,7 @@ figure{margin:0 0 14px;overflow-x:auto}figcaption{margin-bottom:4px}
 img{width:100%;height:auto;background:#fff;border-radius:6px;display:block}
 .badge{color:#fff;font-weight:700;padding:2px 10px;border-radius:6px;background:#727272}
 .REAL{background:#c04a00}.simulated{background:#0072b2}.replay{background:#007f5c}
-ul{margin:0;padding-left:1.1rem}[hidden]{display:none}
+#outlook{margin-bottom:.4rem}ul{margin:0;padding-left:1.1rem}[hidden]{display:none}
 """
 
 _SCRIPT = """
@@ -70,6 +70,9 @@ function draw(s) {
   put("clock", "as of " + s.now); put("disk", "disk left " + s.disk);
   const r = s.run; show("main", !!r); show("none", !r);
   fill("waiting", s.queue, t => make("li", t)); show("queue", s.queue.length > 0);
+  put("count", s.waiting + " waiting"); put("outlook", s.outlook);
+  const more = s.waiting - s.queue.length;
+  put("more", "and " + more + " more"); show("more", more > 0);
   fill("running", s.others, t => make("li", t)); show("others", s.others.length > 0);
   show("safety", !!r && r.safety.length > 0); show("results", !!r && r.results.length > 0);
   show("figures", !!r && (r.figures.length > 0 || !!r.trouble));
@@ -116,7 +119,8 @@ _BODY = """
 <section id="figures" hidden><div id="trouble" class="dim"></div><div id="pictures"></div></section>
 <section id="results" hidden><h2>Results</h2><table id="values"></table></section>
 <section id="others" hidden><h2>Also running</h2><ul id="running"></ul></section>
-<section id="queue" hidden><h2>Waiting</h2><ul id="waiting"></ul></section>
+<section id="queue" hidden><h2 id="count"></h2><div id="outlook"></div><ul id="waiting"></ul>
+<div id="more" class="dim" hidden></div></section>
 <div id="disk" class="dim"></div><noscript>This page needs JavaScript; the same as JSON:
 <a href="state.json">state.json</a></noscript>
 """

@@ -10,9 +10,13 @@ from typing import Any
 
 from labctl.errors import LabError
 from labctl.filelock import is_locked
+from labctl.manager import Item
+from labctl.manager.delays import describe
 from labctl.run import safety
 from labctl.units import measured
+from labctl.viewing.estimate import Experience
 from labctl.viewing.feed import Feed
+from labctl.viewing.outlook import expected, outlook, rest, takes
 from labctl.viewing.session import Session
 from labctl.viewing.words import clock_time, duration, size
 from labctl.web.pictures import Picture, Pictures
@@ -31,6 +35,9 @@ class View:
         self._feed: Feed | None = None
         self._read = 0  # size of its journal when it was read last
         self._pictures = Pictures()
+        self._experience = Experience(runs_dir, patient=False)
+        self._items: list[Item] = []
+        self._times: dict[int, float] = {}  # by item of the queue, the seconds it takes
         self._lock = threading.Lock()
 
     def document(self) -> dict[str, Any]:
@@ -40,10 +47,15 @@ class View:
             running = [path for path in newest if is_locked(path / "writer.lock")]
             shown = next(iter(running or newest), None)
             feed = self._follow(shown)
+            items = self._session.items()
+            waiting = [item for item in items if item.waits]
+            times = self._takes(items)
             return {
                 "now": clock_time(time.time()),
                 "run": self._run(feed) if feed is not None else None,
-                "queue": [_item(i) for i in self._session.items() if i.waits][:MOST_LISTED],
+                "queue": [_item(i, times[i.number]) for i in waiting[:MOST_LISTED]],
+                "waiting": len(waiting),
+                "outlook": self._outlook(items, feed),
                 "others": [path.name for path in running if path != shown][:MOST_LISTED],
                 "disk": size(self._session.disk_left()),
             }
@@ -66,6 +78,18 @@ class View:
             self._read = _size(path)
             self._feed.poll(budget=0.5)
         return self._feed
+
+    def _takes(self, items: list[Item]) -> dict[int, float]:
+        """What the items of the queue take; asked anew when something happened to them."""
+        if items != self._items:
+            self._experience.renew()
+            self._items, self._times = items, expected(items, self._experience)
+        return self._times
+
+    def _outlook(self, items: list[Item], feed: Feed | None) -> str:
+        now = time.time()
+        found = outlook(items, self._times, now, rest(items, self._times, feed))
+        return found.sentence(now, worked_off=self._session.manager.worked_off())
 
     def _latest(self, feed: Feed) -> tuple[Picture, ...]:
         return self._pictures.latest(feed.path, (feed.table.seen, feed.status, bool(feed.results)))
@@ -107,9 +131,10 @@ def _size(run: Path) -> int:
         return 0
 
 
-def _item(item: Any) -> str:
+def _item(item: Item, seconds: float) -> str:
     request = item.request
-    words = (str(item.number), request["procedure"], request.get("bench"), request.get("title"))
+    words = (str(item.number), request["procedure"], request.get("bench"), request.get("title"),
+             describe(item), takes(seconds))  # fmt: skip
     return "  ".join(str(word) for word in words if word)
 
 

@@ -213,11 +213,12 @@ def test_the_command_line_does_all_of_it(place, capsys):
     assert call(capsys, "queue", "edit", "1", "--set", "steps=3", "--title", "later")[0] == 0
     assert call(capsys, "queue", "duplicate", "1")[:2] == (0, "queued as item 2\n")
     code, out, _ = call(capsys, "queue", "list")
-    first, second = out.splitlines()
+    first, second, total = out.splitlines()
     assert "not before" in first
     assert "  later  " in first
     assert first.endswith("  steps=3")
     assert "3 retries" in second
+    assert total.startswith("2 waiting: time unknown, no earlier run tells; finished not before ")
     code, _, err = call(capsys, *add, "--at", "soon")
     assert (code, err.count("\n")) == (2, 1)
     assert call(capsys, "queue", "halt")[0] == 2

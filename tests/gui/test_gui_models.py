@@ -18,7 +18,7 @@ from labctl.run.folder import RunFolder
 from labctl.viewing import words
 from labctl.viewing.decimate import PIECE, any_finite, envelope, rises, visible
 from labctl.viewing.diagram import plan
-from labctl.viewing.estimate import Pace, earlier
+from labctl.viewing.estimate import Experience, Pace
 from labctl.viewing.feed import Feed
 from labctl.viewing.fields import Field
 from labctl.viewing.gridmap import GridMap, edges, is_even
@@ -194,7 +194,7 @@ def test_the_earlier_run_is_the_one_most_alike(tmp_path):
     dry = make(4.0, "sim")
 
     def find(pause, mode, dry=None):
-        found = earlier(tmp_path, "scan", {"pause": pause}, mode, dry)
+        found = Experience(tmp_path).pace("scan", {"pause": pause}, mode, dry)
         return (found.run, found.unlike({"pause": pause}), found.seconds_for(mode))
 
     assert find(1.0, "sim")[:2] == (1, [])

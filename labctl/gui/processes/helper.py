@@ -94,14 +94,15 @@ def plan(
     """
     from labctl.bench import find_bench, resolve_mode
     from labctl.procedure import LabProcedure
-    from labctl.run.loading import build
-    from labctl.viewing.estimate import earlier
+    from labctl.run.loading import build, command_name
+    from labctl.viewing.estimate import Experience
 
     cls = _load(procedure, bench)
     built = [build(cls, parameters) for parameters in sets]
     mode = resolve_mode(find_bench(bench), mode or None) if bench else "real"
     values = built[0].parameter_values()
-    pace = earlier(Path(runs_dir), procedure, values, mode, Path(dry) if dry else None)
+    experience = Experience(Path(runs_dir))
+    pace = experience.pace(command_name(cls), values, mode, Path(dry) if dry else None)
     sweep = [p.parameter_values() for p in built] if pace else []
     others = dict.fromkeys(name for one in sweep for name in pace.unlike(one)) if pace else {}
     return {

@@ -6,12 +6,18 @@ this while somebody fills the form.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from labctl.gui.processes.helper import serve
 from labctl.manager import Manager
 from labctl.run import catalogue
+from labctl.viewing import outlook
+from labctl.viewing.estimate import Experience
+
+#: What earlier runs took, by the folder in which they lie.
+_experience: dict[str, Experience] = {}
 
 
 def renew(runs_dir: str, lately: bool, also: list[str]) -> None:
@@ -36,5 +42,13 @@ def interrupted(runs_dir: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def expected(runs_dir: str) -> list[tuple[int, float | None]]:
+    """Numbers of the queue's items that wait or run, and the seconds they take, if known."""
+    experience = _experience.setdefault(runs_dir, Experience(Path(runs_dir), patient=False))
+    experience.renew()
+    found = outlook.expected(Manager(Path(runs_dir)).items(), experience)
+    return [(number, s if math.isfinite(s) else None) for number, s in found.items()]
+
+
 if __name__ == "__main__":
-    serve({"renew": renew, "interrupted": interrupted})
+    serve({"renew": renew, "interrupted": interrupted, "expected": expected})
