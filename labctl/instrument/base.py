@@ -125,7 +125,10 @@ class LabInstrument(StrictReplies, BenchInstrument):
         return self.ask("*IDN?").strip()
 
     def make_safe(self) -> None:
-        """Bring the instrument to a state that harms neither it nor the sample; default: none."""
+        """Bring the instrument to a state that harms neither it nor the sample; default: none.
+
+        What it sends must be answered, or read back: nothing sent into a dead wire is safe.
+        """
 
     def shutdown(self) -> None:
         """What pymeasure calls at the end of a `with` block: make safe."""

@@ -117,10 +117,15 @@ def quickly() -> Iterator[None]:
 
 def one(file: BenchFile, mode: str, name: str) -> tuple[str, str]:
     """Make one instrument safe over a connection of its own; its state and a detail."""
+    from labctl.instrument import LabInstrument  # brings pymeasure, which the driver needs anyway
+
     try:
         bench = Bench.open(file, mode, only=(name,))
         try:
             bench.make_safe()
+            instrument = bench.instruments[name]
+            if isinstance(instrument, LabInstrument):  # pymeasure's own may be shut for good
+                instrument.identify()  # what was only sent has arrived when this is answered
         finally:
             bench.close()
     except TransportError as error:

@@ -20,8 +20,8 @@ import toybench
 from commandline import call
 
 from labctl import benchfile
-from labctl.bench import simulators
-from labctl.run import safety
+from labctl.bench import find_bench, simulators
+from labctl.run import safety, safing
 from labctl.run.control import send
 from labctl.run.folder import RunFolder
 from labctl.run.locate import numbered
@@ -256,6 +256,18 @@ def test_an_instrument_that_does_not_answer_holds_up_no_other(lab):
     run = RunFolder.open(folder)
     assert run.status == "interrupted"
     assert "NOT SAFE, check by hand: heater" in run.events[-1]["text"]
+
+
+def test_an_instrument_is_not_called_safe_before_it_has_answered(lab):
+    text = toybench.BENCH.replace("toybench:Thermometer", "toybench:HastyThermometer")
+    text = text.replace("simulator =", "timeout = 0.5\nsimulator =")
+    for first, expected in ((1000, safety.SAFE), (2, safety.UNREACHABLE)):  # 1 says who it is
+        with lab.served(text, thermometer={"drop": list(range(first, 1001))}):
+            lab.simulators["thermometer"].heater = WORKING
+            file = find_bench(str(lab.place / "bench.toml"))
+            state, detail = safing.one(file, "real", "thermometer")
+            assert (state, detail.startswith("TOY")) == (expected, expected == safety.SAFE)
+            assert lab.states() == {"thermometer": SAFE} or expected != safety.SAFE
 
 
 @needs_proc

@@ -100,6 +100,14 @@ class Thermometer(LabInstrument):
 
     def make_safe(self) -> None:
         self.heater = 0
+        self.ask("HEAT?")  # it has arrived when this is answered
+
+
+class HastyThermometer(Thermometer):
+    """Believes that what was sent has arrived."""
+
+    def make_safe(self) -> None:
+        self.heater = 0
 
 
 class PlainThermometer(Instrument):
