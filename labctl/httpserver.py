@@ -136,7 +136,7 @@ class HttpServer(ABC):
             except h11.RemoteProtocolError as error:
                 if wire.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                     said = self.refusal(error.error_status_hint, one_line(error))
-                    _send(client, wire, said, time.monotonic() + self.patience)
+                    _send(client, wire, said, self.patience)
                     _hear_out(client)
                 return
             if event is None:
@@ -146,7 +146,7 @@ class HttpServer(ABC):
                 dict(event.headers).get(b"host", b"").decode("latin-1"), body, certificate,
             )  # fmt: skip
             answer = self._answer(request)
-            _send(client, wire, answer, time.monotonic() + self.patience, request.method == "HEAD")
+            _send(client, wire, answer, self.patience, request.method == "HEAD")
             if wire.our_state is not h11.DONE or wire.their_state is not h11.DONE:
                 return
             wire.start_next_cycle()
@@ -191,7 +191,7 @@ def _send(
     client: socket.socket,
     wire: h11.Connection,
     answer: Answer,
-    deadline: float,
+    patience: float,
     head: bool = False,
 ) -> None:
     headers = [
@@ -202,7 +202,8 @@ def _send(
     if not head:
         parts.append(wire.send(h11.Data(data=answer.body)))
     parts.append(wire.send(h11.EndOfMessage()))
-    _send_bytes(client, b"".join(part for part in parts if part), deadline)
+    data = b"".join(part for part in parts if part)
+    _send_bytes(client, data, time.monotonic() + patience)  # to put a long one together takes long
 
 
 def _send_bytes(client: socket.socket, data: bytes, deadline: float) -> None:

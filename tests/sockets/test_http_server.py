@@ -102,9 +102,9 @@ def test_who_dribbles_is_forgotten_however_often_a_byte_comes(first):
 
 def test_who_never_takes_the_answer_is_forgotten(monkeypatch):
     monkeypatch.setattr(
-        Echo, "answer", lambda self, request: Answer(200, "text/plain", bytes(1 << 26))
+        Echo, "answer", lambda self, request: Answer(200, "text/plain", bytes(1 << 24))
     )
-    with served(patience=0.3) as server, connected(server) as client:
+    with served(patience=1.5) as server, connected(server) as client:
         client.sendall(GET)
         assert client.recv(10)
         free = server._room
