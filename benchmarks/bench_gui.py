@@ -378,10 +378,13 @@ def search(place: Path) -> dict[str, float]:
             folder = f"{number:04d}-{names[number % 4]}"
             line = [folder, 1, 1, number, names[number % 4], 1.7e9 + number, "stop", "finished",
                     100, int(number % 50 == 0), "", to_json(about).decode()]  # fmt: skip
-            quantities = {**parameters, **{n: r["value"] for n, r in results.items()}}
+            units = {f"parameter_{k}": ("mW", "W")[(number + k) % 2] for k in range(15)}
+            quantities = {n: (v, units.get(n, "")) for n, v in parameters.items()}
+            quantities.update({n: (r["value"], "dB") for n, r in results.items()})
             catalogue.insert(db, line, "\n".join(text), quantities)
     found = {}
-    for text in ("", "alignment", "nowhere to be found", "pair=16", "r2>0.9 night", "is:starred"):
+    for text in ("", "alignment", "nowhere to be found", "pair=16", "r2>0.9 night", "is:starred",
+                 "pair>5", "parameter_3<0.2 mW", "parameter_3<0.2 W", "parameter_3<-3 dBm"):  # fmt: skip
         times = []
         for _ in range(5):
             begin = time.perf_counter()

@@ -11,6 +11,11 @@ _NUMBER = re.compile(
     r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf\w*))\s*((?:[^\W\d_]|[%°µ/]).*?|)\s*$",
     re.I,
 )
+_DECIMAL = re.compile(
+    "(?P<prefix>[fpnuµμmkMGT]?)(?P<base>Hz|W|V|A|K|T|F|J|m|s|rad|g|eV|Pa|N|bit|[Oo]hm|[Ω\u2126])"
+)
+_POWERS = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6,
+           "G": 9, "T": 12}  # fmt: skip
 
 
 def to_unit(text: str, unit: str | None) -> float:
@@ -25,19 +30,37 @@ def to_unit(text: str, unit: str | None) -> float:
     if match is None:
         raise ValueError(f"{text!r} is not a number")
     value, given = float(match[1]), match[2]
+    given = f"1{given}" if given.startswith("/") else given
     if not given or given == unit:
         return value
     if not unit:
         raise ValueError(f"{text!r} has a unit, but this parameter has none")
-    if given.startswith("/"):
-        given = f"1{given}"
+    if (shift := _shift(given, unit)) is not None:
+        return _shifted(match[1], value, shift)
+    import numpy as np
     from pymeasure.units import ureg  # pint is slow to import and rarely needed
 
     try:
-        converted = float(ureg.Quantity(value, given).to(unit).magnitude)
+        with np.errstate(all="ignore"):  # 0 mW are -inf dBm
+            quantity = ureg.Quantity(value, given.replace("Ohm", "ohm"))
+            converted = float(quantity.to(unit.replace("Ohm", "ohm")).magnitude)
     except Exception as error:  # pint raises many kinds, some of them not its own
         raise ValueError(f"{text!r} cannot be converted to {unit}") from error
+    if math.isnan(converted) and not math.isnan(value):  # less than no power, in dBm
+        raise ValueError(f"{text!r} cannot be converted to {unit}")
     return _exact(match[1], value, converted)
+
+
+def _shift(given: str, unit: str) -> int | None:
+    """Digits by which the point moves between two units that only differ in their prefixes."""
+    one, other = _DECIMAL.fullmatch(given), _DECIMAL.fullmatch(unit)
+    if one is None or other is None or _base(one) != _base(other):
+        return None
+    return _POWERS[one["prefix"]] - _POWERS[other["prefix"]]
+
+
+def _base(match: re.Match[str]) -> str:
+    return "ohm" if match["base"] in ("Ohm", "Ω", "\u2126") else match["base"]
 
 
 def _exact(text: str, value: float, converted: float) -> float:
@@ -47,6 +70,13 @@ def _exact(text: str, value: float, converted: float) -> float:
     shift = round(math.log10(converted / value))
     if abs(converted / value / 10.0**shift - 1.0) > 1e-12:
         return converted
+    return _shifted(text, value, shift)
+
+
+def _shifted(text: str, value: float, shift: int) -> float:
+    """`text`, which is `value`, with its decimal point moved."""
+    if value == 0 or not math.isfinite(value):
+        return value
     from decimal import Decimal
 
     return float(Decimal(text).scaleb(shift))

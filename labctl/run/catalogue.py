@@ -19,11 +19,11 @@ from labctl.jsonline import from_json, to_json
 from labctl.run import marks
 from labctl.run.locate import default_runs_dir, numbered
 from labctl.run.reading import RunReader, unstopped_status
+from labctl.run.search import Kind, Kinds, moment
 from labctl.run.search import conditions as search_conditions
-from labctl.run.search import moment
 
 INDEX = "catalogue.sqlite"
-_VERSION = 5
+_VERSION = 6
 _TABLES = (
     """CREATE TABLE runs (
     run INTEGER PRIMARY KEY, folder TEXT UNIQUE, size INTEGER, modified INTEGER, number INTEGER,
@@ -32,8 +32,11 @@ _TABLES = (
     "CREATE INDEX by_number ON runs (number, folder)",
     # What is searched by word, and what is compared with a number, apart: 1e5 runs in 0.1 s.
     "CREATE TABLE texts (run INTEGER PRIMARY KEY, text TEXT)",
-    "CREATE TABLE quantities (name TEXT, value, run INTEGER)",
-    "CREATE INDEX by_value ON quantities (name, value, run)",
+    # One name may have several units; that of texts is NULL.
+    "CREATE TABLE kinds (kind INTEGER PRIMARY KEY, name TEXT, unit TEXT)",
+    "CREATE INDEX by_name ON kinds (name, unit)",
+    "CREATE TABLE quantities (kind INTEGER, value, run INTEGER)",
+    "CREATE INDEX by_value ON quantities (kind, value, run)",
     "CREATE INDEX by_run ON quantities (run)",
 )
 #: What is stored as one JSON text, because nobody selects by it.
@@ -90,24 +93,27 @@ def list_runs(
             parameters, labels, notes or results; or comparisons, see `labctl.run.search`.
 
     Raises:
-        RequestError: `since` is no date, or there is no such directory.
+        RequestError: `since` is no date, the search cannot be understood, or there is no such
+            directory.
     """
     base = Path(runs_dir) if runs_dir is not None else default_runs_dir()
     if runs_dir is not None and not base.is_dir():
         raise RequestError(f"{base}: there is no such runs directory")
-    conditions, values = search_conditions(search or "")
+    also: list[tuple[str, Any]] = []
     if procedure is not None:
-        conditions.append("procedure = ?")
-        values.append(procedure)
+        also.append(("procedure = ?", procedure))
     if since is not None:
-        conditions.append("started >= ?")
-        values.append(moment(since))
-    query = f"SELECT * FROM runs WHERE {_all(conditions)} ORDER BY number, folder"
+        also.append(("started >= ?", moment(since)))
+    search_conditions(search or "", lambda _: [])  # refused also where there are no runs
     if next(numbered(base), None) is None:
         return []
 
     def select(index: sqlite3.Connection) -> list[RunSummary]:
-        return [_summary(base, line) for line in index.execute(query, values)]
+        conditions, values = search_conditions(search or "", _kinds(index))
+        where = _all([*conditions, *(sql for sql, _ in also)])
+        query = f"SELECT * FROM runs WHERE {where} ORDER BY number, folder"
+        found = index.execute(query, [*values, *(value for _, value in also)])
+        return [_summary(base, line) for line in found]
 
     found = _with_index(base, select)
     return found if found is not None else _look(":memory:", base, select)
@@ -135,15 +141,17 @@ def newest_runs(
     Raises:
         RequestError: what was typed cannot be understood.
     """
-    conditions, values = search_conditions(search)
-    where = _all(conditions)
     try:
         uri = f"{(runs_dir / INDEX).resolve().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as db:
             _prepare(db, runs_dir)
             if not _is_current(db):
                 return [], False
-            query = f"SELECT * FROM runs WHERE {where} ORDER BY number DESC, folder DESC LIMIT ?"
+            conditions, values = search_conditions(search, _kinds(db))
+            where = _all(conditions)
+            order = "ORDER BY number DESC, folder DESC"
+            newest = f"SELECT run FROM runs WHERE {where} {order} LIMIT ?"  # sorts no long lines
+            query = f"SELECT * FROM runs WHERE run IN ({newest}) {order}"
             found = [_summary(runs_dir, line) for line in db.execute(query, [*values, limit + 1])]
             return found[:limit], len(found) > limit
     except sqlite3.Error:  # there is none yet, or it is being built anew
@@ -168,6 +176,13 @@ def _status_now(path: Path, state: str, size: int) -> str:
             if (path / "run.jsonl").stat().st_size != size:  # it ended since
                 return RunReader(path).status
     return status
+
+
+def _kinds(index: sqlite3.Connection) -> Kinds:
+    """What the index knows of a name: its units, as far as there is a run that has them."""
+    there = "EXISTS (SELECT 1 FROM quantities WHERE quantities.kind = kinds.kind)"
+    query = f"SELECT kind, unit FROM kinds WHERE name = ? AND {there}"
+    return lambda name: [Kind(*line) for line in index.execute(query, (name,))]
 
 
 def _all(conditions: list[str]) -> str:
@@ -239,7 +254,7 @@ def _refresh(
     read = [(name, *found[name], *_read(base / name)) for name in changed]
     index.execute("BEGIN IMMEDIATE")
     if not _is_current(index):
-        for table in ("runs", "texts", "quantities"):
+        for table in ("runs", "texts", "quantities", "kinds"):
             index.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in _TABLES:
             index.execute(statement)
@@ -255,14 +270,32 @@ def _refresh(
 
 
 def insert(
-    index: sqlite3.Connection, line: list[Any], text: str, quantities: dict[str, Any]
+    index: sqlite3.Connection,
+    line: list[Any],
+    text: str,
+    quantities: dict[str, tuple[Any, str | None]],
 ) -> int:
-    """Put one run into the tables; returns the number of its line."""
+    """Put one run into the tables; returns the number of its line.
+
+    Args:
+        index: where to.
+        line: its columns in `runs`, but the first.
+        text: what is searched for words.
+        quantities: value and unit by name; the unit of a text is None.
+    """
     run = index.execute("INSERT INTO runs VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?)", line).lastrowid
     index.execute("INSERT INTO texts VALUES (?,?)", (run, text))
-    lines = [(name, value, run) for name, value in quantities.items()]
+    lines = [(_kind(index, name, unit), value, run) for name, (value, unit) in quantities.items()]
     index.executemany("INSERT INTO quantities VALUES (?,?,?)", lines)
     return int(run or 0)
+
+
+def _kind(index: sqlite3.Connection, name: str, unit: str | None) -> int:
+    """The number of a name and unit, a new one if need be."""
+    known = index.execute("SELECT kind FROM kinds WHERE name = ? AND unit IS ?", (name, unit))
+    if found := known.fetchone():
+        return int(found[0])
+    return int(index.execute("INSERT INTO kinds VALUES (NULL,?,?)", (name, unit)).lastrowid or 0)
 
 
 def _is_wrong_table(exc: sqlite3.OperationalError) -> bool:
@@ -310,10 +343,10 @@ def _read(path: Path) -> tuple[Any, ...]:
     labels = "".join(f"\n{label.casefold()}\n" for label in given.labels)
     about["labels"] = list(given.labels)
     quantities = {
-        name: value.casefold() if isinstance(value, str) else value
-        for name, value in [
-            *about["parameters"].items(),
-            *((name, result.get("value")) for name, result in about["results"].items()),
+        name: (value.casefold(), None) if isinstance(value, str) else (value, str(unit or ""))
+        for name, value, unit in [
+            *((name, value, units.get(name)) for name, value in about["parameters"].items()),
+            *((name, r.get("value"), r.get("unit")) for name, r in about["results"].items()),
         ]
         if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63)
     }

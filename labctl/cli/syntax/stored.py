@@ -9,7 +9,11 @@ def add(command: AddCommand) -> None:
     sub = command("runs", "stored:runs", "The catalogue of runs.")
     sub.add_argument("--procedure", metavar="P", help="only runs of this procedure")
     sub.add_argument("--since", metavar="DATE", help="for example 2026-11-20")
-    sub.add_argument("--search", metavar="TEXT", help="in titles, parameters, notes and results")
+    sub.add_argument(
+        "--search", metavar="TEXT",
+        help="words in titles, parameters, notes and results, and comparisons, with a unit or in "
+        "that of each run: --search \"alignment power>5 mW pair=16 is:finished\"",
+    )  # fmt: skip
     runs_option(sub)
     json_option(sub)
     sub = command("show", "stored:show", "Parameters, status, results and settings of a run.")
