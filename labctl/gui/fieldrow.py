@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from labctl.gui.still import Choice
 from labctl.viewing.fields import Field
 from labctl.viewing.sweeps import example, values
 
@@ -61,7 +62,7 @@ class FieldRow(QWidget):
     def _editor(self) -> QLineEdit | QComboBox:
         choices = [True, False] if self.field.kind == "boolean" else self.field.choices
         if self.field.kind in ("boolean", "choice"):
-            box = QComboBox()
+            box = Choice()
             box.addItems([str(choice) for choice in choices])
             box.currentTextChanged.connect(self._edited)
             return box

@@ -45,9 +45,11 @@ class FormControl(QObject):
         self._fill: Item | None = None  # whose values the fields get once they are there
         self._dry = DryRun(self)
         self._dry_of = ""  # procedure of the last dry run
+        self._version = 0  # of what the form says; an answer about an older one is no longer true
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._plan)
+        view.bench_typed.connect(self._bench_typed)
         view.bench_chosen.connect(self.choose_bench)
         view.procedure_chosen.connect(self.choose_procedure)
         view.changed.connect(self._changed)
@@ -67,8 +69,9 @@ class FormControl(QObject):
             return
         self.session.bench = name
         self.bench_changed.emit(name)
+        self._kept = self._as_item() or self._kept
+        self._void()
         self.view.show_plan("looking for what this bench can measure…")
-        self._kept = self._as_item()
         self._skipped = {}
         self._ask_procedures()
 
@@ -85,7 +88,7 @@ class FormControl(QObject):
             box.addItem(name, name)
         box.setCurrentIndex(box.findData(name))
         self._asked = name
-        self.view.allow(False)
+        self._void()
         self.view.show_plan("")
         self.helper.ask(
             "describe", self._show_procedure, self._procedure_failed, key="describe",
@@ -166,6 +169,7 @@ class FormControl(QObject):
         if self._fill is None and self._kept and self._kept.request["procedure"] in whole:
             request = {**self._kept.request, "world": {}, "mode": None}  # of the other bench
             self._fill = replace(self._kept, request=request)
+        self._kept = None
         wanted = self._fill.request["procedure"] if self._fill else (whole or [""])[0]
         if wanted:
             self.choose_procedure(wanted)
@@ -214,9 +218,24 @@ class FormControl(QObject):
     # Planning
 
     def _changed(self) -> None:
-        self.view.allow(False)
-        self.wish = None
+        self._void()
         self._timer.start(int(PAUSE * 1000))
+
+    def _void(self) -> None:
+        """Nothing can be queued until somebody has looked at what the form says now."""
+        self._version += 1
+        self._timer.stop()
+        self.wish = None
+        self.view.allow(False)
+
+    def _bench_typed(self) -> None:
+        """A bench is taken when its name is whole; until then nothing runs on the one before."""
+        if self.view.bench_name() == self.session.bench:
+            self._changed()
+        else:
+            self._kept = self._as_item() or self._kept
+            self._void()
+            self.view.show_plan("Return takes this bench")
 
     def _plan(self) -> None:
         if not self.view.rows and not self.view.procedure.count():
@@ -228,8 +247,18 @@ class FormControl(QObject):
         except (LabError, ValueError) as error:
             self.view.show_plan(str(error), wrong=True)
             return
+        version = self._version
+
+        def planned(found: dict[str, Any]) -> None:
+            if version == self._version:
+                self._show_plan(wish, begin, len(sets), found)
+
+        def failed(error: str) -> None:
+            if version == self._version:
+                self._plan_failed(error)
+
         self.helper.ask(
-            "plan", lambda found: self._show_plan(wish, begin, len(sets), found), self._plan_failed,
+            "plan", planned, failed,
             key="plan", seconds=20.0, procedure=wish.procedure, bench=wish.bench, mode=wish.mode,
             sets=sets[:COUNTED], runs_dir=str(self.session.runs_dir),
             dry=str(self._dry.run or "") if self._dry_of == wish.procedure else "",

@@ -16,13 +16,13 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from labctl.errors import LabError, RequestError
 from labctl.gui.fieldrow import FieldRow
+from labctl.gui.still import Choice, Count
 from labctl.manager import ON_FAILURE
 from labctl.manager.delays import moment
 from labctl.viewing.fields import Field
@@ -42,6 +42,7 @@ WIDEST = 400
 class FormView(QWidget):
     """The widgets of the form. It asks nobody: `FormControl` connects it with the helper."""
 
+    bench_typed = Signal()
     bench_chosen = Signal(str)
     procedure_chosen = Signal(str)
     changed = Signal()
@@ -65,7 +66,7 @@ class FormView(QWidget):
         self.mode.addItem("real instruments", "real")
         self.title = QLineEdit()
         self.title.setPlaceholderText("for the catalogue")
-        self.seed = QSpinBox()
+        self.seed = Count()
         self.seed.setRange(0, 2**31 - 1)
         self.world = QLineEdit()
         self.world.setPlaceholderText("NAME=VALUE, … (simulation only)")
@@ -74,7 +75,7 @@ class FormView(QWidget):
         self.failure = self._combo("what the queue does if this run fails")
         for name in ON_FAILURE:
             self.failure.addItem(FAILURE_WORDS[name], name)
-        self.retries = QSpinBox()
+        self.retries = Count()
         self.retries.setRange(1, 100)
         self.meaning = QLabel("")
         self.meaning.setObjectName("dim")
@@ -97,7 +98,7 @@ class FormView(QWidget):
         self.show_editing(None)
 
     def _combo(self, tip: str) -> QComboBox:
-        box = QComboBox()
+        box = Choice()
         box.setToolTip(tip)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.setMinimumContentsLength(12)
@@ -156,6 +157,7 @@ class FormView(QWidget):
 
     def _connect(self) -> None:
         self.bench.activated.connect(lambda _: self.bench_chosen.emit(self.bench_name()))
+        self.bench.editTextChanged.connect(lambda _: self.bench_typed.emit())
         line = self.bench.lineEdit()
         if line is not None:
             line.editingFinished.connect(lambda: self.bench_chosen.emit(self.bench_name()))

@@ -15,6 +15,7 @@ from labctl.gui.flow import FlowLayout
 from labctl.gui.mappanel import MapPanel
 from labctl.gui.otherpanels import HistogramPanel, TracePanel
 from labctl.gui.plotpanel import PlotPanel
+from labctl.gui.still import Choice
 from labctl.gui.theme import Theme
 from labctl.live import Curve, HeatMap, Trace
 from labctl.viewing.panels import Histogram, Panel, Shown
@@ -125,7 +126,7 @@ class PanelFrame(QFrame):
         self.plot.restyle(theme)
 
     def _chooser(self, member: str, word: str) -> QComboBox:
-        box = QComboBox()
+        box = Choice()
         trace = isinstance(self.shown.panel, Trace)
         names = self._traces if trace else self._columns
         if member == "x":
