@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QVBoxLayout
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QShortcut, QWindow
+from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QLabel, QPushButton, QVBoxLayout
 
 #: Key, what it does. Keys of a table or plot work where it has the focus.
 KEYS = (
@@ -17,7 +18,7 @@ KEYS = (
     ("Ctrl+1 … Ctrl+6", "choose a view"),
     ("Ctrl+0", "look at the active run again"),
     ("Ctrl+N", "go to the form"),
-    ("Ctrl+Return", "queue what the form says"),
+    ("Ctrl+Return", "queue what the form says; save the item that is edited"),
     ("Ctrl+Shift+Return", "queue it and start the queue"),
     ("Ctrl+D", "dry run on the simulated bench"),
     ("Ctrl+G", "start the queue"),
@@ -36,6 +37,33 @@ KEYS = (
 )
 
 
+class StopKeys(QObject):
+    """STOP where no shortcut of the window works: in dialogs, open lists and the view from afar."""
+
+    def __init__(self, window: QObject, stop: Callable[[], Any]) -> None:
+        super().__init__(window)
+        self._stop = stop
+        app = QApplication.instance()
+        if isinstance(app, QGuiApplication):
+            app.focusWindowChanged.connect(self._watch)
+
+    def _watch(self, window: QWindow | None) -> None:
+        """Whatever has the keyboard now: the keys come to it first, unless a shortcut took them."""
+        if window is not None:
+            window.installEventFilter(self)  # once, however often it is asked for
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() != QEvent.Type.KeyPress or not isinstance(event, QKeyEvent):
+            return False
+        both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+        escape = event.key() == Qt.Key.Key_Escape and event.modifiers() & both == both
+        if event.key() != Qt.Key.Key_F12 and not escape:
+            return False
+        if not event.isAutoRepeat():
+            self._stop()
+        return True
+
+
 def connect_keys(window: Any) -> None:
     """Make the keys work anywhere in the window."""
 
@@ -44,13 +72,14 @@ def connect_keys(window: Any) -> None:
 
     key("F12", window.commands.stop_all)
     key("Ctrl+Shift+Escape", window.commands.stop_all)
+    StopKeys(window, window.commands.stop_all)
     key("Ctrl+P", window.commands.pause_or_resume)
     key("Ctrl+Shift+A", window.commands.abort)
     key("Ctrl+0", window.conductor.show_active)
     key("Ctrl+N", window.form.procedure.setFocus)
-    key("Ctrl+Return", window.form.queue_button.click)
-    key("Ctrl+Shift+Return", window.form.start_button.click)
-    key("Ctrl+D", window.form.dry_button.click)
+    key("Ctrl+Return", partial(press, window.form.queue_button, window.form.save_button))
+    key("Ctrl+Shift+Return", partial(press, window.form.start_button))
+    key("Ctrl+D", partial(press, window.form.dry_button))
     key("Ctrl+G", window.commands.start_queue)
     key("Ctrl+H", window.queue.halt)
     key("Escape", window.deck.put_away)
@@ -61,6 +90,13 @@ def connect_keys(window: Any) -> None:
     key("F1", lambda: show_keys(window))
     for number in range(window.tabs.count()):
         key(f"Ctrl+{number + 1}", partial(window.tabs.setCurrentIndex, number))
+
+
+def press(*buttons: QPushButton) -> None:
+    """Press the one of these that can be seen: what nobody sees must not be done."""
+    for button in buttons:
+        if not button.isHidden():
+            button.click()
 
 
 def focus_search(window: Any) -> None:
