@@ -56,6 +56,11 @@ def folder_number(name: str) -> int:
     return int(match[1]) if match else 0
 
 
+def path_number(path: Path) -> int:
+    """Return the number of a run folder, also of one that is named "." or by a symbolic link."""
+    return folder_number(path.name) or folder_number(path.resolve().name)
+
+
 def numbered(runs_dir: Path) -> Iterator[tuple[int, Path]]:
     """Yield number and path of each run folder, in no particular order."""
     try:

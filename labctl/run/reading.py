@@ -14,7 +14,7 @@ from labctl.filelock import is_locked
 from labctl.journal import Follower
 from labctl.jsonline import decode
 from labctl.run import cache, traces
-from labctl.run.locate import folder_number
+from labctl.run.locate import path_number
 from labctl.run.rows import ROW_START, JournalRows, Rows, RowSource
 from labctl.run.runtags import RunTags
 
@@ -52,7 +52,7 @@ class RunReader(RunTags):
     @property
     def number(self) -> int:
         """Number of the run in its runs directory, 0 for a folder that was renamed."""
-        return folder_number(self.path.name)
+        return path_number(self.path)
 
     @property
     def events(self) -> list[dict[str, Any]]:

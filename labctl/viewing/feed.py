@@ -14,7 +14,7 @@ from labctl.errors import LabError, StorageError
 from labctl.filelock import is_locked
 from labctl.journal import Follower
 from labctl.run import cache
-from labctl.run.locate import folder_number
+from labctl.run.locate import path_number
 from labctl.run.reading import RunReader, unstopped_status
 from labctl.viewing.table import CLOCK, Table
 
@@ -81,7 +81,7 @@ class Feed:
 
     @property
     def number(self) -> int:
-        return folder_number(self.path.name)
+        return path_number(self.path)
 
     @property
     def procedure(self) -> str:

@@ -712,6 +712,20 @@ def test_a_run_is_found_by_path_number_and_last(
     assert default_runs_dir() == Path("runs")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need a privilege there")
+def test_a_run_has_its_number_also_through_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cached_run(tmp_path)
+    for name in ("best", "2026-imported"):
+        (tmp_path / name).symlink_to(path, target_is_directory=True)
+    assert RunFolder.open(tmp_path / "best").number == 1
+    assert RunFolder.open(tmp_path / "2026-imported").number == 2026  # as it is listed there
+    monkeypatch.chdir(path)
+    assert RunFolder.open(find_run(".")).number == 1
+    assert RunFolder.open(path.rename(tmp_path / "renamed")).number == 0
+
+
 def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
     for attempt in (RunFolder.open, RunFolder.resume):
         with pytest.raises(RequestError, match="not a run folder"):
