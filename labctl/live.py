@@ -37,6 +37,7 @@ class Curve:
         x, y, error: columns; without `error`, or in runs that lack it, there are no error bars.
         by: a column that tells apart several curves, named after its values.
         only: draw the rows in which `by` has one of these values; by default all.
+        where: a column and a text: draw no rows in which it has another.
         decibel: draw 10 log10 of y.
         latest: of several rows at one x the last counts, as of a value that all rows so far make
             better.
@@ -50,6 +51,7 @@ class Curve:
     error: str = ""
     by: str = ""
     only: tuple[Any, ...] = ()
+    where: tuple[str, ...] = ()
     decibel: bool = False
     latest: bool = False
     levels: tuple[float, ...] = ()
@@ -70,6 +72,9 @@ class Curve:
             with np.errstate(divide="ignore", invalid="ignore"):
                 y, error = 10.0 * np.log10(y), 10.0 / np.log(10.0) * error / y
         there = np.isfinite(x) & np.isfinite(y)
+        if self.where:
+            column, text = self.where
+            there &= np.asarray(columns.get(column, np.full(len(y), text))) == text
         kinds = np.asarray(columns[self.by]) if self.by else np.full(len(y), "")
         names = self.only or tuple(dict.fromkeys(kinds[there].tolist()))
         found = {}
@@ -147,13 +152,18 @@ class Trace:
         title: what is shown.
         column: an array column.
         x: another one, over which it is drawn; by default the number of the sample.
-        log_y: a logarithmic axis, at first.
+        floor: what lies below is drawn there, as an instrument's number for nothing at all.
     """
 
     title: str
     column: str
     x: str = ""
-    log_y: bool = False
+    floor: float | None = None
+
+    def line(self, values: np.ndarray) -> Numbers:
+        """The array as one curve: of several dimensions the last row, of complex ones the size."""
+        line = one_line(values)
+        return line if self.floor is None else np.maximum(line, self.floor)
 
 
 Panel = Curve | HeatMap | Trace
@@ -197,7 +207,9 @@ def draw(panel: Panel, axes: Axes, columns: Columns, arrays: Arrays | None = Non
         )  # fmt: skip
     for level in panel.levels:
         axes.axhline(level, color="0.35", linewidth=1, linestyle=":")
-    _scale(axes, panel.log_x, panel.log_y)
+    if axes.has_data():
+        axes.set_xscale("log" if panel.log_x else "linear")
+        axes.set_yscale("log" if panel.log_y else "linear")
     axes.set(xlabel=panel.x, ylabel=panel.y_label)
     axes.grid(linewidth=0.4, alpha=0.6)
     if axes.get_legend_handles_labels()[1]:
@@ -209,22 +221,14 @@ def _draw_trace(panel: Trace, axes: Axes, arrays: Arrays | None) -> None:
     axes.grid(linewidth=0.4, alpha=0.6)
     if arrays is None:
         return
-    y = one_line(arrays(panel.column))
+    y = panel.line(arrays(panel.column))
     x = one_line(arrays(panel.x)) if panel.x else np.arange(float(len(y)))
     if len(x) == len(y):
         axes.plot(x, y, color=PALETTE[0], linewidth=1)
-    _scale(axes, False, panel.log_y)
-
-
-def _scale(axes: Axes, log_x: bool, log_y: bool) -> None:
-    """Logarithmic axes, where there is anything to draw on them."""
-    if axes.has_data():
-        axes.set_xscale("log" if log_x else "linear")
-        axes.set_yscale("log" if log_y else "linear")
 
 
 def one_line(values: np.ndarray) -> Numbers:
-    """An array as one curve: of several dimensions the last row, of complex numbers the size."""
+    """An array of one dimension and of real numbers."""
     values = np.atleast_1d(np.asarray(values))
     while values.ndim > 1:
         values = values[-1]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labctl.live import Curve, Trace
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.soliton_light import INSTRUMENTS
 from procedures.soliton_source import SolitonSource
-from procedures.soliton_spectrum import find_lines, fit_envelope, sweep
+from procedures.soliton_spectrum import DARK, find_lines, fit_envelope, sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,6 +38,10 @@ class CombSpectrum(LabProcedure):
 
     DATA_COLUMNS = ["index", "sweep", "pump (nm)", "comb (W)", "time (s)"]
     TRACES = ("wavelength (nm)", "level (dBm)")
+    LIVE = (
+        Trace("Spectrum of the last sweep", "level (dBm)", x="wavelength (nm)", floor=DARK),
+        Curve("Comb power", "time (s)", "comb (W)"),
+    )
     RESULTS = (
         Result("fwhm", "THz", "full width at half maximum of the sech^2 envelope"),
         Result("lines_20db", "", "lines within 20 dB of the strongest, the pump left out"),

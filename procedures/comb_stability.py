@@ -34,7 +34,10 @@ class CombStability(LabProcedure):
         Result("power_deviation", "%", "rms of the comb's power over its mean while it was held"),
         Result("pump_moved", "MHz", "by the feedback, from begin to end"),
     )
-    LIVE = (Curve("Comb power", "held (h)", "comb (W)"),)
+    LIVE = (
+        Curve("Comb power", "held (h)", "comb (W)"),
+        Curve("What holds it: offset of the pump", "held (h)", "pump offset (MHz)"),
+    )
     _lost = False
 
     def startup(self) -> None:

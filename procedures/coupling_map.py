@@ -8,11 +8,10 @@ import numpy as np
 
 from labctl.analysis.magnomechanics import Device
 from labctl.errors import RequestError
-from labctl.live import HeatMap
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.magnon_bench import ROW_COLUMNS, ROW_TRACES
-from procedures.magnon_map import MAP_RESULTS, SCORE, SWEPT, MagnonMap
+from procedures.magnon_map import MAP_COLUMNS, MAP_RESULTS, MagnonMap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +38,8 @@ class CouplingMap(MagnonMap, LabProcedure):
     g_steps: int = integer("Coupling ratios", 6, minimum=3, maximum=201)
 
     X, Y = "kappa 2 / kappa 1", "g 2 / g 1"
-    DATA_COLUMNS = [*ROW_COLUMNS, X, Y, SWEPT, SCORE, "refusal"]
+    DATA_COLUMNS = [*ROW_COLUMNS, X, Y, *MAP_COLUMNS]
     TRACES = ROW_TRACES
-    LIVE = (HeatMap("E_N inside the cavities, by sweeps", x=X, y=Y, value=SWEPT),)
     RESULTS = (
         Result("kappa_ratio_at_maximum", "", "kappa 2 / kappa 1 where E_N is largest"),
         Result("g_ratio_at_maximum", "", "g 2 / g 1 there"),

@@ -252,8 +252,9 @@ class CovarianceSweep(ClusterMeasurement, LabProcedure):
                 label="covariance minus vacuum (shot noise = 1)",
             ),
             Curve(
-                "Noise of single modes", "mode i", "variance", "variance error", by="kind",
-                only=tuple(kind for kind, _ in ALONE), decibel=True,
+                "Noise of single modes; dotted: shot noise", "mode i", "variance",
+                "variance error", by="kind", only=tuple(kind for kind, _ in ALONE), decibel=True,
+                levels=(0.0,),
             ),
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import InstrumentError, RequestError
-from labctl.live import Curve
+from labctl.live import Curve, Panel
 from labctl.parameters import boolean, choice, integer, number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures import decoy_rates
@@ -29,6 +29,8 @@ LEVELS = ("mu", "nu1", "nu2")
 COUNTS = ("sent", "clicks", "sifted", "wrong")
 FRAME = 10_000_000  # pulses
 FRAME_TIME = 0.01  # s
+#: Of each interval, for whoever watches: standard errors are those of counting alone.
+SHOWN = ("QBER error (%)", "secret (bit/s)", "secret error (bit/s)")
 RESTORES = 3  # times that a lost soliton is made anew for one point
 NAMES = ("qber", "raw_rate", "sifted_rate", "secret_rate", "y1", "e1")
 MEANINGS = {
@@ -114,7 +116,7 @@ class DecoyBb84(LabProcedure):
         *(f"{what} TR{n}" for n in "12" for what in (
             "error rate (%)", "key bits", "leaked bits", "sifted for key", "efficiency",
             "missing frames")),
-        *(f"QBER (%) TR{n}" for n in "12"),
+        *(f"QBER (%) TR{n}" for n in "12"), *(f"{what} TR{n}" for n in "12" for what in SHOWN),
     ]  # fmt: skip
     RESULTS = (
         *(
@@ -125,10 +127,19 @@ class DecoyBb84(LabProcedure):
         Result("restored", "", "times that the soliton was lost and made anew"),
         Result("correction_efficiency", "", "f of Cascade, from the bits it disclosed"),
     )
-    LIVE = (
-        Curve("Error rate of TR1", "time (s)", "QBER (%) TR1"),
-        Curve("Error rate of TR2", "time (s)", "QBER (%) TR2"),
-    )
+
+    def panels(self) -> tuple[Panel, ...]:
+        """Error rate and key of the links that take part."""
+        curves = (
+            ("Error rate of TR{}, signal", "QBER (%) TR{}", "QBER error (%) TR{}"),
+            ("Key of TR{} by decoy states, each interval", "secret (bit/s) TR{}",
+             "secret error (bit/s) TR{}"),
+        )  # fmt: skip
+        return tuple(
+            Curve(title.format(n), "time (s)", y.format(n), error.format(n))
+            for n in self.links
+            for title, y, error in curves
+        )
 
     # ---------------------------------------------------------------- what is asked for
 
@@ -256,9 +267,19 @@ class DecoyBb84(LabProcedure):
                 100.0 * row[f"wrong mu TR{n}"] / max(row[f"sifted mu TR{n}"], 1)
             )
             self.show(f"QBER of TR{n}", row[f"QBER (%) TR{n}"], "%")
+            row |= self._shown(n, row)
         return {
             **row, "time (s)": self.bench.clock.now(), "comb (W)": comb, "restored": attempt,
         }  # fmt: skip
+
+    def _shown(self, n: str, row: Mapping[str, Any]) -> dict[str, float]:
+        """Error of the error rate, and the rate of an infinite key, from the counts of a row."""
+        counts = np.array([[row[f"{what} {level} TR{n}"] for level in LEVELS] for what in COUNTS])
+        values = (
+            100.0 * decoy_rates.qber_error(counts),
+            *decoy_rates.secret_with_error(counts, self.settings(n)),
+        )
+        return {f"{what} TR{n}": value for what, value in zip(SHOWN, values, strict=True)}
 
     def _counted(self, seconds: float) -> dict[str, Any]:
         """Blocks of the boards over the next `seconds`."""

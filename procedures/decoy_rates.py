@@ -66,6 +66,36 @@ def secret_rate(counts: np.ndarray, link: LinkSettings) -> float:
     return float(per_pulse * link.shares[0] * CLOCK * live * link.postprocessing)
 
 
+def qber_error(counts: np.ndarray) -> float:
+    """Standard error of the error rate of the signal: sqrt(e (1 - e) / n), at least 1 / n."""
+    sifted = max(int(counts[SIFTED, 0]), 1)
+    rate = int(counts[WRONG, 0]) / sifted
+    return float(np.sqrt(max(rate * (1.0 - rate), 1.0 / sifted) / sifted))
+
+
+def secret_with_error(counts: np.ndarray, link: LinkSettings) -> tuple[float, float]:
+    """`secret_rate` of one block and its standard error from counting.
+
+    Of each intensity, clicks that are not sifted, right and wrong bits are counted independently,
+    each with the error of a count, sqrt(N) or at least 1.
+    """
+    counts = np.asarray(counts, float)
+    value, squares = secret_rate(counts, link), 0.0
+    for level in range(counts.shape[1]):
+        clicks, sifted, wrong = counts[CLICKS:, level]
+        for number, rows in (
+            (clicks - sifted, (CLICKS,)), (sifted - wrong, (CLICKS, SIFTED)),
+            (wrong, (CLICKS, SIFTED, WRONG)),
+        ):  # fmt: skip
+            step = np.sqrt(max(number, 1.0))
+            moved = [counts.copy(), counts.copy()]
+            moved[0][rows, level] += step
+            moved[1][rows, level] -= min(step, number)
+            up, down = (secret_rate(one, link) for one in moved)
+            squares += ((up - down) * step / (step + min(step, number))) ** 2
+    return value, float(np.sqrt(squares))
+
+
 def summary(counts: np.ndarray, link: LinkSettings) -> dict[str, float]:
     """Everything that a block of counts (4, 3) says, rates in 1/s."""
     gains, errors, _ = gains_and_errors(counts, link)

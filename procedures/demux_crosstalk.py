@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labctl.live import Trace
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.soliton_light import INSTRUMENTS, SPEED_OF_LIGHT
 from procedures.soliton_source import SolitonSource
-from procedures.soliton_spectrum import sweep
+from procedures.soliton_spectrum import DARK, sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +39,7 @@ class DemuxCrosstalk(LabProcedure):
 
     DATA_COLUMNS = ["index", "port", "time (s)"]
     TRACES = ("wavelength (nm)", "level (dBm)")
+    LIVE = (Trace("Spectrum of the last port", "level (dBm)", x="wavelength (nm)", floor=DARK),)
     RESULTS = (
         Result("adjacent_crosstalk", "dB", "largest, from or to the next channel"),
         Result("other_crosstalk", "dB", "largest, between channels further apart"),

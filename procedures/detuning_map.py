@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.analysis.magnomechanics import Device, duan
-from labctl.live import HeatMap
 from labctl.parameters import choice, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.magnon_bench import ROW_COLUMNS, ROW_TRACES
-from procedures.magnon_map import MAP_RESULTS, SCORE, SWEPT, MagnonMap
+from procedures.magnon_map import MAP_COLUMNS, MAP_RESULTS, MagnonMap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +38,8 @@ class DetuningMap(MagnonMap, LabProcedure):
     )  # fmt: skip
 
     X, Y = "D1 set (MHz)", "D2 set (MHz)"
-    DATA_COLUMNS = [*ROW_COLUMNS, X, Y, SWEPT, SCORE, "refusal"]
+    DATA_COLUMNS = [*ROW_COLUMNS, X, Y, *MAP_COLUMNS]
     TRACES = ROW_TRACES
-    LIVE = (HeatMap("E_N inside the cavities, by sweeps", x=X, y=Y, value=SWEPT),)
     RESULTS = (
         Result("detuning_1_at_maximum", "MHz", "detuning of cavity 1 where E_N is largest"),
         Result("detuning_2_at_maximum", "MHz", "detuning of cavity 2 there"),

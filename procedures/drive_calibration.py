@@ -54,7 +54,13 @@ class DriveCalibration(MagnonMeasurement, LabProcedure):
 
     DATA_COLUMNS = [*ROW_COLUMNS, POWER]
     TRACES = ROW_TRACES
-    LIVE = (Curve("Coupling against power at the sphere", x=POWER, y="G (MHz)"),)
+    LIVE = (
+        Curve(
+            "Coupling against power at the sphere", x=POWER, y="G (MHz)", error="G error (MHz)",
+            log_x=True, log_y=True,
+        ),
+        Curve("Misfit of each sweep", x="index", y="misfit", by="kind"),
+    )  # fmt: skip
     RESULTS = (
         Result("drive_power", "mW", "at the sphere for the wanted G"),
         Result("g_eff", "MHz", "G at the largest of the powers"),

@@ -82,9 +82,12 @@ class EprPairs(StabilityMeasurement, LabProcedure):
     )
 
     LIVE = tuple(
-        Curve(title, "pair", "variance", "variance error", by="kind", only=kinds, decibel=True)
+        Curve(
+            f"{title}, noise against shot noise", "pair", "variance", "variance error",
+            by="kind", only=kinds, where=("state", NOMINAL), decibel=True,
+        )
         for title, kinds in (("Antisqueezing", ("x-x", "p+p")), ("Squeezing", ("x+x", "p-p")))
-    )
+    )  # fmt: skip
 
     def result_list(self) -> tuple[Result, ...]:
         """Those of each pair, and the extremes of all."""

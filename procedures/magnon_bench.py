@@ -15,7 +15,14 @@ import numpy as np
 
 from labctl.analysis.magnomechanics import Device
 from labctl.parameters import number
-from procedures.magnon_setup import AXES, FITTED, Setup, expected_strength, require_stable
+from procedures.magnon_setup import (
+    AXES,
+    FIT_ERRORS,
+    FITTED,
+    Setup,
+    expected_strength,
+    require_stable,
+)
 
 if TYPE_CHECKING:
     from drivers.agilent_8257d import Agilent8257D
@@ -36,7 +43,7 @@ READINGS = 5  # of a thermometer
 
 ROW_COLUMNS = [
     "index", "kind", "place", "step", *AXES, "field (T)", "drive (dBm)", *FITTED.values(),
-    "misfit", "stage (mK)", "load (mK)", "records", "clipped",
+    "misfit", "stage (mK)", "load (mK)", "records", "clipped", *FIT_ERRORS.values(),
 ]  # fmt: skip
 #: Arrays of a row; those that a kind of row does not have are empty.
 ROW_ARRAYS: dict[str, type] = {

@@ -15,18 +15,22 @@ import numpy as np
 
 from labctl.analysis.magnomechanics import Device, covariance, growth, signed_negativity
 from labctl.errors import RequestError
+from labctl.live import Curve, HeatMap, Panel
 from labctl.parameters import integer
 from labctl.procedure import Result, RunData
 from procedures.magnon_bench import INSTRUMENTS
 from procedures.magnon_records import MagnonMeasurement
 from procedures.magnon_setup import require_stable
-from procedures.magnon_states import device_like, states, total
+from procedures.magnon_states import by_sweep, device_like, negativity_inside, states, total
 from procedures.magnon_sweeps import TUNE_UP
 
 #: A round's spacing is this part of the one before: if the best place has stayed, or has moved.
 CLOSER, ALONG = 0.4, 0.7
 AROUND = tuple((float(i), float(j)) for j in (-1, 0, 1) for i in (-1, 0, 1))
 SWEPT, SCORE = "E_N inside", "sought"
+SWEPT_ERROR, ON_GRID = f"{SWEPT} error", f"{SWEPT}, grid"
+#: Columns of a map's rows, beside those of both axes.
+MAP_COLUMNS = (SWEPT, SCORE, "refusal", SWEPT_ERROR, ON_GRID)
 FINE = 101  # points of a theory map along each axis
 
 MAP_RESULTS = (
@@ -52,6 +56,16 @@ class MagnonMap(MagnonMeasurement):
     rounds: int = integer(
         "Rounds", 5, minimum=0, maximum=20, meaning="of nine points that close in on the maximum"
     )
+
+    def panels(self) -> tuple[Panel, ...]:
+        """The grid as a map; then all places, as rounds that close in on the largest E_N."""
+        return (
+            HeatMap("E_N inside the cavities, by sweeps", x=self.X, y=self.Y, value=ON_GRID),
+            Curve(
+                "The same in order, closing in on the maximum", x="index",
+                y=SWEPT, error=SWEPT_ERROR,
+            ),
+        )  # fmt: skip
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
         """Places along both axes."""
@@ -162,9 +176,11 @@ class MagnonMap(MagnonMeasurement):
         except RequestError as refusal:
             self.note(f"point ({x:g}, {y:g}) is left out: {refusal}")
             return self.complete({**row, "records": 0, "refusal": str(refusal)})
-        cavities = covariance(device)[:4, :4]
-        inside, sought = float(signed_negativity(cavities)), self.score(cavities)
-        row = {**found, **row, SWEPT: max(inside, 0.0), SCORE: sought}
+        sought = self.score(covariance(device)[:4, :4])
+        inside, error = by_sweep(negativity_inside, device, found["fit covariance"])
+        row = {**found, **row, SWEPT: max(inside, 0.0), SCORE: sought, SWEPT_ERROR: error}
+        if point["place"] < len(self._places):
+            row[ON_GRID] = row[SWEPT]
         self._remember({**point, **row})
         self.show("E_N inside", inside)
         return self.complete(row)
@@ -294,7 +310,9 @@ def _summit(
     """Place, height, errors of the place, scatter of a quadratic surface; None without summit."""
     u, v = ((rows[:, :2] - origin[:2]) / scale).T
     design = np.column_stack([np.ones_like(u), u, v, u**2, u * v, v**2])
-    value, *_ = np.linalg.lstsq(design, rows[:, 2], rcond=None)
+    value, _, rank, _ = np.linalg.lstsq(design, rows[:, 2], rcond=None)
+    if rank < design.shape[1]:  # places that coincide, at an edge of the grid
+        return None
     curved = np.array([[2 * value[3], value[4]], [value[4], 2 * value[5]]])
     if np.linalg.eigvalsh(curved)[-1] >= 0:
         return None

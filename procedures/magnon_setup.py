@@ -36,6 +36,8 @@ FITTED = {
     "g_2": "g 2 (MHz)",
     "coupling": "G (MHz)",
 }
+#: Columns of their standard errors by the fit alone; NaN where the fit kept a value as it was.
+FIT_ERRORS = {name: column.replace(" (", " error (") for name, column in FITTED.items()}
 AXES = ("tuner 1 (V)", "tuner 2 (V)", "antenna (V)", "sphere (V)")
 MIDDLE = 60.0  # V, of antenna and sphere to begin with
 HIGHEST_VOLTS = 120.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from labctl.analysis.gaussian import is_physical
 from labctl.analysis.heterodyne import Estimate, Loads, Moments, estimate, moments
 from labctl.analysis.inference import Inferred, infer
-from labctl.analysis.magnomechanics import Device
+from labctl.analysis.magnomechanics import Device, covariance, signed_negativity
 from labctl.errors import RequestError
 from labctl.procedure import RunData
 from procedures.magnon_setup import FITTED
@@ -75,6 +75,31 @@ def fitted_device(data: RunData, row: int, like: Device) -> tuple[Device, dict[s
     scatter = dict(zip(FITTED, np.sqrt(np.diag(covariance)).tolist(), strict=True))
     errors = {name: float(np.hypot(scatter[name], DRIFT[name])) for name in FITTED}
     return like.with_(**values), errors
+
+
+def negativity_inside(device: Device) -> float:
+    """E_N of the fields inside the cavities, below 0 where there is none."""
+    return float(signed_negativity(covariance(device)[:4, :4]))
+
+
+def by_sweep(
+    wanted: Callable[[Device], float], device: Device, fit: np.ndarray
+) -> tuple[float, float]:
+    """What a swept device means, with the standard error that its fit and drifts give.
+
+    Args:
+        wanted: a number of a device.
+        device: as it was fitted.
+        fit: covariance of the fitted fields, in the order of `FITTED`.
+    """
+    whole = fit + np.diag([DRIFT[name] ** 2 for name in FITTED])
+    slope = []
+    for name, sigma in zip(FITTED, np.sqrt(np.diag(whole)).tolist(), strict=True):
+        here = float(getattr(device, name))
+        up, down = (wanted(device.with_(**{name: here + step})) for step in (sigma, -sigma))
+        slope.append((up - down) / (2.0 * sigma))
+    gradient = np.array(slope)
+    return wanted(device), float(np.sqrt(gradient @ whole @ gradient))
 
 
 def states(data: RunData, like: Device) -> dict[int, State]:

@@ -17,7 +17,15 @@ from labctl.analysis.mode_fit import (
     resonance_guess,
 )
 from procedures.magnon_bench import SETTLE, MagnonBench
-from procedures.magnon_setup import AXES_STEPS, CAUTION, COARSE, CROSSINGS, FITTED, MIDDLE
+from procedures.magnon_setup import (
+    AXES_STEPS,
+    CAUTION,
+    COARSE,
+    CROSSINGS,
+    FIT_ERRORS,
+    FITTED,
+    MIDDLE,
+)
 
 VNA_BANDWIDTH, VNA_POWER = 10e3, -10.0  # Hz, dBm
 DRIVEN_STEP = 0.2  # MHz, of sweeps with the pump on
@@ -59,8 +67,10 @@ class MagnonSweeps(MagnonBench):
         full = np.full((len(FITTED), len(FITTED)), 0.0)
         places = [list(FITTED).index(name) for name in fit.names]
         full[np.ix_(places, places)] = fit.covariance
+        scatter = np.where(np.diag(full) > 0, np.sqrt(np.diag(full)), np.nan)
+        errors = dict(zip(FIT_ERRORS.values(), scatter.tolist(), strict=True))
         return {
-            **self.settings(), **found, "misfit": fit.misfit, "stage (mK)": self._stage,
+            **self.settings(), **found, **errors, "misfit": fit.misfit, "stage (mK)": self._stage,
             "probe (MHz)": probe, "s": s, "fit covariance": full,
         }  # fmt: skip
 

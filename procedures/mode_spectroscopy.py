@@ -46,8 +46,15 @@ class ModeSpectroscopy(MagnonMeasurement, LabProcedure):
     DATA_COLUMNS = ROW_COLUMNS
     TRACES = ROW_TRACES
     LIVE = (
-        Curve("Magnon", x="field (T)", y="Dm (MHz)", by="kind", only=("cross",)),
-        Curve("Misfit", x="index", y="misfit", by="kind"),
+        *(
+            Curve(title, "field (T)", f"{y} (MHz)", f"{y} error (MHz)", "kind", ("cross",))
+            for title, y in (
+                ("Magnon from the drive", "Dm"),
+                ("Coupling of cavity 1 and magnon", "g 1"),
+                ("Coupling of cavity 2 and magnon", "g 2"),
+            )
+        ),
+        Curve("Misfit of each sweep", x="index", y="misfit", by="kind"),
     )
     RESULTS = (
         Result("omega_1", "MHz", "frequency of cavity 1 during the field sweep"),

@@ -80,8 +80,9 @@ class Nullifiers(ClusterMeasurement, StabilityMeasurement, LabProcedure):
 
     LIVE = (
         Curve(
-            "Nullifiers and pairs", "mode i", "variance", "variance error", by="kind",
-            only=("nullifier", "pair"), decibel=True,
+            "Nullifiers and pairs; dotted: shot noise", "mode i", "variance", "variance error",
+            by="kind", only=("nullifier", "pair"), where=("state", NOMINAL), decibel=True,
+            levels=(0.0,),
         ),
     )  # fmt: skip
 

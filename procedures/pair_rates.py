@@ -68,7 +68,7 @@ class PairRates(NetworkMeasurement, LabProcedure):
             "Clicks of user A", "power (mW)", "singles A (1/s)", "singles A error (1/s)",
             by="pair",
         ),
-        Trace("Delays of the last row, clicks in 200 ps", "delay histogram"),
+        Trace("Delays of the last row, 200 ps each, from -30 ns", "delay histogram"),
     )  # fmt: skip
 
     def result_list(self) -> tuple[Result, ...]:

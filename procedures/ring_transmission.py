@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import RequestError
-from labctl.live import Curve
+from labctl.live import Curve, Trace
 from labctl.parameters import choice, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.comb_light import LIGHT, SPEED_OF_LIGHT, CombLight
@@ -83,7 +83,10 @@ class RingTransmission(CombLight, LabProcedure):
         Result("dispersion", "kHz", "change of the mode spacing from one mode to the next"),
     )
 
-    LIVE = (Curve("Resonance of each line", "time (s)", "dip (MHz)", by="line"),)
+    LIVE = (
+        Trace("Transmission, last scan", "power (W)", x="detuning (MHz)"),
+        Curve("Resonance of each line", "time (s)", "dip (MHz)", by="line"),
+    )
 
     def startup(self) -> None:
         self.laser: TopticaDlcPro = self.bench["laser"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import InstrumentError
-from labctl.live import Curve
+from labctl.live import Curve, Trace
 from labctl.parameters import boolean, integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.soliton_light import INSTRUMENTS
@@ -75,7 +75,11 @@ class SolitonGeneration(LabProcedure):
     _done = False  # whether an attempt has succeeded
     _why = ""  # what went wrong in the last one
     _failed = 0  # attempts
-    LIVE = (Curve("Comb power while held", "time (s)", "comb (W)", by="kind", only=("hold",)),)
+    LIVE = (
+        Trace("Comb power while tuning, in steps", "comb power (W)"),
+        Trace("Offset of the pump", "offset (MHz)"),
+        Curve("Comb power while held", "time (s)", "comb (W)", by="kind", only=("hold",)),
+    )
 
     def startup(self) -> None:
         self.source = SolitonSource(

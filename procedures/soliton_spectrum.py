@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SPEED_OF_LIGHT = 299_792_458.0  # m/s
 AWAY = 1.5  # lines around the pump that are left out
+DARK = -90.0  # dBm; below is what the analyser says where it sees nothing
 FEWEST = 10  # lines that an envelope can be fitted to
 
 

@@ -80,12 +80,12 @@ class SqueezingSpectrum(StabilityMeasurement, LabProcedure):
 
     LIVE = (
         Curve(
-            "Noise while the LO phase is scanned", "angle i (rad)", "variance", "variance error",
-            by="kind", only=("scan",), decibel=True,
+            "Scan of the LO phase; dotted: shot noise", "angle i (rad)",
+            "variance", "variance error", by="kind", only=("scan",), decibel=True, levels=(0.0,),
         ),
         Curve(
-            "Quadratures", "index", "variance", "variance error", by="kind",
-            only=tuple(QUADRATURES), decibel=True,
+            "Quadratures; dotted: shot noise", "index", "variance", "variance error", by="kind",
+            only=tuple(QUADRATURES), where=("state", NOMINAL), decibel=True, levels=(0.0,),
         ),
     )  # fmt: skip
 

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labctl.analysis.magnomechanics import Device, covariance, phonon_number, signed_negativity
+from labctl.analysis.magnomechanics import (
+    Device,
+    covariance,
+    phonon_number,
+    signed_negativity,
+)
 from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number, numbers
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES
 from procedures.magnon_records import MagnonMeasurement
-from procedures.magnon_states import device_like, states, total
+from procedures.magnon_states import by_sweep, device_like, negativity_inside, states, total
 from procedures.magnon_sweeps import TUNE_UP
 
 if TYPE_CHECKING:
@@ -55,9 +60,14 @@ class TemperatureSweep(MagnonMeasurement, LabProcedure):
         meaning="heterodyne records at each temperature, pump off and on each",
     )  # fmt: skip
 
-    DATA_COLUMNS = [*ROW_COLUMNS, SET, INSIDE]
+    DATA_COLUMNS = [*ROW_COLUMNS, SET, INSIDE, f"{INSIDE} error"]
     TRACES = ROW_TRACES
-    LIVE = (Curve("E_N inside the cavities, by sweeps", x=SET, y=INSIDE),)
+    LIVE = (
+        Curve(
+            "E_N inside the cavities, by sweeps", x=SET, y=INSIDE, error=f"{INSIDE} error",
+            levels=(0.0,),
+        ),
+    )  # fmt: skip
     RESULTS = (
         Result("vanishing_temperature", "mK", "where E_N inside the cavities vanishes, inferred"),
         Result("vanishing_temperature_theory", "mK", "the same in theory with the nominal device"),
@@ -100,9 +110,9 @@ class TemperatureSweep(MagnonMeasurement, LabProcedure):
         aim = self.aim(point[SET])
         self.hold_stage(point[SET])
         row, device = self.measure_working_point(aim, self.buffers(self.records, 0))
-        inside = float(signed_negativity(covariance(device)[:4, :4]))
+        inside, error = by_sweep(negativity_inside, device, row["fit covariance"])
         self.show("E_N inside", inside)
-        return self.complete({**row, INSIDE: inside})
+        return self.complete({**row, INSIDE: inside, f"{INSIDE} error": error})
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """E_N against temperature, and where it crosses zero."""

@@ -82,9 +82,11 @@ class CurvePanel(PlotPanel):
                 if error is not None:
                     error = 10.0 / math.log(10.0) * error / y
                 y = 10.0 * np.log10(y)
+        rows = self._chosen(table)
+        x, y, error = x[rows], y[rows], error[rows] if error is not None else None
         if not panel.by or panel.by not in table:
             return {"": self._ordered("", x, y, error)}
-        kinds = table.column(panel.by)
+        kinds = table.column(panel.by)[rows]
         texts = table.texts(panel.by)
         if texts:
             codes = {name: float(code) for code, name in enumerate(texts)}
@@ -93,10 +95,18 @@ class CurvePanel(PlotPanel):
         wanted = [str(one) for one in panel.only] or list(codes)
         found = {}
         for name in wanted:
-            if name in codes and (rows := kinds == codes[name]).any():
-                part = error[rows] if error is not None else None
-                found[name] = self._ordered(name, x[rows], y[rows], part)
+            if name in codes and (these := kinds == codes[name]).any():
+                part = error[these] if error is not None else None
+                found[name] = self._ordered(name, x[these], y[these], part)
         return found
+
+    def _chosen(self, table: Table) -> Any:
+        """The rows that the panel wants to be drawn: all, without a copy, or a mask."""
+        if not self.panel.where or self.panel.where[0] not in table:
+            return slice(None)
+        column, text = self.panel.where
+        codes = {name: code for code, name in enumerate(table.texts(column))}
+        return table.column(column) == codes.get(text, -1)
 
     def _ordered(
         self, name: str, x: Floats, y: Floats, error: Floats | None
@@ -128,7 +138,7 @@ class CurvePanel(PlotPanel):
             cloud = small and len(x) > 2 and float((np.diff(x) == 0).mean()) > CLOUD
             curve.setSymbol(symbol if small else None)
             curve.setPen(None if cloud else pg.mkPen(self._colour(number), style=look(number)[2]))
-            curve.setData(*self.on_axes(x, y), connect="finite")
+            curve.setData(*_placed(*self.on_axes(x, y)), connect="finite")
             if name:
                 entries.append((sign if small else LINE, self._colour(number), name))
         self._draw_levels()
@@ -194,6 +204,12 @@ class CurvePanel(PlotPanel):
         bottom = np.where(np.isfinite(bottom), bottom, middle)  # below zero on a log axis
         bars.setData(x=at_x, y=middle, top=top - middle, bottom=middle - bottom, beam=0.0)
         bars.setVisible(True)
+
+
+def _placed(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Points that have both; the y axis would make room for those without an x."""
+    there = np.isfinite(x) & np.isfinite(y)
+    return (x, np.where(there, y, np.nan)) if there.any() else (x[:0], y[:0])
 
 
 def look(number: int) -> tuple[str, str, Qt.PenStyle]:

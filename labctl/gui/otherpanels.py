@@ -84,7 +84,7 @@ class TracePanel(PlotPanel):
 
     def show_trace(self, values: np.ndarray, at: np.ndarray | None = None) -> None:
         """Draw an array, at the places that another one says if it is as long."""
-        self._values = one_line(values)
+        self._values = self.panel.line(values)
         places = np.zeros(0) if at is None else one_line(at)
         fits = len(places) == len(self._values)
         self._at = places if fits else np.arange(float(len(self._values)))

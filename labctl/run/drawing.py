@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
+
+import numpy as np
 
 from labctl.errors import RequestError
 from labctl.procedure import LabProcedure
@@ -43,7 +46,11 @@ def figures(folder: RunFolder, *, apart: bool = False) -> dict[str, Any]:
         from labctl import live
 
         def last(column: str) -> Any:
-            return data.trace(column, len(data) - 1)
+            for row in range(len(data) - 1, -1, -1):
+                with contextlib.suppress(RequestError):  # not every row has every array
+                    if (found := data.trace(column, row)).size:
+                        return found
+            return np.empty(0)
 
         if apart:
             return {one.title: live.figure([one], data.columns, status, last) for one in panels}
