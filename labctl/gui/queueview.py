@@ -39,8 +39,8 @@ MOST_ENDED = 200
 WIDEST = {2: 160, 3: 170, 4: 190, 5: 135, 7: 260}
 #: Column of the expected time.
 TAKES = 6
-#: Seconds between two looks at how long it all takes while nothing changes.
-LOOK_EVERY = 1.0
+#: Seconds between two looks at when all is finished, and at what earlier runs took.
+LOOK_EVERY, ASK_EVERY = 1.0, 30.0
 
 
 def differing(items: Sequence[Item]) -> dict[str, list[str]]:
@@ -155,6 +155,8 @@ class QueueView(QWidget):
         self.feed: Feed | None = None  # of the run that goes on, if somebody follows it
         self._times: dict[int, float] = {}  # by item, the seconds it takes
         self._looked = -math.inf
+        self._asked: dict[int, Any] = {}  # what is planned in those that were asked about
+        self._asked_at = -math.inf
         self.refresh()
 
     def restyle(self, theme: Theme) -> None:
@@ -177,9 +179,9 @@ class QueueView(QWidget):
         changed = items != self._shown
         if changed or time.monotonic() - self._looked > LOOK_EVERY:
             self._look_ahead(items, worked)
+        self._ask_for_times(items, changed)
         if not changed:
             return
-        self.times_wanted.emit()
         chosen = {item.number for item in self.table.chosen()}
         self._shown = items
         self.table.queued = items
@@ -203,6 +205,16 @@ class QueueView(QWidget):
         self.table.resizeColumnToContents(TAKES)
         self.refresh()
 
+    def _ask_for_times(self, items: Sequence[Item], changed: bool) -> None:
+        """Ask at once about what is new, and now and then what has been learned since."""
+        new = changed and any(
+            item.waits and self._asked.get(item.number, ()) != item.planned for item in items
+        )
+        if new or time.monotonic() - self._asked_at > ASK_EVERY:
+            self._asked_at = time.monotonic()
+            self._asked = {item.number: item.planned for item in items if item.waits}
+            self.times_wanted.emit()
+
     def _takes(self, item: Item) -> str:
         if not item.waits or item.number not in self._times:
             return ""
@@ -222,7 +234,7 @@ class QueueView(QWidget):
         """Only now the fonts are those of the theme."""
         super().showEvent(event)
         self._fit()
-        self.times_wanted.emit()
+        self._asked_at = -math.inf
 
     def _fit(self) -> None:
         self.table.resizeColumnsToContents()
@@ -258,12 +270,15 @@ class QueueView(QWidget):
 
     def move_by(self, step: int) -> None:
         """Move the chosen items one place up or down."""
-        waiting = [item.number for item in self.table.queued if item.waits]
-        chosen = [item for item in self.table.chosen() if item.waits]
-        for item in chosen if step < 0 else reversed(chosen):
-            place = waiting.index(item.number) + 1 + step
-            if 1 <= place <= len(waiting):
-                self._do(self.session.manager.move, item.number, place)
+        order = [item.number for item in self.table.queued if item.waits]
+        chosen = [item.number for item in self.table.chosen() if item.waits]
+        for number in chosen if step < 0 else reversed(chosen):
+            place = order.index(number) + step
+            if 0 <= place < len(order) and order[place] not in chosen:
+                order.remove(number)
+                order.insert(place, number)
+                behind = order[place - 1] if place else 0
+                self._do(self.session.manager.move_behind, number, behind)
         self.refresh()
 
     def duplicate(self) -> None:
@@ -294,7 +309,9 @@ class QueueView(QWidget):
             self.said.emit("the queue stops after this run", False)
 
     def _move_to(self, number: int, place: int) -> None:
-        self._do(self.session.manager.move, number, place)
+        order = [i.number for i in self.table.queued if i.waits and i.number != number]
+        behind = order[min(place, len(order) + 1) - 2] if place > 1 else 0
+        self._do(self.session.manager.move_behind, number, behind)
         self.refresh()
 
     def _edit(self) -> None:

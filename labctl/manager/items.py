@@ -35,7 +35,8 @@ class Planned:
 
     procedure: str = ""  # as runs of it are called
     mode: str = ""  # real or sim
-    parameters: dict[str, Any] = field(default_factory=dict)  # all, also those left as usual
+    # Those that the request leaves as usual, or writes otherwise ("500 mV"):
+    parameters: dict[str, Any] = field(default_factory=dict)
     points: int | None = None  # of the whole run; None if nobody knows
 
 
@@ -51,6 +52,12 @@ class Item:
     policy: Policy = Policy()
     failures: int = 0  # how many times it failed so far
     planned: Planned | None = None  # None: queued by a version that did not ask
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All parameters of the run, as far as they are known before it."""
+        more = self.planned.parameters if self.planned else {}
+        return {**self.request["parameters"], **more}
 
     @property
     def waits(self) -> bool:
@@ -107,9 +114,15 @@ def _planned(entry: Mapping[str, Any]) -> Planned | None:
 
 
 def left_behind(item: Item) -> Item:
-    """What became of an item whose process died: its run says it, or it can be resumed."""
+    """What became of an item whose process died: its run says it, or it can be resumed.
+
+    Before there was a run no instrument was touched: then it waits again, unless it failed before,
+    since one that ends the process each time would keep the others from running.
+    """
     if item.status != "running":
         return item
+    if not item.run and not item.failures:
+        return replace(item, status="waiting", failures=1)
     from labctl.run.folder import RunFolder
 
     status, reason = "interrupted", "its process died"

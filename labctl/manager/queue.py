@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,10 @@ class Queue:
         rehearsed: set[Any] = set()
         runnable = [_runnable(request, rehearsed) for request in requests]
         end = time.monotonic() + COUNTING
-        wanted = [(request, policy or Policy(), _planned(c, end)) for request, c in runnable]
+        wanted = [
+            (request, policy or Policy(), _planned(request["parameters"], checked, end))
+            for request, checked in runnable
+        ]
         with self._changing():
             return self._add(*wanted)
 
@@ -105,7 +108,7 @@ class Queue:
         with self._changing():
             if any(i.run and Path(i.run) == path.resolve() and i.waits for i in self.items()):
                 raise RequestError(f"{path}: waits in the queue already")
-            planned = Planned(**{member.name: start[member.name] for member in fields(Planned)})
+            planned = Planned(start["procedure"], start["mode"], points=start["points"])
             (number,) = self._add((request, policy or Policy(), planned), run=str(path.resolve()))
             self._append({"entry": "move", "item": number, "place": 1})
         return number
@@ -121,7 +124,8 @@ class Queue:
         changed: tuple[dict[str, Any], Planned] | None = None
         if request is not None:
             members, checked = _runnable(request, set())
-            changed = members, _planned(checked, time.monotonic() + COUNTING)
+            end = time.monotonic() + COUNTING
+            changed = members, _planned(members["parameters"], checked, end)
         with self._changing():
             item = self._waiting_item(number)
             if item.run and changed is not None:
@@ -151,6 +155,17 @@ class Queue:
             raise RequestError(f"place {place} must be 1 or more")
         with self._changing():
             self._waiting_item(number)
+            self._append({"entry": "move", "item": number, "place": place})
+
+    def move_behind(self, number: int, other: int) -> None:
+        """Put a waiting item right behind another one, or to the front once that has begun.
+
+        Whoever looks at a list that is a moment old means its neighbours, not its places.
+        """
+        with self._changing():
+            self._waiting_item(number)
+            order = [item.number for item in self.waiting() if item.number != number]
+            place = order.index(other) + 2 if other in order else 1
             self._append({"entry": "move", "item": number, "place": place})
 
     def remove(self, *numbers: int) -> None:
@@ -185,7 +200,9 @@ class Queue:
 
     def _waiting_item(self, number: int) -> Item:
         if not (item := self.find(number)).waits:
-            raise RequestError(f"queue item {number} does not wait any more: {item.status}")
+            raise RequestError(
+                f"queue item {number} does not wait any more: {item.status}; queue it anew"
+            )
         return item
 
     def _add(
@@ -251,13 +268,14 @@ def _runnable(request: Request, rehearsed: set[Any]) -> tuple[dict[str, Any], Ch
     return asdict(request), checked
 
 
-def _planned(checked: Checked, end: float) -> Planned:
-    """What will be done; points are counted until `end` of the monotonic clock."""
+def _planned(given: Mapping[str, Any], checked: Checked, end: float) -> Planned:
+    """What will be done with the given parameters; points are counted until `end` (monotonic)."""
     from labctl.run.loading import command_name
     from labctl.run.request import describe_parameters
 
     procedure = checked.procedure
     values = describe_parameters(procedure)["parameters"]
+    values = {n: v for n, v in values.items() if n not in given or given[n] != v}
     points = _points(procedure) if time.monotonic() < end else None
     return Planned(command_name(type(procedure)), checked.mode or "real", values, points)
 

@@ -113,7 +113,8 @@ class Manager(Queue):
             text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
             outcome = Outcome(self._current or self.runs_dir, "failed", text, error)
         except BaseException:
-            self._status(item, "interrupted", self._run(), "the queue was stopped")
+            ended = "interrupted" if self._run() else "waiting"  # there was no run yet
+            self._status(item, ended, self._run(), "the queue was stopped")
             raise
         else:
             self._current = outcome.path

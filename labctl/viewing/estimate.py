@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +103,11 @@ class Experience:
         """
 
         def distance(pace: Pace | RunSummary) -> tuple[bool, int, bool]:
-            known = pace.parameters
-            others = sum(known.get(name) != value for name, value in parameters.items())
+            others = sum(map(ne, map(pace.parameters.get, parameters), values))
             says_nothing = mode not in (pace.mode, "real")
             return says_nothing, others, pace.mode != mode
 
+        values = parameters.values()
         found = [pace] if dry is not None and (pace := measure(dry)) is not None else []
         # Those of a kind stay in order, the newest first.
         runs = heapq.nsmallest(READ, self._whole_runs(procedure), key=distance)

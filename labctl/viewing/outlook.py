@@ -129,9 +129,10 @@ def _expected(item: Item, experience: Experience) -> float:
     planned = item.planned
     if planned is None:
         return math.nan
-    pace = experience.pace(planned.procedure, planned.parameters, planned.mode)
+    parameters = item.parameters
+    pace = experience.pace(planned.procedure, parameters, planned.mode)
     points = planned.points
-    if points is None and pace is not None and not pace.unlike(planned.parameters):
+    if points is None and pace is not None and not pace.unlike(parameters):
         points = pace.rows or None  # the same once more
     if points is not None and item.run:
         points = max(0, points - _rows(item.run))

@@ -147,7 +147,7 @@ def test_a_plain_procedure_takes_what_the_same_took_before(place):
     manager = Manager(place / "runs")
     for steps in (4, 5):
         manager.submit(Request("toybench:Ramp", {"steps": steps}))
-    ended(place, "toybench:Ramp", 4, mode="", **manager.find(1).planned.parameters)
+    ended(place, "toybench:Ramp", 4, mode="", **manager.find(1).parameters)
     one, other = expected(manager.items(), Experience(manager.runs_dir)).values()
     assert one == 8.0
     assert math.isnan(other)
