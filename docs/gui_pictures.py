@@ -100,24 +100,7 @@ def microcomb(runs: Path, theme: str) -> None:
     camera.until(lambda: window.results.pictures)
     window.tabs.setCurrentWidget(window.results)
     camera.shot("results")
-    manager = Manager(runs)
-    for procedure, title in (("epr-pairs", "morning"), ("ring-transmission", "after alignment")):
-        manager.submit(Request(procedure, {}, "cluster-microcomb", title=title))
-    night = Policy(moment("22:30"), "retry", 2)
-    manager.submit(Request("nullifiers", {}, "cluster-microcomb", title="night"), night)
-    window.tabs.setCurrentWidget(window.queue)
-    camera.choose("squeezing-spectrum")
-    row = window.form.rows["pair"]
-    row.sweep.setChecked(True)
-    row.set_text("10 to 20, 6 points")
-    camera.idle()
-    camera.wait(1.0)
-    window.queue.table.selectRow(1)
-    camera.shot("queue")
-    window.commands.start_queue()
-    camera.until(lambda: sum(item.status == "finished" for item in manager.items()) == 3)
-    camera.ended()
-    manager.halt()
+    manager = queue(camera, runs)
     (path,) = runs.glob("0003-*")
     marks.star(path)
     marks.label(path, "good")
@@ -139,6 +122,32 @@ def microcomb(runs: Path, theme: str) -> None:
     for item in manager.waiting():
         manager.remove(item.number)
     window.close()
+
+
+def queue(camera: Photographer, runs: Path) -> Manager:
+    """Work a queue off, but for what is delayed, and show it with what was added then."""
+    window, manager = camera.window, Manager(runs)
+    for procedure, title in (("epr-pairs", "morning"), ("ring-transmission", "after alignment")):
+        manager.submit(Request(procedure, {}, "cluster-microcomb", title=title))
+    night = Policy(moment("22:30"), "retry", 2)
+    manager.submit(Request("nullifiers", {}, "cluster-microcomb", title="night"), night)
+    window.commands.start_queue()
+    camera.until(lambda: sum(item.status == "finished" for item in manager.items()) == 3)
+    camera.ended()
+    manager.halt()
+    for procedure, title in (("covariance-sweep", "after lunch"), ("epr-pairs", "evening")):
+        manager.submit(Request(procedure, {}, "cluster-microcomb", title=title))
+    window.tabs.setCurrentWidget(window.queue)
+    camera.choose("squeezing-spectrum")
+    row = window.form.rows["pair"]
+    row.sweep.setChecked(True)
+    row.set_text("10 to 20, 6 points")
+    camera.idle()
+    camera.wait(1.0)
+    camera.until(lambda: "1 item unknown" in window.queue.outlook.text())
+    window.queue.table.selectRow(4)
+    camera.shot("queue")
+    return manager
 
 
 def failing(runs: Path, theme: str) -> None:

@@ -29,7 +29,7 @@ figure{margin:0 0 14px;overflow-x:auto}figcaption{margin-bottom:4px}
 img{width:100%;height:auto;background:#fff;border-radius:6px;display:block}
 .badge{color:#fff;font-weight:700;padding:2px 10px;border-radius:6px;background:#727272}
 .REAL{background:#c04a00}.simulated{background:#0072b2}.replay{background:#007f5c}
-#outlook{margin-bottom:.4rem}ul{margin:0;padding-left:1.1rem}[hidden]{display:none}
+ul{margin:0;padding-left:1.1rem}[hidden]{display:none}
 """
 
 _SCRIPT = """
@@ -70,7 +70,7 @@ function draw(s) {
   put("clock", "as of " + s.now); put("disk", "disk left " + s.disk);
   const r = s.run; show("main", !!r); show("none", !r);
   fill("waiting", s.queue, t => make("li", t)); show("queue", s.queue.length > 0);
-  put("count", s.waiting + " waiting"); put("outlook", s.outlook);
+  put("count", s.waiting + " waiting: "); put("outlook", s.outlook); show("ahead", s.waiting > 0);
   const more = s.waiting - s.queue.length;
   put("more", "and " + more + " more"); show("more", more > 0);
   fill("running", s.others, t => make("li", t)); show("others", s.others.length > 0);
@@ -114,12 +114,13 @@ _BODY = """
 <div id="left-fact"><span class="dim">time left</span><b id="left"></b></div>
 <div id="until-fact"><span class="dim">finishes</span><b id="until"></b></div>
 <div id="age-fact"><span class="dim">last point</span><b id="age"></b></div></div></section>
+<section id="ahead" hidden><b id="count"></b><span id="outlook"></span></section>
 <section id="safety" hidden><h2>STOP: what each instrument answered</h2>
 <table id="confirmed"></table></section>
 <section id="figures" hidden><div id="trouble" class="dim"></div><div id="pictures"></div></section>
 <section id="results" hidden><h2>Results</h2><table id="values"></table></section>
 <section id="others" hidden><h2>Also running</h2><ul id="running"></ul></section>
-<section id="queue" hidden><h2 id="count"></h2><div id="outlook"></div><ul id="waiting"></ul>
+<section id="queue" hidden><h2>Waiting</h2><ul id="waiting"></ul>
 <div id="more" class="dim" hidden></div></section>
 <div id="disk" class="dim"></div><noscript>This page needs JavaScript; the same as JSON:
 <a href="state.json">state.json</a></noscript>

@@ -133,9 +133,9 @@ def _size(run: Path) -> int:
 
 def _item(item: Item, seconds: float) -> str:
     request = item.request
-    words = (str(item.number), request["procedure"], request.get("bench"), request.get("title"),
+    words = (f"{item.number} {request['procedure']}", request.get("bench"), request.get("title"),
              describe(item), takes(seconds))  # fmt: skip
-    return "  ".join(str(word) for word in words if word)
+    return " · ".join(str(word) for word in words if word)
 
 
 def _result(name: str, result: Any) -> dict[str, str]:

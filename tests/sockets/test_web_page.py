@@ -100,13 +100,35 @@ def test_state_results_queue_and_figures(lab):
         (shown_mean,) = (r["value"] for r in run["results"] if r["name"] == "mean")
         assert shown_mean == measured(mean)
         assert len(document["queue"]) == 1
-        assert "toybench:Watch" in document["queue"][0]
+        assert document["queue"][0].startswith("1 toybench:Watch · ")
+        assert re.search(r" · about [\d.]+ m?s$", document["queue"][0])
+        assert document["waiting"] == 1
+        assert " in all; finished about " in document["outlook"]
         (figure,) = until(lambda: state(server)["run"]["figures"], "a figure")
         assert figure["title"] == "temperature"
         response, body = ask(server, f"/{TOKEN}/figure/0.png?v={figure['version']}")
         assert response.getheader("Content-Type") == "image/png"
         assert body.startswith(b"\x89PNG\r\n\x1a\n")
         assert ask(server, f"/{TOKEN}/figure/1.png")[0].status == 404
+
+
+def test_the_outlook_follows_the_queue(lab):
+    """What is unknown is said, more than fits is counted, and nothing is asked twice."""
+    runs = lab / "runs"
+    manager = Manager(runs)
+    with shown(runs) as server:
+        manager.submit(Request("toybench:Ramp", {"steps": 3}))
+        assert "at least" in state(server)["outlook"]
+        assert "1 item unknown; finished not before" in state(server)["outlook"]
+        manager.submit_all([request(lab, steps=2) for _ in range(14)])
+        document = state(server)
+        assert (document["waiting"], len(document["queue"])) == (16, 12)
+        shutil.rmtree(next(runs.glob("0001-*")))
+        (runs / "catalogue.sqlite").unlink()
+        manager.remove(*(item.number for item in manager.waiting()[1:]))
+        assert state(server)["outlook"] == "time unknown, no earlier run tells"
+        manager.remove(1)
+        assert (state(server)["waiting"], state(server)["outlook"]) == (0, "")
 
 
 def test_a_run_that_goes_on_and_one_that_was_stopped(lab):
@@ -274,6 +296,9 @@ def test_in_a_browser(lab, tmp_path):
     page = done.stdout
     assert '<span id="status" class="status good">finished</span>' in page
     assert '<b id="points">5 of 5</b>' in page
+    assert re.search(
+        r'<section id="ahead"><b id="count">1 waiting: </b><span id="outlook">[\d.]+ s', page
+    )
     assert "&lt;b&gt;of the page&lt;/b&gt;" in page  # a title is text
     assert re.search(r'<img[^>]*src="figure/0.png\?v=\d+"[^>]*style="min-width: \d', page)  # loaded
     assert re.search(r"<td>mean</td><td>\d+\.\d+ ± [\d.]+ K</td>", page)
