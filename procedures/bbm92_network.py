@@ -101,7 +101,7 @@ class Bbm92Network(NetworkMeasurement, LabProcedure):
         return (
             *(
                 Curve(
-                    f"Error rate of {name}; dotted: largest that leaves a key", "time (s)",
+                    f"Error rate of {name}; dotted: key limit", "time (s)",
                     f"qber {name}", f"qber error {name}", levels=limit,
                 )
                 for name in ("A-B", "B-D")

@@ -47,11 +47,11 @@ class DelayScan(PhononMeasurement, LabProcedure):
     DATA_COLUMNS = ["index", *ROW, *G2_PRE, *gate_columns(GATE)]
     LIVE = (
         Curve(
-            "g2 in the gate of the read-out pulse, all rows so far; dotted: thermal state",
+            "g2 of read-out gate; dotted: thermal",
             "delay (ns)", *gate_columns(GATE)[3:], latest=True, levels=(2.0,),
         ),
         Curve(
-            "g2 of the preparation pulse, all rows so far", "delay (ns)", *G2_PRE, latest=True
+            "g2 of preparation", "delay (ns)", *G2_PRE, latest=True
         ),
     )  # fmt: skip
     RESULTS = (

@@ -49,7 +49,7 @@ class GateScan(PhononMeasurement, LabProcedure):
     DATA_COLUMNS = ["index", *ROW, *G2_PRE, *gate_columns(SHORTEST), *gate_columns(LONGEST)]
     LIVE = tuple(
         Curve(
-            f"g2 {name}, all rows so far; dotted: thermal state", "index",
+            f"g2 {name}; dotted: thermal", "index",
             *gate_columns(name)[3:], levels=(2.0,),
         )
         for name in (SHORTEST, LONGEST)

@@ -62,7 +62,7 @@ class MagnonMap(MagnonMeasurement):
         return (
             HeatMap("E_N inside the cavities, by sweeps", x=self.X, y=self.Y, value=ON_GRID),
             Curve(
-                "The same in order, closing in on the maximum", x="index",
+                "In order, closing in on the maximum", x="index",
                 y=SWEPT, error=SWEPT_ERROR,
             ),
         )  # fmt: skip

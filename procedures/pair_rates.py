@@ -62,13 +62,13 @@ class PairRates(NetworkMeasurement, LabProcedure):
         ),
         Curve(
             "Coincidences over accidentals", "power (mW)", "CAR", "CAR error", by="pair",
-            log_x=True,
+            log_x=True, log_y=True,
         ),
         Curve(
             "Clicks of user A", "power (mW)", "singles A (1/s)", "singles A error (1/s)",
             by="pair",
         ),
-        Trace("Delays of the last row, 200 ps each, from -30 ns", "delay histogram"),
+        Trace("Delays: bins of 200 ps from -30 ns", "delay histogram"),
     )  # fmt: skip
 
     def result_list(self) -> tuple[Result, ...]:

@@ -27,6 +27,8 @@ ROW = (
 )  # fmt: skip
 
 
+#: Pairs from which a g2 is shown while a run goes on; its error is then two thirds.
+FEWEST_PAIRS = 3
 #: g2 of the preparation pulse, of all rows so far.
 G2_PRE = ("g2 pre", "g2 pre error")
 
@@ -130,13 +132,16 @@ class SoFar:
 
 
 def g2_so_far(sums: Mapping[str, int], beginnings: Iterable[str]) -> dict[str, float]:
-    """g2 of the preparation pulse and of beginnings of the read-out pulse, with standard errors."""
+    """g2 of the preparation pulse and of beginnings of the read-out pulse, with standard errors.
+
+    NaN before `FEWEST_PAIRS`, since nothing is known before.
+    """
     found: dict[str, float] = {}
     columns = [("A1", "B1", "A1 B1", *G2_PRE), *map(gate_columns, beginnings)]
     for first, second, both, value, error in columns:
         found[value], found[error] = (
             g2_of_counts(sums[both], sums[first], sums[second], sums["trials"])
-            if sums["trials"]
+            if sums["trials"] and sums[both] >= FEWEST_PAIRS
             else (math.nan, math.nan)
         )
     return found

@@ -58,14 +58,14 @@ class PhononPairG2(PhononMeasurement, LabProcedure):
     DATA_COLUMNS = ["index", *ROW, *G2_PRE, *gate_columns(GATE)]
     LIVE = (
         Curve(
-            "g2 of the preparation pulse, all rows so far; dotted: thermal light",
+            "g2 of preparation; dotted: thermal",
             "index",
             *G2_PRE,
             by="tones",
             levels=(2.0,),
         ),
         Curve(
-            "g2 in the gate of the read-out pulse, all rows so far; dotted: thermal light",
+            "g2 of read-out gate; dotted: thermal",
             "index",
             *gate_columns(GATE)[3:],
             by="tones",

@@ -74,7 +74,7 @@ class PumpOptimum(NetworkMeasurement, LabProcedure):
             Curve("Key of all links", "power (mW)", "secret (bit/s)", "secret error (bit/s)"),
             Curve("Key of B-D (bit/s)", "power (mW)", "secret B-D", "secret B-D error"),
             Curve(
-                "Error rate of B-D; dotted: largest that leaves a key", "power (mW)", "qber B-D",
+                "Error rate of B-D; dotted: key limit", "power (mW)", "qber B-D",
                 "qber B-D error", levels=(max_qber(self.efficiency),),
             ),
         )  # fmt: skip

@@ -59,7 +59,7 @@ class PumpProbe(PhononMeasurement, LabProcedure):
     DATA_COLUMNS = ["index", *ROW, *PHONONS]
     LIVE = (
         Curve(
-            "Phonons, all rows so far", "delay (ns)", *PHONONS, latest=True, log_x=True
+            "Phonons", "delay (ns)", *PHONONS, latest=True, log_x=True
         ),
     )  # fmt: skip
     RESULTS = (

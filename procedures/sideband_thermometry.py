@@ -52,9 +52,9 @@ class SidebandThermometry(PhononMeasurement, LabProcedure):
     DATA_COLUMNS = ["index", *ROW, *CLICKS, *PHONONS]
     LIVE = (
         Curve(
-            "Clicks in a million trials, all rows so far", "index", *CLICKS, by="tones", log_y=True
+            "Clicks in a million trials", "index", *CLICKS, by="tones", log_y=True
         ),
-        Curve("Thermal phonons, all rows so far", "index", *PHONONS),
+        Curve("Thermal phonons", "index", *PHONONS),
     )  # fmt: skip
     RESULTS = (
         Result("thermal_phonons", "", "before the pulse"),

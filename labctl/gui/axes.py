@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyqtgraph as pg
+
 from labctl.gui.theme import Theme
 from labctl.viewing.measures import SMALL, base_unit, name_and_unit
 
 #: For which values, in units without a prefix, there is one.
 SMALL_ONLY, ANY = ((0.0, 1.0),), ((0.0, float("inf")),)
+
+
+#: Digits that are written between powers of ten; more would run into each other.
+WRITTEN = (1, 2, 5)
+
+
+class Axis(pg.AxisItem):
+    """An axis whose labels have room, also when it is logarithmic."""
+
+    def logTickStrings(self, values: Any, scale: float, spacing: Any) -> list[str]:
+        texts: list[str] = super().logTickStrings(values, scale, spacing)
+        if len(values) <= len(WRITTEN):
+            return texts
+        digits = [round(10.0 ** (value % 1.0), 6) for value in values]
+        return [text if digit in WRITTEN or digit == 10 else ""
+                for text, digit in zip(texts, digits, strict=True)]  # fmt: skip
 
 
 def label(axis: Any, column: str, *, scaled: bool = True) -> None:

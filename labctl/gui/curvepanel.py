@@ -144,6 +144,7 @@ class CurvePanel(PlotPanel):
         self._draw_levels()
         self.show_legend(entries)
         if self._table is not None and self._table.rows and not self._any():
+            self._legend = ()  # names follow as soon as there are values
             self.legend.setText("no values in these columns yet")
             self.legend.show()
         self.show_readout()

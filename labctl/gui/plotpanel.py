@@ -60,7 +60,7 @@ class PlotPanel(QWidget):
         self.log = (False, False)
         self._cursors: list[Any] = []
         self._legend: tuple[tuple[str, str, str], ...] = ()
-        self.area = pg.PlotWidget()
+        self.area = pg.PlotWidget(axisItems={name: axes.Axis(name) for name in ("bottom", "left")})
         self.area.setAccessibleName("plot")
         self.plot = self.area.getPlotItem()
         keys = Keys(self.area)
@@ -94,12 +94,14 @@ class PlotPanel(QWidget):
 
     def set_labels(self, x: str, y: str) -> None:
         self.names = (x, y)
-        axes.label(self.plot.getAxis("bottom"), x)
-        axes.label(self.plot.getAxis("left"), y)
+        for axis, name, log in zip(("bottom", "left"), self.names, self.log, strict=True):
+            # pyqtgraph multiplies logarithms with the scale, too, and finds no ticks
+            axes.label(self.plot.getAxis(axis), name, scaled=not log)
 
     def set_log(self, x: bool, y: bool) -> None:
         """Logarithmic axes; what is not positive is not drawn on them."""
         self.log = (x, y)
+        self.set_labels(*self.names)
         self.plot.getAxis("bottom").setLogMode(x)
         self.plot.getAxis("left").setLogMode(y)
         self.plot.enableAutoRange()
