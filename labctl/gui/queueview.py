@@ -154,6 +154,7 @@ class QueueView(QWidget):
         self._removed: list[tuple[Item, int]] = []  # the last ones, with their places
         self.feed: Feed | None = None  # of the run that goes on, if somebody follows it
         self._times: dict[int, float] = {}  # by item, the seconds it takes
+        self._basis: dict[int, str] = {}  # by item, from which run that is known
         self._looked = -math.inf
         self._asked: dict[int, Any] = {}  # what is planned in those that were asked about
         self._asked_at = -math.inf
@@ -195,13 +196,14 @@ class QueueView(QWidget):
         self._choose(chosen)
         self._enable()
 
-    def show_times(self, found: Sequence[tuple[int, float | None]]) -> None:
+    def show_times(self, found: Sequence[tuple[int, float | None, str]]) -> None:
         """Show what items take, as somebody found out who has the time for it."""
-        told = {number: math.nan if s is None else s for number, s in found}
+        told = {number: math.nan if s is None else s for number, s, _ in found}
         self._times = {i.number: told.get(i.number, math.nan) for i in self.table.queued}
+        self._basis = {number: said for number, _, said in found}
         self._looked = -math.inf
         for row, item in enumerate(self.table.queued):
-            tables.put(self.table, row, TAKES, self._takes(item))
+            self._put_takes(row, item)
         self.table.resizeColumnToContents(TAKES)
         self.refresh()
 
@@ -215,10 +217,13 @@ class QueueView(QWidget):
             self._asked = {item.number: item.planned for item in items if item.waits}
             self.times_wanted.emit()
 
-    def _takes(self, item: Item) -> str:
-        if not item.waits or item.number not in self._times:
-            return ""
-        return words.duration(self._times[item.number]).replace("?", "unknown")
+    def _put_takes(self, row: int, item: Item) -> None:
+        known = item.waits and item.number in self._times
+        text = words.duration(self._times[item.number]).replace("?", "unknown") if known else ""
+        cell = self.table.item(row, TAKES)
+        if cell is not None:
+            cell.setText(text)
+            cell.setToolTip(self._basis.get(item.number, "") or text)
 
     def _look_ahead(self, items: Sequence[Item], worked: bool) -> None:
         self._looked = time.monotonic()
@@ -253,7 +258,7 @@ class QueueView(QWidget):
         resumed = again > item.number and not item.waits and item.status != "finished"
         remark = f"resumed as item {again}" if resumed else item.reason
         texts = (str(item.number), item.status, request["procedure"], request.get("title") or "",
-                 values, bench + mode, self._takes(item), describe(item), remark)  # fmt: skip
+                 values, bench + mode, "", describe(item), remark)  # fmt: skip
         theme = self.theme
         colours = {"running": theme.good, "failed": theme.bad, "aborted": theme.bad,
                    "interrupted": theme.warn, "finished": theme.dim}  # fmt: skip
@@ -265,6 +270,7 @@ class QueueView(QWidget):
             flags = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled
             cell.setFlags(flags | Qt.ItemFlag.ItemIsDragEnabled if item.waits else flags)
             self.table.setItem(row, column, cell)
+        self._put_takes(row, item)
 
     # Actions
 

@@ -63,7 +63,8 @@ def describe(item: Item) -> str:
     words = []
     if item.waits and item.policy.not_before:
         when = datetime.fromtimestamp(item.policy.not_before)
-        words.append(f"not before {when:%Y-%m-%d %H:%M}")
+        today = when.date() == datetime.now().date()
+        words.append(f"not before {when:%H:%M}" if today else f"not before {when:%Y-%m-%d %H:%M}")
     if item.waits and item.run:
         words.append("resumes its run")
     if item.policy.on_failure == "retry":

@@ -13,8 +13,9 @@ from labctl.errors import LabError
 from labctl.manager import Item
 from labctl.run.reading import RunReader
 from labctl.viewing import words
-from labctl.viewing.estimate import Experience, total
+from labctl.viewing.estimate import Experience, Pace, total
 from labctl.viewing.feed import LARGE, Feed
+from labctl.viewing.planning import likeness
 
 #: Seconds for a look at the run that goes on, and rows of it that are held.
 LOOK, ROWS = 0.3, 1 << 10
@@ -125,14 +126,27 @@ def glance(items: Iterable[Item]) -> Feed | None:
     return None
 
 
-def _expected(item: Item, experience: Experience) -> float:
+def basis(item: Item, experience: Experience) -> str:
+    """What is said of how long an item takes: the run it is known from; "" if it is unknown."""
+    pace = _pace(item, experience)
+    if pace is None or not math.isfinite(_expected(item, experience)):
+        return ""
+    return likeness(pace, pace.unlike(item.parameters))
+
+
+def _pace(item: Item, experience: Experience) -> Pace | None:
     planned = item.planned
     if planned is None:
+        return None
+    return experience.pace(planned.procedure, item.parameters, planned.mode)
+
+
+def _expected(item: Item, experience: Experience) -> float:
+    planned, pace = item.planned, _pace(item, experience)
+    if planned is None:
         return math.nan
-    parameters = item.parameters
-    pace = experience.pace(planned.procedure, parameters, planned.mode)
     points = planned.points
-    if points is None and pace is not None and not pace.unlike(parameters):
+    if points is None and pace is not None and not pace.unlike(item.parameters):
         points = pace.rows or None  # the same once more
     if points is not None and item.run:
         points = max(0, points - _rows(item.run))

@@ -95,8 +95,14 @@ def preview(
     if mode != "real" and bench > 60.0 and bench > 2.0 * seconds:
         text += f", on hardware {words.duration(bench)}"
     text += f", {words.size(size)} of {words.size(free)} free"
-    text += f"; as fast as {f'run {pace.run}' if pace.run else 'the dry run'}"
+    text += f"; {likeness(pace, others)}"
+    return text + ("; NOT ENOUGH DISK" if size > free else "")
+
+
+def likeness(pace: Pace, others: Sequence[str]) -> str:
+    """From which run a pace is known, and which parameters were others there."""
+    text = f"as fast as {f'run {pace.run}' if pace.run else 'the dry run'}"
     if others:
         more = f" and {len(others) - 2} more" if len(others) > 2 else ""
         text += f", which had another {', '.join(others[:2])}{more}"
-    return text + ("; NOT ENOUGH DISK" if size > free else "")
+    return text

@@ -115,6 +115,7 @@ def test_the_queue_says_when_it_will_be_finished(gui):
     assert queue.outlook.text().endswith(" if started now")
     assert queue.table.item(0, 6).text() == ""
     assert queue.table.item(1, 6).text().endswith(" s")
+    assert queue.table.item(1, 6).toolTip() == "as fast as run 1, which had another steps"
     gui.manager.remove(3)
     gui.until(lambda: " in all; finished about " in queue.outlook.text())
     gui.manager.edit(2, policy=Policy(not_before=time.time() + 3 * 86400))
@@ -135,7 +136,7 @@ def test_the_queue_says_when_it_will_be_finished(gui):
                     feed.poll(1.0)
                 queue.feed = feed
                 queue.refresh()
-                queue.show_times([(4, 9000.0), (5, 3600.0)])
+                queue.show_times([(4, 9000.0, ""), (5, 3600.0, "")])
                 seen.append(queue.outlook.text())
 
     manager = Manager(gui.runs)

@@ -42,12 +42,17 @@ def interrupted(runs_dir: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def expected(runs_dir: str) -> list[tuple[int, float | None]]:
-    """Numbers of the queue's items that wait or run, and the seconds they take, if known."""
+def expected(runs_dir: str) -> list[tuple[int, float | None, str]]:
+    """Of the queue's items that wait or run: number, seconds if known, and from which run."""
     experience = _experience.setdefault(runs_dir, Experience(Path(runs_dir), patient=False))
     experience.renew()
-    found = outlook.expected(Manager(Path(runs_dir)).items(), experience)
-    return [(number, s if math.isfinite(s) else None) for number, s in found.items()]
+    items = Manager(Path(runs_dir)).items()
+    found = outlook.expected(items, experience)
+    return [
+        (i.number, s if math.isfinite(s) else None, outlook.basis(i, experience))
+        for i in items
+        if (s := found.get(i.number)) is not None
+    ]
 
 
 if __name__ == "__main__":
