@@ -55,7 +55,7 @@ class CardDeck(QWidget):
             places: folders in which accounts will be, and how many each has from before.
             names: of instruments of which something will be said.
         """
-        self._put(StopCard(places, names, self.theme))
+        self._put(StopCard(places, names, self.theme, self.window_.session.stop_problem))
 
     def refresh(self, active: Feed | None) -> None:
         """Look again at what a stop has reached."""

@@ -30,14 +30,18 @@ class Commands:
         self.window = window
         self.session = window.session
         self.big: BigView | None = None
+        self.ended: set[Path] = set()  # runs that were asked to end here
 
     def control(self, verb: str, reason: str = "") -> None:
         """Pause, resume or abort the run that goes on."""
+        active = self.window.conductor.active
         try:
-            run = self.session.control(verb, reason)
+            run = self.session.control(verb, reason, active.path if active else None)
         except (LabError, OSError) as error:
             self.window.say(str(error), True)
         else:
+            if verb == "abort":
+                self.ended.add(run)
             self.window.say(f"{verb} asked of {run.name}")
 
     def pause_or_resume(self) -> None:
@@ -63,28 +67,36 @@ class Commands:
         except (LabError, OSError) as error:
             window.say(str(error), True)
         else:
+            self.ended.update(folder for folder, _ in places)
             window.deck.stopping(places, () if running else list(window.bench.states))
 
     def start_queue(self) -> None:
         """Have the queue worked off by a process of its own."""
-        window = self.window
-        window.bench.disconnect_bench()  # the run wants the instruments for itself
+        window, manager = self.window, self.session.manager
         try:
+            if not manager.worked_off() and not manager.waiting():
+                window.say("nothing waits in the queue")
+                return
+            window.bench.disconnect_bench()  # the run wants the instruments for itself
             started = self.session.start_queue()
-        except OSError as error:
+        except (LabError, OSError) as error:
             window.say(f"the queue cannot be started: {error}", True)
         else:
             window.say("the queue is being worked off" + ("" if started else " already"))
         window.queue.refresh()
 
     def resume_runs(self, paths: Sequence[str]) -> None:
-        """Queue the rest of runs as the next items, and start."""
+        """Queue the rest of runs as the next items, and start; what is refused is said last."""
+        refused = []
         for path in reversed(paths):
             try:
                 self.session.manager.submit_resume(Path(path))
             except (LabError, OSError) as error:
-                self.window.say(str(error), True)
-        self.start_queue()
+                refused.append(str(error))
+        if len(refused) < len(paths):
+            self.start_queue()
+        if refused:
+            self.window.say("; ".join(refused), True)
 
     def show_run(self, path: str | Path) -> None:
         """Look at a run."""

@@ -37,6 +37,7 @@ class Conductor(QObject):
         self.view: Feed | None = None
         self.pinned = False  # the user looks at another run than the active one
         self._known: set[Path] = set()  # runs that were seen
+        self._going: set[Path] = set()  # runs that went on at the last look
         self._expected: set[Path] = set()  # those whose end is news
         self._began = False
         self._dry: Path | None = None  # where a dry run will appear
@@ -94,6 +95,8 @@ class Conductor(QObject):
 
     def _look(self) -> None:
         self.session.ended()  # a process that ended is no zombie any more
+        if problem := self.session.start_problem():
+            self.trouble.emit(problem)
         self._look_for_dry_run()
         newest = self.session.newest()
         fresh = [path for path in newest if path not in self._known]
@@ -101,19 +104,21 @@ class Conductor(QObject):
             self._expected.update(fresh)
         self._known.update(fresh)
         self._began = True
-        running = self.session.running()
+        going = self.session.going()
+        running = next(iter(going), None)
+        self._expected.update(going)
         active = self.active
         if running is not None:
-            self._expected.add(running)
             if active is None or active.path != running or active.complete:
                 self._activate(running)
         elif newest and (active is None or (active.complete and newest[0] in fresh)):
             self._activate(newest[0])
         for path in fresh:  # over before anybody looked
             if path in self._expected and path != running:
-                feed = Feed(path)
-                feed.poll(1.0)
-                self._over(feed)
+                self._look_for_end(path)
+        for path in self._going.difference(going):  # also beside the active run, or before it
+            self._look_for_end(path)
+        self._going = set(going)
         self.slow.emit()
 
     def show_run(self, path: Path) -> None:
@@ -148,10 +153,20 @@ class Conductor(QObject):
 
     # Inside
 
+    def _look_for_end(self, path: Path) -> None:
+        """Tell how a run ended that nobody follows any more."""
+        if path in self._expected:
+            followed = (feed for feed in (self.active, self.view) if feed and feed.path == path)
+            feed = next(followed, None) or Feed(path)
+            feed.poll(1.0)
+            self._over(feed)
+
     def _activate(self, path: Path) -> None:
         self.active = Feed(path)
         self.active.poll(0.2)
         self.active_changed.emit()
+        if self.view is not None and self.view.path == path:
+            self.pinned = False  # it is resumed while it is looked at
         if not self.pinned:
             self._view(self.active)
         elif self.active.complete:

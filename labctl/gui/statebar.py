@@ -167,6 +167,9 @@ class StateBar(QFrame):
         self.facts[name].show_value(text, self.theme.warn if warn else self.theme.text)
 
     def _enable(self, running: bool, paused: bool) -> None:
+        if not running:  # or the focus would go on to STOP, which a Space would press
+            for button in (self.pause_button, self.abort_button):
+                button.clearFocus()
         self.pause_button.setEnabled(running)
         self.pause_button.setText("Resume" if paused else "Pause")
         self.abort_button.setEnabled(running)

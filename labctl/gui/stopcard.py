@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,15 @@ class StopCard(Card):
         places: folders in which accounts will be, and how many each has from before.
         names: of instruments of which something will be said.
         theme: colours.
+        problem: tells why whoever makes everything safe gave up; "" as long as he did not.
     """
 
     def __init__(
-        self, places: Sequence[tuple[Path, int]], names: Sequence[str], theme: Theme
-    ) -> None:
+        self, places: Sequence[tuple[Path, int]], names: Sequence[str], theme: Theme,
+        problem: Callable[[], str] = str,
+    ) -> None:  # fmt: skip
         super().__init__("STOP ALL SAFE")
+        self._problem = problem
         self.places, self.names, self.theme = list(places), list(names), theme
         self.began = time.monotonic()
         self.done = False
@@ -64,12 +67,15 @@ class StopCard(Card):
             lines += [escape(str(line["ended"])) for line in account if "ended" in line]
         ended = over and not any(accounts)  # by itself, before it was asked
         waited = time.monotonic() - self.began
-        self._show_heading(bad, ended, waited)
-        if not self.done and not ended and waited > LATE:
+        problem = "" if self.done or ended else self._problem()
+        self._show_heading(bad, ended, waited, gave_up=bool(problem))
+        if problem:
+            lines.append(escape(problem))
+        elif not self.done and not ended and waited > LATE:
             lines.append("queue.log beside the runs may say more")
         self.lines.setText("<br>".join(lines))
 
-    def _show_heading(self, bad: int, ended: bool, waited: float) -> None:
+    def _show_heading(self, bad: int, ended: bool, waited: float, gave_up: bool) -> None:
         theme = self.theme
         if bad:
             text, colour = f"{bad} NOT SAFE, CHECK BY HAND", theme.bad
@@ -77,7 +83,7 @@ class StopCard(Card):
             text, colour = "every instrument safe", theme.good
         elif ended:
             text, colour = "the run had ended and made the bench safe itself", theme.good
-        elif waited > LATE:
+        elif gave_up or waited > LATE:
             text, colour = "NOT EVERYTHING CONFIRMED, CHECK BY HAND", theme.bad
         else:
             text, colour = f"asked {waited:.1f} s ago", theme.warn

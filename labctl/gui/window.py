@@ -72,7 +72,7 @@ class Window(QMainWindow):
         self.live = LiveView(self.theme, self.layouts)
         self.results = ResultsView()
         self.queue = QueueView(session, self.theme)
-        self.runs = RunsView(session, self.theme)
+        self.runs = RunsView(session, self.theme, self.helper)
         self.bench = BenchView(session, self.theme)
         self.tags = TagsView(self.theme)
         self.commands = Commands(self)
@@ -306,7 +306,9 @@ class Window(QMainWindow):
 
     def _ended(self, feed: Feed) -> None:
         self.show_mode()
-        if feed.status == "finished" or feed.reason.endswith(BY_HAND):
+        here = feed.path in self.commands.ended and feed.reason.endswith(BY_HAND)
+        self.commands.ended.discard(feed.path)
+        if feed.status == "finished" or here:
             self.say(f"run {feed.number} {feed.procedure} {feed.status}")
         else:
             self.deck.failed(feed)

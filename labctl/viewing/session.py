@@ -36,6 +36,8 @@ class Session:
         self.manager = Manager(self.runs_dir)
         self._children: list[subprocess.Popen[bytes]] = []
         self._worker: subprocess.Popen[bytes] | None = None
+        self._stopper: subprocess.Popen[bytes] | None = None
+        self._before: list[Item] = []  # the queue when the worker was started
         self._items: list[Item] = []
         self._queue_state: tuple[int, int, bool] | None = None
         self._newest: list[Path] = []
@@ -67,9 +69,13 @@ class Session:
             self._changed = changed if len(self._newest) == len(found) else -1
         return self._newest
 
+    def going(self) -> list[Path]:
+        """The runs that go on now, whoever started them, the newest first; also resumed ones."""
+        return ongoing(self.runs_dir)
+
     def running(self) -> Path | None:
-        """The newest run that goes on now, whoever started it; also an old one that is resumed."""
-        return next(iter(ongoing(self.runs_dir)), None)
+        """The newest run that goes on now."""
+        return next(iter(self.going()), None)
 
     def disk_left(self) -> int:
         """Bytes free where the runs go."""
@@ -80,15 +86,25 @@ class Session:
 
     # Control
 
-    def control(self, verb: str, reason: str = "") -> Path:
+    def control(self, verb: str, reason: str = "", shown: Path | None = None) -> Path:
         """Ask the run that goes on to pause, resume or abort.
 
+        Args:
+            verb: one of those.
+            reason: why.
+            shown: the run that the user sees; no other one is asked.
+
         Raises:
-            RequestError: none goes on.
+            RequestError: none goes on, or another one than the user sees.
         """
-        run = self.running()
-        if run is None:
+        runs = self.going()
+        if not runs:
             raise RequestError(f"no run goes on in {self.runs_dir}, so there is none to {verb}")
+        run = shown or runs[0]
+        if run not in runs:
+            raise RequestError(
+                f"{run.name} has ended; {runs[0].name} goes on now and was not asked to {verb}"
+            )
         send(run, verb, reason)
         return run
 
@@ -120,8 +136,13 @@ class Session:
             self._worker.terminate()  # it has not looked yet whether anybody asked it to stop
         if not runs and not bench:
             raise RequestError("no run goes on, and no bench is chosen that could be made safe")
-        self.start(*words)
+        self._stopper = self.start(*words)
         return places
+
+    def stop_problem(self) -> str:
+        """Why the process that was to make everything safe gave up; "" while it may yet do so."""
+        code = self._stopper.poll() if self._stopper is not None else None
+        return self._last_words(f"labctl stop ended with exit code {code}") if code else ""
 
     def start_queue(self) -> bool:
         """Start a process that works the queue off; False if one does already.
@@ -130,8 +151,24 @@ class Session:
         """
         if self.manager.worked_off():
             return False
+        self._before = self.items()
         self._worker = self.start("queue", "run", "--runs", str(self.runs_dir))
         return True
+
+    def start_problem(self) -> str:
+        """Why the process that was to work the queue off ended and did nothing; said once."""
+        worker = self._worker
+        if worker is None or (code := worker.poll()) is None:
+            return ""
+        self._worker = None
+        if not code or self.items() != self._before:  # a run that failed tells so itself
+            return ""
+        why = self._last_words(f"exit code {code}")
+        return f"the queue did not begin: {why}"
+
+    def _last_words(self, otherwise: str) -> str:
+        """The last line that processes wrote that were started from here."""
+        return next(iter(last_lines(self.runs_dir / LOG, 1)), otherwise)
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a labctl command that outlives the window; its output goes to `queue.log`."""

@@ -1,0 +1,134 @@
+"""What the window does is done to what it shows, and what happened elsewhere is shown, too."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from labctl.errors import RequestError
+from labctl.run.folder import RunFolder
+from labctl.viewing import session as sessions
+from labctl.viewing.session import Session
+
+START = {"columns": ["index", "value"], "parameters": {}, "procedure": "patient", "points": 9}
+
+
+def begin(gui, rows=1):
+    """A run that goes on in this process."""
+    run = RunFolder.create(gui.runs, "patient", START)
+    run.opened({})
+    for index in range(rows):
+        run.emit({"index": index, "value": 1.0}, 0.1 * index)
+    return run
+
+
+def asked(run):
+    path = run.path / "control.jsonl"
+    return path.read_text() if path.exists() else ""
+
+
+def test_only_the_run_that_is_shown_is_asked(gui):
+    first = begin(gui)
+    window = gui.open()
+    gui.wait_for("running")
+    window.conductor.end()  # nobody looks while the next run begins
+    first.stop("finished")
+    first.close()
+    second = begin(gui)
+    QTest.keyClick(
+        window,
+        Qt.Key.Key_A,
+        Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
+    )
+    assert not asked(second)
+    assert "goes on now and was not asked to abort" in window.message.text()
+    window.conductor.look()
+    window.commands.abort()
+    assert "abort" in asked(second)
+    second.close()
+    with pytest.raises(RequestError, match="no run goes on"):
+        Session(gui.runs).control("abort", shown=second.path)
+
+
+def test_the_end_of_a_run_beside_or_before_the_active_one_is_told(gui):
+    first, second = begin(gui), begin(gui)
+    window = gui.open()
+    gui.wait_for("running")
+    assert window.conductor.active.path == second.path
+    first.stop("failed", "the first one broke")
+    first.close()
+    gui.until(lambda: window.deck.cards)
+    assert window.deck.cards[0].failure.reason == "the first one broke"
+    window.deck.put_away()
+    window.conductor._fast.stop()  # the next run is found before the end of this one is read
+    second.stop("failed", "the second one broke")
+    second.close()
+    third = begin(gui)
+    gui.until(lambda: window.deck.cards)
+    assert window.deck.cards[0].failure.reason == "the second one broke"
+    assert window.conductor.active.path == third.path
+    third.close()
+
+
+def test_a_run_that_is_resumed_while_it_is_looked_at_is_followed(gui):
+    old = begin(gui)
+    old.stop("aborted", "enough")
+    old.close()
+    new = begin(gui)
+    new.stop("finished")
+    new.close()
+    window = gui.open()
+    gui.until(lambda: window.conductor.active is not None)
+    window.commands.show_run(old.path)
+    assert window.conductor.pinned
+    again = RunFolder.resume(old.path)
+    again.opened({})
+    gui.until(lambda: window.conductor.active.path == old.path)
+    again.emit({"index": 1, "value": 2.0}, 0.2)
+    gui.until(lambda: window.conductor.view.table.seen == 2)
+    assert not window.conductor.pinned
+    again.close()
+
+
+def test_no_space_presses_stop_after_a_run_has_ended(gui):
+    run = begin(gui)
+    window = gui.open()
+    gui.wait_for("running")
+    gui.until(window.statebar.pause_button.isEnabled)
+    window.statebar.pause_button.setFocus()
+    run.stop("finished")
+    run.close()
+    gui.until(lambda: not window.statebar.abort_button.isEnabled())
+    assert not window.statebar.stop_button.hasFocus()
+    focus = QApplication.focusWidget() or window
+    QTest.keyClick(focus, Qt.Key.Key_Space)
+    assert not window.deck.cards
+
+
+def test_what_is_refused_is_the_last_word(gui):
+    run = begin(gui)
+    run.stop("finished")
+    run.close()
+    window = gui.open()
+    window.commands.resume_runs([str(run.path)])
+    assert "nothing to resume" in window.message.text()
+    QTest.keyClick(window, Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
+    assert window.message.text() == "nothing waits in the queue"
+
+
+def test_what_could_not_be_started_says_why(gui, monkeypatch):
+    window = gui.open()
+    gui.manager.submit(gui.watch("one"))
+    script = "import sys; sys.exit('labctl: no room on the disk')"
+    monkeypatch.setattr(sessions, "COMMAND", (sys.executable, "-c", script))
+    window.commands.start_queue()
+    gui.until(lambda: window.message.text().startswith("the queue did not begin"))
+    assert "no room on the disk" in window.message.text()
+    window.commands.stop_all()
+    (card,) = window.deck.cards
+    gui.until(lambda: "CHECK BY HAND" in card.heading.text())
+    assert "no room on the disk" in card.lines.text()
