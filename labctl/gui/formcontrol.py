@@ -43,6 +43,7 @@ class FormControl(QObject):
         self._skipped: dict[str, str] = {}  # modules that must not be imported, and why
         self._kept: Item | None = None  # what the form said before another bench was chosen
         self._fill: Item | None = None  # whose values the fields get once they are there
+        self._typed: dict[str, tuple[bool, str]] = {}  # in the fields before the bench was edited
         self._dry = DryRun(self)
         self._dry_of = ""  # procedure of the last dry run
         self._version = 0  # of what the form says; an answer about an older one is no longer true
@@ -72,6 +73,16 @@ class FormControl(QObject):
         self._kept = self._as_item() or self._kept
         self._void()
         self.view.show_plan("looking for what this bench can measure…")
+        self._skipped = {}
+        self._ask_procedures()
+
+    def renew(self) -> None:
+        """Read the bench again, whose file was edited: what was typed stays, its mode may not."""
+        rows = self.view.rows
+        self._typed = {n: (row.swept, row.text) for n, row in rows.items()} or self._typed
+        self.bench_changed.emit(self.session.bench)
+        self._void()
+        self.view.show_plan("the bench file was edited…")
         self._skipped = {}
         self._ask_procedures()
 
@@ -170,7 +181,10 @@ class FormControl(QObject):
             request = {**self._kept.request, "world": {}, "mode": None}  # of the other bench
             self._fill = replace(self._kept, request=request)
         self._kept = None
-        wanted = self._fill.request["procedure"] if self._fill else (whole or [""])[0]
+        first = self._asked if self._asked in whole else (whole or [""])[0]
+        wanted = self._fill.request["procedure"] if self._fill else first
+        if wanted != self._asked:
+            self._typed = {}
         if wanted:
             self.choose_procedure(wanted)
         else:
@@ -186,6 +200,12 @@ class FormControl(QObject):
         if self._fill is not None and self._fill.request["procedure"] == self._asked:
             item, self._fill = self._fill, None
             self._fill_in(item)
+        else:
+            for name, (swept, text) in self._typed.items():
+                if name in self.view.rows:
+                    self.view.rows[name].sweep.setChecked(swept)
+                    self.view.rows[name].set_text(text)
+        self._typed = {}
 
     def _fill_in(self, item: Item) -> None:
         request, view = item.request, self.view

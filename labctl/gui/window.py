@@ -266,6 +266,8 @@ class Window(QMainWindow):
             self.commands.refresh_big()
 
     def _slow(self) -> None:
+        if self.session.bench_edited():
+            self.form_control.renew()
         if self.queue.isVisible():
             self.queue.feed = self.conductor.active
             self.queue.refresh()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from labctl.benchloading import shipped_benches
 from labctl.errors import LabError, RequestError
 from labctl.manager import Item, Manager
 from labctl.manager.queue import FILE as QUEUE
@@ -40,6 +41,7 @@ class Session:
         self._before: list[Item] = []  # the queue when the worker was started
         self._items: list[Item] = []
         self._queue_state: tuple[int, int, bool] | None = None
+        self._bench_file: tuple[str, Path, int] = ("", Path(), 0)
         self._newest: list[Path] = []
         self._changed = -1
 
@@ -76,6 +78,18 @@ class Session:
     def running(self) -> Path | None:
         """The newest run that goes on now."""
         return next(iter(self.going()), None)
+
+    def bench_edited(self) -> bool:
+        """Whether the file of the bench was changed since the last look at the same bench."""
+        name, place, before = self._bench_file
+        if name != self.bench:
+            place = shipped_benches().get(self.bench, Path(self.bench))
+        try:
+            now = place.stat().st_mtime_ns
+        except OSError:
+            now = 0
+        self._bench_file = (self.bench, place, now)
+        return name == self.bench and now != before
 
     def disk_left(self) -> int:
         """Bytes free where the runs go."""
