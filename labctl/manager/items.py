@@ -131,7 +131,28 @@ def left_behind(item: Item) -> Item:
             run = RunFolder.open(item.run)
             if stop := run.stop_entry:
                 status, reason = run.status, str(stop.get("reason", ""))
-    return replace(item, status=status, reason=reason)
+    return ended(item, status, item.run, reason)
+
+
+def ended(item: Item, status: str, run: str, reason: str) -> Item:
+    """The item after its run ended so; one that may be tried again waits again, at its place."""
+    failed, policy = status == "failed", item.policy
+    failures = item.failures + failed
+    again = failed and policy.on_failure == "retry" and failures <= policy.retries
+    if again and not _can_resume(run):
+        run = ""
+    status = "waiting" if again else status
+    return replace(item, status=status, run=run, reason=reason, failures=failures)
+
+
+def _can_resume(run: str) -> bool:
+    """Whether a failed run can be continued at the points it lacks."""
+    from labctl.run.folder import RunFolder
+
+    try:
+        return RunFolder.open(run).start.get("points") is not None
+    except (LabError, OSError):
+        return False
 
 
 def _moved(order: list[int], items: dict[int, Item], number: int, place: int) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.errors import Interrupted, LabError, RequestError
-from labctl.manager.items import Item, left_behind, read
+from labctl.manager.items import Item, ended, left_behind, read
 from labctl.manager.queue import WORK, Queue
 from labctl.run import stopping
 
@@ -63,8 +63,8 @@ class Manager(Queue):
         """
         outcomes: list[Outcome] = []
         asked = stopping.asked(self.runs_dir)
+        halts = self._halts()  # before anybody can see that the queue is being worked off
         with self._working():
-            halts = self._halts()
             while (self._halts(), stopping.asked(self.runs_dir)) == (halts, asked):
                 if outcomes and self.waiting() and leave_if():
                     self.left = True
@@ -113,8 +113,8 @@ class Manager(Queue):
             text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
             outcome = Outcome(self._current or self.runs_dir, "failed", text, error)
         except BaseException:
-            ended = "interrupted" if self._run() else "waiting"  # there was no run yet
-            self._status(item, ended, self._run(), "the queue was stopped")
+            status = "interrupted" if self._run() else "waiting"  # there was no run yet
+            self._status(item, status, self._run(), "the queue was stopped")
             raise
         else:
             self._current = outcome.path
@@ -139,17 +139,9 @@ class Manager(Queue):
         return runner.start(Request(**item.request), self.runs_dir, listener, asked=asked)
 
     def _note_end(self, item: Item, outcome: Outcome) -> None:
-        """Record how an item ended; one that may be tried again waits again, at its place."""
-        policy, failures = item.policy, item.failures + (outcome.status == "failed")
-        again = (
-            outcome.status == "failed"
-            and policy.on_failure == "retry"
-            and failures <= policy.retries
-        )
-        run = self._run()
-        if again and not _can_resume(run):
-            run = ""
-        self._status(item, "waiting" if again else outcome.status, run, outcome.reason, failures)
+        """Record how an item ended."""
+        item = ended(item, outcome.status, self._run(), outcome.reason)
+        self._status(item, item.status, item.run, item.reason)
 
     def _run(self) -> str:
         return str(self._current or "")
@@ -161,13 +153,11 @@ class Manager(Queue):
         for listener in self._listeners:
             listener(event)
 
-    def _status(
-        self, item: Item, status: str, run: str = "", reason: str = "", failures: int | None = None
-    ) -> None:
-        count = item.failures if failures is None else failures
+    def _status(self, item: Item, status: str, run: str = "", reason: str = "") -> None:
+        failures = {"failures": item.failures} if item.failures else {}
         self._append(
             {"entry": "status", "item": item.number, "status": status, "run": run,
-             "reason": reason, **({"failures": count} if count else {})}
+             "reason": reason, **failures}
         )  # fmt: skip
 
     def _halts(self) -> int:
@@ -182,13 +172,3 @@ class Manager(Queue):
                     item = left_behind(item)
                     self._status(item, item.status, item.run, item.reason)
             yield
-
-
-def _can_resume(run: str) -> bool:
-    """Whether a failed run can be continued at the points it lacks."""
-    from labctl.run.folder import RunFolder
-
-    try:
-        return RunFolder.open(run).start.get("points") is not None
-    except (LabError, OSError):
-        return False

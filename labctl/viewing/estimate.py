@@ -22,6 +22,8 @@ from labctl.run.reading import RunReader
 LOOK_AT, READ = 50, 3
 #: Folders of so many runs are not indexed anew while somebody waits.
 FEW = 500
+#: Runs that are remembered.
+MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Experience:
     def renew(self) -> None:
         """Consider also the runs that ended since the last look."""
         self._runs = None
+        if len(self._paces) > MOST:
+            self._paces.clear()
 
     def pace(
         self, procedure: str, parameters: Mapping[str, Any], mode: str, dry: Path | None = None

@@ -184,10 +184,10 @@ def test_a_run_that_ended_before_its_process_was_killed_is_not_called_interrupte
     manager.submit(watch(bench))
     note = Manager._status
 
-    def killed(self, item, status, run="", reason="", failures=None):
+    def killed(self, item, status, run="", reason=""):
         if status == "finished":
             raise KeyboardInterrupt  # stands for a kill between the run's end and this entry
-        note(self, item, status, run, reason, failures)
+        note(self, item, status, run, reason)
 
     monkeypatch.setattr(Manager, "_status", killed)
     with pytest.raises(KeyboardInterrupt):

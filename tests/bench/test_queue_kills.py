@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import toybench
 
-from labctl.manager import Manager
+from labctl.filelock import FileLock
+from labctl.manager import Manager, Policy
 from labctl.manager.worker import Manager as Worker
 from labctl.run import runner
 from labctl.run.folder import RunFolder
@@ -28,7 +29,8 @@ sys.path.insert(0, sys.argv[1])
 import pyarrow, toybench
 from pathlib import Path
 import labctl.run.runner, labctl.run.stretch, labctl.run.loading, labctl.analysis
-from labctl.manager import Manager
+from labctl.filelock import FileLock
+from labctl.manager import Manager, Policy
 
 ROOT = str(Path(labctl.manager.__file__).parents[1])
 FOLDERS = tuple(os.path.join(ROOT, name) for name in ("manager", "run", "journal", "filelock"))
@@ -133,8 +135,8 @@ def test_an_item_whose_process_died_before_it_became_a_run_waits_again_once(plac
     class Killed(BaseException):
         pass
 
-    def killed(self, item, status, run="", reason="", failures=None):
-        note(self, item, status, run, reason, failures)
+    def killed(self, item, status, run="", reason=""):
+        note(self, item, status, run, reason)
         if item.number == 1 and status == "running":
             monkeypatch.setattr(Worker, "_status", lambda *_, **__: None)
             raise Killed
@@ -164,4 +166,44 @@ def test_ctrl_c_before_there_is_a_run_leaves_the_item_waiting(place, monkeypatch
     (item,) = manager.items()
     assert (item.status, item.reason) == ("waiting", "the queue was stopped")
     monkeypatch.setattr(runner, "start", begin)
+    assert [o.status for o in manager.work_off()] == ["finished"]
+
+
+@pytest.mark.parametrize(("retries", "statuses"), [(2, ["failed", "failed"]), (1, ["failed"])])
+def test_a_failure_that_was_not_noted_any_more_is_retried_all_the_same(
+    place, monkeypatch, retries, statuses
+):
+    manager = Manager(place / "runs")
+    request = Request("toybench:Watch", {"steps": "3", "fail_at": "1"}, "toy.toml")
+    manager.submit(request, Policy(on_failure="retry", retries=retries))
+    note = Worker._note_end
+
+    def killed(*_):
+        raise KeyboardInterrupt  # stands for a kill between the run's end and this entry
+
+    monkeypatch.setattr(Worker, "_note_end", killed)
+    with pytest.raises(KeyboardInterrupt):
+        manager.work_off()
+    monkeypatch.setattr(Worker, "_note_end", note)
+    (item,) = manager.items()
+    assert (item.status, item.failures, bool(item.run)) == ("waiting", 1, True)
+    assert [o.status for o in manager.work_off()] == statuses
+    (item,) = manager.items()
+    assert (item.status, item.failures) == ("failed", retries + 1)
+    assert len(list(manager.runs_dir.glob("0*-*"))) == 1
+
+
+def test_a_halt_as_soon_as_the_queue_is_worked_off_counts(place, monkeypatch):
+    manager = Manager(place / "runs")
+    manager.submit(Request("toybench:Watch", {"steps": "2"}, "toy.toml"))
+    locked = FileLock.sign
+
+    def halted(lock):
+        locked(lock)
+        if lock.path.name == ".work-the-queue-off.lock":
+            Manager(manager.runs_dir).halt()
+
+    monkeypatch.setattr(FileLock, "sign", halted)
+    assert manager.work_off() == []
+    monkeypatch.undo()
     assert [o.status for o in manager.work_off()] == ["finished"]
