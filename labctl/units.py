@@ -29,7 +29,7 @@ def to_unit(text: str, unit: str | None) -> float:
     match = _NUMBER.match(text)
     if match is None:
         raise ValueError(f"{text!r} is not a number")
-    value, given = float(match[1]), match[2]
+    value, given = float(match[1]), match[2].replace("°C", "degC")
     given = f"1{given}" if given.startswith("/") else given
     if not given or given == unit:
         return value
@@ -82,9 +82,14 @@ def _shifted(text: str, value: float, shift: int) -> float:
     return float(Decimal(text).scaleb(shift))
 
 
+def unit_text(unit: str | None) -> str:
+    """A unit, or a name with its unit, as people write it: °C for degC."""
+    return (unit or "").replace("degC", "°C")
+
+
 def measured(result: Mapping[str, Any]) -> str:
     """A result for people: "3.08 ± 0.07 dB", digits chosen by the uncertainty."""
-    value, sigma, unit = result["value"], result.get("uncertainty"), result.get("unit") or ""
+    value, sigma, unit = result["value"], result.get("uncertainty"), unit_text(result.get("unit"))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"{'yes' if value is True else 'no' if value is False else value} {unit}".strip()
     if sigma and math.isfinite(sigma) and sigma > 0 and math.isfinite(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -14,6 +15,16 @@ from labctl.errors import LabError
 NAMED_WRONGLY = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR, errno.EISDIR)
 
 
+def plainly(error: UnicodeError) -> tuple[str, int]:
+    """Replace what an output cannot show: the signs of quantities by their names, else by codes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    part = error.object[error.start : error.end]
+    for sign, name in (("°", "deg"), ("±", "+-"), ("µ", "u"), ("–", "-")):
+        part = part.replace(sign, name)
+    return part.encode(error.encoding, "backslashreplace").decode(error.encoding), error.end
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one line on standard error."""
     if sys.stdout is None or sys.stderr is None:  # closed with >&-, or pythonw
@@ -22,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         have_streams()
     for stream in (sys.stdout, sys.stderr):  # a pipe may know fewer characters than a title
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            codecs.register_error("plainly", plainly)
+            stream.reconfigure(errors="plainly")
     try:
         from labctl.cli.parser import build_parser
 

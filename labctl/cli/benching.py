@@ -8,6 +8,7 @@ from typing import Any
 
 from labctl.cli.arguments import assignments, print_json
 from labctl.errors import LabError, RequestError
+from labctl.units import unit_text
 
 
 def check(arguments: Any) -> int:
@@ -74,7 +75,7 @@ def _interlocks(file: Any, mode: str) -> list[dict[str, Any]]:
     with Bench.open(file, mode) as bench:
         for interlock in bench.interlocks():
             try:
-                text, good = f"{interlock.check():g} {interlock.unit}".rstrip(), True
+                text, good = f"{interlock.check():g} {unit_text(interlock.unit)}".rstrip(), True
             except LabError as error:
                 text, good = str(error), False
             rows.append({"read": interlock.name, "ok": good, "text": text})

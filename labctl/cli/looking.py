@@ -11,6 +11,7 @@ from typing import Any
 from labctl.cli.arguments import print_json
 from labctl.cli.console import console
 from labctl.errors import LabError, RequestError, nearest
+from labctl.units import unit_text
 
 
 def list_things(arguments: Any) -> int:
@@ -188,13 +189,13 @@ def _show_procedure(document: dict[str, Any]) -> None:
         print(f"instruments: {', '.join(document['instruments'])}\n")
     _table(
         "parameters (--set NAME=VALUE)", ["name", "default", "unit", "limits", "meaning"],
-        [[n, str(p["default"]), p["unit"], _limits(p), p["meaning"] or p["label"]]
+        [[n, str(p["default"]), unit_text(p["unit"]), _limits(p), p["meaning"] or p["label"]]
          for n, p in document["parameters"].items()],
     )  # fmt: skip
     print(f"columns: {', '.join(document['columns'] + document['traces'])}\n")
     _table(
         "results", ["name", "unit", "meaning"],
-        [[n, r["unit"], r["meaning"]] for n, r in document["results"].items()],
+        [[n, unit_text(r["unit"]), r["meaning"]] for n, r in document["results"].items()],
     )  # fmt: skip
 
 
@@ -207,11 +208,11 @@ def _show_bench(document: dict[str, Any]) -> None:
     )  # fmt: skip
     _table(
         "world (--world NAME=VALUE)", ["name", "value", "unit", "limits", "meaning", "source"],
-        [[n, str(w["value"]), w["unit"], _limits(w), w["meaning"], w["source"]]
+        [[n, str(w["value"]), unit_text(w["unit"]), _limits(w), w["meaning"], w["source"]]
          for n, w in document["world"].items()],
     )  # fmt: skip
     _table(
         "interlocks", ["quantity", "allowed", "every", "meaning"],
-        [[one["read"], f"{one['min']:g} to {one['max']:g} {one['unit']}",
+        [[one["read"], f"{one['min']:g} to {one['max']:g} {unit_text(one['unit'])}",
           f"{one['period']:g} s", one["meaning"]] for one in document["interlocks"]],
     )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 from labctl.cli.arguments import print_json, runs_dir
 from labctl.cli.console import console
 from labctl.errors import RequestError, cannot_write
-from labctl.units import measured
+from labctl.units import measured, unit_text
 
 
 def runs(arguments: Any) -> int:
@@ -119,7 +119,7 @@ def _print(document: dict[str, Any]) -> None:
     print(f"{document['run']}\n")
     _table(
         "parameters", ["name", "value", "unit"],
-        [[n, str(v), document["units"][n]] for n, v in document["parameters"].items()],
+        [[n, str(v), unit_text(document["units"][n])] for n, v in document["parameters"].items()],
     )  # fmt: skip
     _table(
         "results", ["name", "value", "meaning"],

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.gui.still import Choice
+from labctl.units import unit_text
 from labctl.viewing.fields import Field
 from labctl.viewing.sweeps import example, values
 
@@ -43,7 +44,7 @@ class FieldRow(QWidget):
         self.edit.setAccessibleName(field.label)
         self.caption.setBuddy(self.edit)
         row.addWidget(self.edit, stretch=5)
-        self.unit = QLabel(field.unit)
+        self.unit = QLabel(unit_text(field.unit))
         self.unit.setMinimumWidth(36)
         row.addWidget(self.unit)
         self.sweep = QPushButton("sweep")
@@ -143,11 +144,11 @@ class FieldRow(QWidget):
         if self.swept:
             texts = [field.text(one) for one in value]
             between = "; " if field.kind == "numbers" else ", "
-            shown = between.join(texts if len(texts) < 6 else [*texts[:3], "…", texts[-1]])
+            some = between.join(texts if len(texts) < 6 else [*texts[:3], "…", texts[-1]])
             if len(texts) == 1:
                 parts.append(f"one value; for several write {example(field)}")
             else:
-                parts.append(f"{len(texts)} values: {shown} {field.unit}".strip())
+                parts.append(f"{len(texts)} values: {some} {unit_text(field.unit)}".strip())
         elif field.kind in ("number", "integer") and self.text.strip() != field.text(value):
             plain = self.text.replace(" ", "")
             try:
@@ -155,7 +156,7 @@ class FieldRow(QWidget):
             except ValueError:
                 same = False
             if not same:
-                parts.append(f"= {field.text(value)} {field.unit}".strip())
+                parts.append(f"= {field.text(value)} {unit_text(field.unit)}".strip())
         parts += [part for part in (field.meaning, field.limits) if part]
         self._say("; ".join(parts), wrong=False)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import zip_longest
 from pathlib import Path
 
 from labctl.gui.theme import Theme
 from labctl.run.catalogue import RunSummary
-from labctl.units import measured
+from labctl.units import measured, unit_text
 from labctl.viewing import words
 
 
@@ -26,9 +27,9 @@ def details(run: RunSummary, runs_dir: Path, theme: Theme) -> str:
     if run.labels:
         parts.append(f"<p>labels: <b>{escape(', '.join(run.labels))}</b></p>")
     parts += [f"<p><i>{escape(remark)}</i></p>" for remark in run.remarks[-6:]]
-    results = [(name, measured(result)) for name, result in run.results.items()]
+    results = [(name, _unbroken(measured(result))) for name, result in run.results.items()]
     parameters = [
-        (name, f"{words.number(value, 17)} {run.units.get(name) or ''}")
+        (name, f"{words.number(value, 17)} {unit_text(run.units.get(name))}")
         for name, value in run.parameters.items()
     ]
     pictures = sorted((runs_dir / ".figures" / run.path.name).glob("*.png"))
@@ -43,11 +44,24 @@ def details(run: RunSummary, runs_dir: Path, theme: Theme) -> str:
     return "".join(parts)
 
 
-def table_of(rows: Iterable[Sequence[str]], theme: Theme) -> str:
-    """Texts in rows and columns."""
-    lines = ["".join(f"<td>{escape(str(text))}&nbsp;&nbsp;</td>" for text in row) for row in rows]
+def table_of(rows: Iterable[Sequence[str]], theme: Theme, shares: Sequence[int | None] = ()) -> str:
+    """Texts in rows and columns, as wide as they are, or with shares (%) of the whole width."""
+    widths = [f" width='{share}%'" if share else "" for share in shares]
+    lines = [
+        "".join(
+            f"<td{width}>{escape(str(text))}&nbsp;&nbsp;</td>"
+            for text, width in zip_longest(row, widths, fillvalue="")
+        )
+        for row in rows
+    ]
+    whole = " width='100%'" if shares else ""
     return (
-        f"<table cellpadding='2'><tr>{'</tr><tr>'.join(lines)}</tr></table>"
+        f"<table cellpadding='2'{whole}><tr>{'</tr><tr>'.join(lines)}</tr></table>"
         if lines
         else (f"<p style='color:{theme.dim}'>none</p>")
     )
+
+
+def _unbroken(text: str) -> str:
+    """A value that stays in one line with its error and unit."""
+    return text.replace(" ", "\u00a0")

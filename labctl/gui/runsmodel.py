@@ -11,7 +11,7 @@ from labctl.gui.theme import MODES, Theme
 from labctl.gui.thumbnails import Thumbnails
 from labctl.run.catalogue import RunSummary, newest_runs
 from labctl.run.search import compared
-from labctl.units import measured
+from labctl.units import measured, unit_text
 from labctl.viewing import words
 from labctl.viewing.session import Session
 
@@ -91,7 +91,7 @@ class RunsModel(QAbstractTableModel):
             if name in run.results:
                 shown.append(f"{name} = {measured(run.results[name])}")
             elif name in run.parameters:
-                unit = run.units.get(name) or ""
+                unit = unit_text(run.units.get(name))
                 shown.append(f"{name} = {words.number(run.parameters[name])} {unit}".strip())
         if not shown:
             certain = (name for name, found in run.results.items() if found.get("uncertainty"))

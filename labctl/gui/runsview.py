@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from labctl.errors import LabError
 from labctl.gui import tables
 from labctl.gui.flow import FlowLayout
+from labctl.gui.helperlink import HelperLink
 from labctl.gui.overlay import OverlayDialog
 from labctl.gui.rundetails import details, table_of
 from labctl.gui.runsmodel import RunsModel
@@ -31,6 +32,11 @@ from labctl.run.catalogue import RunSummary
 from labctl.run.search import HELP
 from labctl.viewing.comparing import differences
 from labctl.viewing.session import Session
+
+#: Milliseconds without a key after which a search that makes no sense is said to make none.
+PATIENCE = 1500
+#: Characters of texts that stand side by side without being broken.
+SHORT = 40
 
 
 class RunsView(QWidget):
@@ -43,9 +49,9 @@ class RunsView(QWidget):
     renew = Signal(list)  # bring the index up to date, also of the runs with these folders
     said = Signal(str, bool)
 
-    def __init__(self, session: Session, theme: Theme) -> None:
+    def __init__(self, session: Session, theme: Theme, helper: HelperLink) -> None:
         super().__init__()
-        self.session, self.theme = session, theme
+        self.session, self.theme, self.helper = session, theme, helper
         self.search = QLineEdit()
         self.search.setPlaceholderText("search: " + HELP)
         self.search.setToolTip(HELP)
@@ -53,6 +59,9 @@ class RunsView(QWidget):
         self.search.setClearButtonEnabled(True)
         self.count = QLabel("")
         self.count.setObjectName("dim")
+        self.wrong = QLabel("")
+        self.wrong.setObjectName("wrong")
+        self.wrong.setWordWrap(True)
         self.model = RunsModel(session, theme)
         self.model.setParent(self)
         self.table = QTableView()
@@ -83,13 +92,17 @@ class RunsView(QWidget):
             "Export": tables.button("Export…", "figure, data and manifest (Ctrl+E)", self._export),
         }  # fmt: skip
         self._refreshing = False
+        self._unfinished = QTimer(self)  # somebody is typing: what is wrong may become right
+        self._unfinished.setSingleShot(True)
+        self._unfinished.timeout.connect(self.refresh)
         self._described = ""  # what was written last about the chosen ones
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.refresh)
         self._lay_out()
         self._chosen_changed()
-        self.search.textChanged.connect(lambda _: self._timer.start(150))
+        self.search.textChanged.connect(lambda _: self._typed())
+        self.search.editingFinished.connect(self._finished_typing)  # Return, or it lost the focus
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._chosen_changed())
         self.table.doubleClicked.connect(lambda _: self._show())
         self.table.activated.connect(lambda _: self._show())
@@ -110,6 +123,8 @@ class RunsView(QWidget):
             row.addWidget(button)
         box = QVBoxLayout(self)
         box.addLayout(top)
+        box.addWidget(self.wrong)
+        self.wrong.hide()  # until there is something to say, and it has a parent
         box.addWidget(split, stretch=1)
         box.addLayout(row)
 
@@ -119,17 +134,34 @@ class RunsView(QWidget):
         self.table.viewport().update()
         self._chosen_changed()
 
+    def _typed(self) -> None:
+        self.wrong.hide()
+        self._timer.start(150)
+        self._unfinished.start(PATIENCE)
+
+    def _finished_typing(self) -> None:
+        if self._unfinished.isActive():
+            self._unfinished.stop()
+            self.refresh()
+
     def refresh(self) -> None:
-        """Search again; the chosen runs stay chosen."""
+        """Search again; the chosen runs stay chosen.
+
+        While somebody types, the list stays as it is until what stands there makes sense.
+        """
         before = [run.path for run in self.chosen()]
         self._refreshing = True
         try:
             self.model.search(self.search.text())
         except LabError as error:
-            self.count.setText(str(error))
+            if not self._unfinished.isActive():
+                self.count.setText("")
+                self.wrong.setText(str(error))
+                self.wrong.show()
             return
         finally:
             self._refreshing = False
+        self.wrong.hide()
         shown = len(self.model.runs)
         plural = "" if shown == 1 else "s"
         more = f"the newest {shown}, there are more" if self.model.more else f"{shown} run{plural}"
@@ -169,7 +201,10 @@ class RunsView(QWidget):
             return
         rows = [(d.part, d.name, d.one or "–", d.other or "–") for d in found]
         heading = ("", "", f"run {one.number}", f"run {other.number}")
-        body = table_of([heading, *rows], self.theme) if rows else "<p>They do not differ.</p>"
+        long = any(len(text) > SHORT for row in rows for text in row)
+        shares = (8, 22, 35, 35) if long else ()
+        table = table_of([heading, *rows], self.theme, shares)
+        body = table if rows else "<p>They do not differ.</p>"
         self.details.setHtml(f"<h3>Run {one.number} and run {other.number}</h3>{body}")
 
     def overlay(self) -> OverlayDialog | None:
@@ -180,6 +215,9 @@ class RunsView(QWidget):
             return None
         dialog = OverlayDialog(chosen, self.theme, self)
         dialog.show()
+        self.helper.ask(
+            "panels", dialog.propose, lambda _: None, key="overlay", run=str(chosen[0].path)
+        )
         return dialog
 
     def star(self) -> None:
@@ -257,6 +295,6 @@ class RunsView(QWidget):
     def _widths(self) -> None:
         if not self._sized and self.model.runs:
             self._sized = True
-            for column, width in enumerate((28, 48, 235, 130, 135, 78, 85, 48, 230)):
+            for column, width in enumerate((24, 42, 228, 120, 130, 74, 80, 46, 215)):
                 self.table.setColumnWidth(column, width)
             self.table.verticalHeader().setDefaultSectionSize(44)

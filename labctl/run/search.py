@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from labctl.errors import RequestError
-from labctl.units import to_unit
+from labctl.units import to_unit, unit_text
 
 _COMPARED = re.compile(r"(?P<name>[^\W\d][\w.-]*)(?P<sign><=|>=|!=|==?|<|>)(?P<value>.*)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -214,7 +214,7 @@ def _incompatible(
     match: re.Match[str], number: re.Match[str], unit: str, kinds: Sequence[Kind]
 ) -> str:
     name, sign = match["name"], match["sign"]
-    units = sorted({kind.unit for kind in kinds if kind.unit})
+    units = sorted({unit_text(kind.unit) for kind in kinds if kind.unit})
     recorded = [f"in {' or '.join(units)}"] if units else []
     recorded += ["without a unit"] if any(kind.unit == "" for kind in kinds) else []
     recorded += ["as a text"] if any(kind.unit is None for kind in kinds) else []

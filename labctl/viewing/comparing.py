@@ -10,7 +10,7 @@ from typing import Any
 
 from labctl.errors import LabError
 from labctl.run.reading import RunReader
-from labctl.units import measured
+from labctl.units import measured, unit_text
 
 #: Members of the start entry that say which code ran where.
 CODE = ("class", "commit", "versions", "platform")
@@ -81,7 +81,7 @@ def _bench_lines(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[D
 def _with_units(start: Mapping[str, Any]) -> dict[str, str]:
     units = start.get("units") or {}
     return {
-        name: f"{value!r} {units.get(name) or ''}".strip()
+        name: f"{value!r} {unit_text(units.get(name))}".strip()
         for name, value in (start.get("parameters") or {}).items()
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from labctl.units import unit_text
 from labctl.viewing.quantity import evaluate
 
 #: What counts as yes and no, as in `labctl.parameters`, which is slow to import.
@@ -48,7 +49,7 @@ class Field:
             text = f"{self.minimum:.6g} to {self.maximum:.6g}"
         else:
             text = f"at least {self.minimum:.6g}" if low else f"at most {self.maximum:.6g}"
-        return f"{text} {self.unit}".strip()
+        return f"{text} {unit_text(self.unit)}".strip()
 
     def text(self, value: Any) -> str:
         """A value as the field shows it, with all its digits."""
@@ -98,7 +99,7 @@ class Field:
         return text  # a type of somebody's own: its procedure knows
 
     def _checked(self, value: float) -> float:
-        unit = f" {self.unit}" if self.unit else ""
+        unit = f" {unit_text(self.unit)}" if self.unit else ""
         if not math.isfinite(value):
             raise ValueError(f"{value!r} is not a finite number")
         if value < self.minimum:

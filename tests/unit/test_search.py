@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import sqlite3
 import string
@@ -12,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymeasure.units import ureg
 
+from labctl.cli import plainly
 from labctl.errors import RequestError
 from labctl.run.catalogue import INDEX, list_runs, newest_runs
 from labctl.run.folder import RunFolder
 from labctl.run.search import Kind, compared, conditions
-from labctl.units import to_unit
+from labctl.units import measured, to_unit, unit_text
 
 PREFIXES = {"p": -12, "n": -9, "u": -6, "µ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
 BASES = ("Hz", "W", "V", "A", "K", "T", "F", "J", "m", "s", "rad", "g", "eV", "Pa", "N", "bit",
@@ -166,3 +168,15 @@ def test_units_at_their_ends() -> None:
     for text, unit in (("-5 mW", "dBm"), ("1 dB", "dBm"), ("1 m", "W"), ("1 mw", "W")):
         with pytest.raises(ValueError, match="cannot be converted"):
             to_unit(text, unit)
+
+
+def test_degrees_are_written_as_people_do_and_read_either_way() -> None:
+    found = {"value": 25.31, "uncertainty": 0.02, "unit": "degC"}
+    assert measured(found) == "25.310 ± 0.020 °C"
+    assert [unit_text(unit) for unit in ("degC/s", "%/degC", "mW", "", None)] == [
+        "°C/s", "%/°C", "mW", "", ""
+    ]  # fmt: skip
+    assert to_unit("25 °C", "degC") == to_unit("25°C", "degC") == 25.0
+    codecs.register_error("plainly", plainly)
+    assert measured(found).encode("ascii", "plainly") == b"25.310 +- 0.020 degC"
+    assert "x – µΩ".encode("ascii", "plainly") == b"x - u\\u03a9"
