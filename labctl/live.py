@@ -59,6 +59,11 @@ class Curve:
     log_y: bool = False
 
     @property
+    def value_column(self) -> str:
+        """The column that is shown."""
+        return self.y
+
+    @property
     def y_label(self) -> str:
         return f"{self.y} (dB)" if self.decibel else self.y
 
@@ -114,6 +119,11 @@ class HeatMap:
     signed: bool = False
     bound: float = 0.0
 
+    @property
+    def value_column(self) -> str:
+        """The column that is shown."""
+        return self.value
+
     def grid(self, columns: Columns) -> tuple[Numbers, Numbers, Numbers]:
         """Places along x and along y, and values[y, x] with NaN where nothing was measured."""
         wide, high = (np.arange(float(len(names))) for names in (self.x_labels, self.y_labels))
@@ -159,6 +169,11 @@ class Trace:
     column: str
     x: str = ""
     floor: float | None = None
+
+    @property
+    def value_column(self) -> str:
+        """The column that is shown."""
+        return self.column
 
     def line(self, values: np.ndarray) -> Numbers:
         """The array as one curve: of several dimensions the last row, of complex ones the size."""
@@ -210,14 +225,14 @@ def draw(panel: Panel, axes: Axes, columns: Columns, arrays: Arrays | None = Non
     if axes.has_data():
         axes.set_xscale("log" if panel.log_x else "linear")
         axes.set_yscale("log" if panel.log_y else "linear")
-    axes.set(xlabel=panel.x, ylabel=panel.y_label)
+    axes.set(xlabel=unit_text(panel.x), ylabel=unit_text(panel.y_label))
     axes.grid(linewidth=0.4, alpha=0.6)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=9, framealpha=1)
 
 
 def _draw_trace(panel: Trace, axes: Axes, arrays: Arrays | None) -> None:
-    axes.set(xlabel=panel.x or "sample", ylabel=panel.column)
+    axes.set(xlabel=unit_text(panel.x) or "sample", ylabel=unit_text(panel.column))
     axes.grid(linewidth=0.4, alpha=0.6)
     if arrays is None:
         return
@@ -258,7 +273,7 @@ def _draw_map(panel: HeatMap, axes: Axes, columns: Columns) -> None:
         places = range(0, len(texts), every)
         axis.set_ticks(list(places), [texts[place] for place in places], fontsize=8)
     axes.tick_params(axis="x", rotation=90 if panel.x_labels else 0)
-    axes.set(xlabel=panel.x, ylabel=panel.y)
+    axes.set(xlabel=unit_text(panel.x), ylabel=unit_text(panel.y))
 
 
 def _known(columns: Columns, *names: str) -> bool:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from labctl.errors import RequestError
-from labctl.procedure import LabProcedure
+from labctl.run import request
 from labctl.run.folder import RunFolder
-from labctl.run.request import rebuild
 from labctl.run.results import run_data
 
 
@@ -27,7 +26,7 @@ def figures(folder: RunFolder, *, apart: bool = False) -> dict[str, Any]:
     import matplotlib as mpl
 
     mpl.use("agg")
-    procedure, _ = rebuild(folder.start)
+    procedure, _ = request.rebuild(folder.start)
     draw = getattr(procedure, "figures", None)
     data = run_data(procedure, folder)
     try:
@@ -37,7 +36,7 @@ def figures(folder: RunFolder, *, apart: bool = False) -> dict[str, Any]:
             raise
         of = f" of {folder.start['points']}" if folder.start["points"] else ""
         status = f"{folder.status}, {len(folder.rows)}{of} rows"
-        panels = procedure.panels() if isinstance(procedure, LabProcedure) else ()
+        panels = request.panels(folder.start, procedure)
         if not panels:
             raise RequestError(
                 f"{folder.path}: {status}, not analysed yet (no {error}); "

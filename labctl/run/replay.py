@@ -14,7 +14,7 @@ import numpy as np
 from labctl.errors import ReplayMismatch, RequestError
 from labctl.run.folder import RunFolder
 from labctl.run.outcome import Listener
-from labctl.run.request import FORMAT, rebuild
+from labctl.run.request import FORMAT, new_columns, rebuild
 from labctl.run.stretch import Stretch
 
 
@@ -84,7 +84,9 @@ def _replay(recorded: RunFolder, mode: str, place: Path, listener: Listener | No
         if complaint:
             break
     assert repeated is not None
-    compared, difference = compare(recorded, repeated, _declared_since(recorded))
+    compared, difference = compare(
+        recorded, repeated, new_columns(recorded.start, rebuild(recorded.start)[0])
+    )
     if complaint and (not difference or difference.endswith("missing")):
         difference = complaint
     return Comparison(mode, len(recorded.rows), compared, difference)
@@ -121,7 +123,7 @@ def _stretch(
 def compare(recorded: RunFolder, repeated: RunFolder, new: Collection[str] = ()) -> tuple[int, str]:
     """How many rows agree to the last bit, and the first difference in words.
 
-    Columns that are `new` are not compared with rows that lack them.
+    Columns that are `new`, which the run did not have when it began, are not compared.
     """
     rows, again = recorded.rows, repeated.rows
     for number, (row, other) in enumerate(zip(rows, again, strict=False)):
@@ -142,14 +144,8 @@ def compare(recorded: RunFolder, repeated: RunFolder, new: Collection[str] = ())
     return len(rows), ""
 
 
-def _declared_since(recorded: RunFolder) -> set[str]:
-    """Columns that the procedure declares today and did not when the run was recorded."""
-    columns = getattr(rebuild(recorded.start)[0], "DATA_COLUMNS", ())
-    return set(columns) - set(recorded.start["columns"])
-
-
 def _row_difference(row: Mapping[str, Any], other: Mapping[str, Any], new: Collection[str]) -> str:
-    other = {name: value for name, value in other.items() if name in row or name not in new}
+    row, other = ({n: v for n, v in one.items() if n not in new} for one in (row, other))
     if row.keys() != other.keys():
         return f"columns differ: recorded {sorted(row)}, repeated {sorted(other)}"
     for name, value in row.items():
@@ -165,7 +161,18 @@ def _same(value: Any, other: Any) -> bool:
 
 
 def _trace_difference(one: RunFolder, two: RunFolder, column: str, row: int) -> str:
-    return _array_difference(one.trace(column, row), two.trace(column, row))
+    first, second = (_array(run, column, row) for run in (one, two))
+    if first is None or second is None:
+        return "" if first is second else f"is {'new' if first is None else 'missing'}"
+    return _array_difference(first, second)
+
+
+def _array(run: RunFolder, column: str, row: int) -> np.ndarray | None:
+    """An array of a row; None if the row has none, as those of another kind than its own."""
+    try:
+        return run.trace(column, row)
+    except RequestError:
+        return None
 
 
 def _array_difference(first: np.ndarray, second: np.ndarray) -> str:

@@ -11,6 +11,7 @@ from labctl import benchfile
 from labctl.bench import Bench, find_bench, instrument_kinds, resolve_mode, world_values
 from labctl.benchfile import BenchFile
 from labctl.errors import RequestError, nearest
+from labctl.live import Panel
 from labctl.procedure import LabProcedure
 from labctl.run import loading, provenance
 
@@ -125,3 +126,15 @@ def rebuild(start: Mapping[str, Any]) -> tuple[Any, BenchFile | None]:
     file = benchfile.parse(bench["text"], Path(bench["path"])) if bench else None
     cls = loading.load_procedure(start["class"])
     return loading.build(cls, start["parameters"]), file
+
+
+def new_columns(start: Mapping[str, Any], procedure: Any) -> set[str]:
+    """Columns that the procedure declares today and did not when the run began."""
+    return set(getattr(procedure, "DATA_COLUMNS", ())) - set(start["columns"])
+
+
+def panels(start: Mapping[str, Any], procedure: Any) -> tuple[Panel, ...]:
+    """The procedure's panels, but those of columns that this run cannot have."""
+    declared = procedure.panels() if hasattr(procedure, "panels") else ()
+    new = new_columns(start, procedure)
+    return tuple(panel for panel in declared if panel.value_column not in new)

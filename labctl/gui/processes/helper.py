@@ -115,10 +115,12 @@ def plan(
 
 def panels(run: str) -> list[dict[str, Any]]:
     """The panels of a recorded run."""
+    from labctl.run import request
     from labctl.run.folder import RunFolder
-    from labctl.run.request import rebuild
 
-    return _panels(rebuild(RunFolder.open(run).start)[0])
+    start = RunFolder.open(run).start
+    found = request.panels(start, request.rebuild(start)[0])
+    return [{"kind": type(panel).__name__, **asdict(panel)} for panel in found]
 
 
 def check(requests: list[Mapping[str, Any]]) -> int:
@@ -259,11 +261,6 @@ def _load(procedure: str, bench: str) -> Any:
     from labctl.run.loading import DEFAULT_PACKAGES, load_procedure
 
     return load_procedure(procedure, find_bench(bench).procedures if bench else DEFAULT_PACKAGES)
-
-
-def _panels(procedure: Any) -> list[dict[str, Any]]:
-    found = procedure.panels() if hasattr(procedure, "panels") else ()
-    return [{"kind": type(panel).__name__, **asdict(panel)} for panel in found]
 
 
 def _as_written(cls: type) -> Callable[[str], tuple[int, int]]:
