@@ -195,13 +195,19 @@ def figure(
     """All panels in one figure, laid out without overlaps."""
     from matplotlib.figure import Figure
 
-    shapes = [7.6 if isinstance(panel, HeatMap) else 6.4 for panel in panels]
-    drawn = Figure(figsize=(sum(shapes), 6.4), layout="constrained")
+    across = len(panels) if len(panels) < 4 else 2
+    down = -(-len(panels) // across)
+    shapes = [
+        max(7.6 if isinstance(panel, HeatMap) else 6.4 for panel in panels[place::across])
+        for place in range(across)
+    ]
+    drawn = Figure(figsize=(sum(shapes), 6.4 if down == 1 else 4.4 * down), layout="constrained")
     drawn.suptitle(title, fontsize=12)
-    for axes, panel in zip(
-        drawn.subplots(1, len(panels), squeeze=False, width_ratios=shapes)[0], panels, strict=True
-    ):
+    places = drawn.subplots(down, across, squeeze=False, width_ratios=shapes).ravel()
+    for axes, panel in zip(places[: len(panels)], panels, strict=True):
         draw(panel, axes, columns, arrays)
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
     return drawn
 
 
@@ -225,14 +231,14 @@ def draw(panel: Panel, axes: Axes, columns: Columns, arrays: Arrays | None = Non
     if axes.has_data():
         axes.set_xscale("log" if panel.log_x else "linear")
         axes.set_yscale("log" if panel.log_y else "linear")
-    axes.set(xlabel=unit_text(panel.x), ylabel=unit_text(panel.y_label))
+    axes.set(xlabel=panel.x, ylabel=panel.y_label)
     axes.grid(linewidth=0.4, alpha=0.6)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=9, framealpha=1)
 
 
 def _draw_trace(panel: Trace, axes: Axes, arrays: Arrays | None) -> None:
-    axes.set(xlabel=unit_text(panel.x) or "sample", ylabel=unit_text(panel.column))
+    axes.set(xlabel=panel.x or "sample", ylabel=panel.column)
     axes.grid(linewidth=0.4, alpha=0.6)
     if arrays is None:
         return
@@ -273,7 +279,7 @@ def _draw_map(panel: HeatMap, axes: Axes, columns: Columns) -> None:
         places = range(0, len(texts), every)
         axis.set_ticks(list(places), [texts[place] for place in places], fontsize=8)
     axes.tick_params(axis="x", rotation=90 if panel.x_labels else 0)
-    axes.set(xlabel=unit_text(panel.x), ylabel=unit_text(panel.y))
+    axes.set(xlabel=panel.x, ylabel=panel.y)
 
 
 def _known(columns: Columns, *names: str) -> bool:

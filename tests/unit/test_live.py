@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labctl import live
-from labctl.live import Curve, HeatMap
+from labctl.live import Curve, HeatMap, Trace
 
 
 def test_a_curve_for_each_value_of_a_column() -> None:
@@ -33,6 +33,55 @@ def test_decibels_of_values_and_errors() -> None:
     ((x, y, error),) = Curve("", "x", "y", "e", decibel=True).series(columns).values()
     assert (x.tolist(), y.tolist()) == ([0], [10])  # what has no logarithm is left out
     assert error == pytest.approx([10 / np.log(10) / 10])
+
+
+def test_errors_that_an_older_run_does_not_have() -> None:
+    columns = {"x": np.arange(2), "y": np.array([1.0, 2.0])}
+    ((x, _, error),) = Curve("", "x", "y", "y error").series(columns).values()
+    assert (x.tolist(), error.tolist()) == ([0, 1], [0, 0])
+
+
+def test_the_latest_of_several_rows_at_one_place() -> None:
+    columns = {
+        "delay": np.array([30.0, 60.0, 30.0, 60.0, 100.0]),
+        "g2": np.array([8.0, 3.0, 4.0, np.nan, 5.0]),
+        "g2 error": np.array([4.0, 3.0, 2.0, np.nan, 1.0]),
+    }
+    ((x, y, error),) = Curve("", "delay", "g2", "g2 error", latest=True).series(columns).values()
+    assert x.tolist() == [30, 60, 100]
+    assert y.tolist() == [4, 3, 5]
+    assert error.tolist() == [2, 3, 1]
+
+
+def test_only_the_rows_of_one_state() -> None:
+    columns = {
+        "x": np.arange(3), "y": np.arange(3.0),
+        "state": np.array(["nominal", "weaker", "nominal"], dtype=object),
+    }  # fmt: skip
+    ((x, *_),) = Curve("", "x", "y", where=("state", "nominal")).series(columns).values()
+    assert x.tolist() == [0, 2]
+
+
+def test_an_array_as_one_line() -> None:
+    assert Trace("", "level (dBm)", floor=-90).line(np.array([-20, -210])).tolist() == [-20, -90]
+    assert Trace("", "s").line(np.array([[1, 2], [3j, -4]])).tolist() == [3, 4]
+
+
+def test_marks_scales_and_arrays_are_drawn() -> None:
+    columns = {"x": np.array([1.0, 10.0]), "y": np.array([1.0, 100.0])}
+    arrays = {"at": np.array([5.0, 7.0]), "level": np.array([1.0, 2.0])}
+    panels = (
+        Curve("curve", "x", "y", levels=(2.0,), log_x=True, log_y=True),
+        Trace("over another", "level", x="at"), Trace("over samples", "level"), Curve("", "x", "y"),
+    )  # fmt: skip
+    figure = live.figure(panels, columns, "so far", arrays.__getitem__)
+    curve, over, samples, _ = figure.axes
+    assert (curve.get_xscale(), curve.get_yscale()) == ("log", "log")
+    assert [line.get_ydata()[0] for line in curve.get_lines()].count(2.0) == 1
+    assert over.get_lines()[0].get_xdata().tolist() == [5, 7]
+    assert over.get_xlabel() == "at"
+    assert samples.get_lines()[0].get_xdata().tolist() == [0, 1]
+    assert len({axes.get_subplotspec().rowspan.start for axes in figure.axes}) == 2
 
 
 def test_before_the_first_row_there_is_nothing() -> None:
