@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QColor, QDropEvent, QKeyEvent, QKeySequence, QShowEvent
+from qtpy.QtGui import QColor, QKeyEvent, QKeySequence, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QLabel,
     QMenu,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from labctl.errors import LabError
 from labctl.gui import tables
+from labctl.gui.queuetable import TAKES, QueueTable, differing
 from labctl.gui.theme import Theme
 from labctl.manager import Item
 from labctl.manager.delays import describe
@@ -31,76 +31,10 @@ from labctl.viewing.feed import Feed
 from labctl.viewing.outlook import outlook, rest
 from labctl.viewing.session import Session
 
-COLUMNS = ("#", "state", "procedure", "title", "parameters", "bench", "takes",
-           "when, and if it fails", "remark")  # fmt: skip
 #: Items that are over and still listed.
 MOST_ENDED = 200
-#: Pixels that columns have at most before the user makes them wider.
-WIDEST = {2: 160, 3: 170, 4: 190, 5: 135, 7: 260}
-#: Column of the expected time.
-TAKES = 6
 #: Seconds between two looks at when all is finished, and at what earlier runs took.
 LOOK_EVERY, ASK_EVERY = 1.0, 30.0
-
-
-def differing(items: Sequence[Item]) -> dict[str, list[str]]:
-    """By procedure, the parameters in which its items differ: what tells one from another."""
-    values: dict[str, dict[str, set[str]]] = {}
-    for item in items:
-        known = values.setdefault(item.request["procedure"], {})
-        for name, value in item.request["parameters"].items():
-            known.setdefault(name, set()).add(repr(value))
-    return {
-        procedure: [name for name, found in names.items() if len(found) > 1]
-        for procedure, names in values.items()
-    }
-
-
-class QueueTable(QTableWidget):
-    """The rows; a waiting one can be dragged to another place among those that wait."""
-
-    moved = Signal(int, int)  # number of the item, new place (1 is next)
-
-    def __init__(self) -> None:
-        super().__init__(0, len(COLUMNS))
-        self.setHorizontalHeaderLabels(COLUMNS)
-        tables.prepare(self, "queue")
-        self.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
-        self.setDragDropOverwriteMode(False)
-        self.queued: list[Item] = []
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        """Reorder in the queue itself; the table is filled from it afterwards."""
-        row = self.indexAt(event.position().toPoint()).row()
-        if row < 0:
-            row = len(self.queued)
-        elif self.dropIndicatorPosition() == QAbstractItemView.DropIndicatorPosition.BelowItem:
-            row += 1
-        for number, place in self.moves_to(row):
-            self.moved.emit(number, place)
-        event.setDropAction(Qt.DropAction.IgnoreAction)
-        event.accept()
-
-    def moves_to(self, row: int) -> list[tuple[int, int]]:
-        """Items and their new places, one after the other, that bring the chosen ones before `row`.
-
-        They stay in the order in which they are.
-        """
-        order = [item.number for item in self.queued if item.waits]
-        chosen = [item.number for item in self.chosen() if item.waits]
-        before = [i.number for i in self.queued[:row] if i.waits and i.number not in chosen]
-        found = []
-        for number in chosen:
-            order.remove(number)
-            place = order.index(before[-1]) + 1 if before else 0
-            order.insert(place, number)
-            before.append(number)
-            found.append((number, place + 1))
-        return found
-
-    def chosen(self) -> list[Item]:
-        rows = sorted({index.row() for index in self.selectedIndexes()})
-        return [self.queued[row] for row in rows if row < len(self.queued)]
 
 
 class QueueView(QWidget):
@@ -192,15 +126,18 @@ class QueueView(QWidget):
         for row, item in enumerate(items):
             self._fill(row, item, different[item.request["procedure"]])
         if not chosen:
-            self._fit()
+            self.table.fit()
         self._choose(chosen)
         self._enable()
 
     def show_times(self, found: Sequence[tuple[int, float | None, str]]) -> None:
         """Show what items take, as somebody found out who has the time for it."""
         told = {number: math.nan if s is None else s for number, s, _ in found}
-        self._times = {i.number: told.get(i.number, math.nan) for i in self.table.queued}
-        self._basis = {number: said for number, _, said in found}
+        times = {i.number: told.get(i.number, math.nan) for i in self.table.queued}
+        basis = {number: said for number, _, said in found}
+        if (times, basis) == (self._times, self._basis):
+            return
+        self._times, self._basis = times, basis
         self._looked = -math.inf
         for row, item in enumerate(self.table.queued):
             self._put_takes(row, item)
@@ -238,13 +175,8 @@ class QueueView(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Only now the fonts are those of the theme."""
         super().showEvent(event)
-        self._fit()
+        self.table.fit()
         self._asked_at = -math.inf
-
-    def _fit(self) -> None:
-        self.table.resizeColumnsToContents()
-        for column, width in WIDEST.items():
-            self.table.setColumnWidth(column, min(self.table.columnWidth(column), width))
 
     def _fill(self, row: int, item: Item, different: Sequence[str]) -> None:
         request = item.request

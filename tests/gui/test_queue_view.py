@@ -137,6 +137,8 @@ def test_the_queue_says_when_it_will_be_finished(gui):
                 queue.feed = feed
                 queue.refresh()
                 queue.show_times([(4, 9000.0, ""), (5, 3600.0, "")])
+                queue._looked = -math.inf  # as after a second
+                queue.refresh()
                 seen.append(queue.outlook.text())
 
     manager = Manager(gui.runs)
