@@ -186,6 +186,8 @@ def test_fringe_of_a_pair(tmp_path: Path) -> None:
 
 def test_rates_over_power(tmp_path: Path) -> None:
     data = run(PairRates, tmp_path, powers="0.2, 0.4, 1.0", pairs="C38-C42, C38-C54", dwell=1.0)
+    shown = ("coincidences (1/s)", "coincidences error (1/s)", "CAR", "CAR error")
+    assert np.stack([data[name] for name in shown], axis=1) == pytest.approx(data.derived["rates"])
     rows = {
         (pair, power): n
         for n, (pair, power) in enumerate(

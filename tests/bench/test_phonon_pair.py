@@ -17,7 +17,7 @@ from labctl.run.folder import RunFolder
 from labctl.run.results import run_data
 from procedures.delay_scan import DelayScan
 from procedures.gate_scan import GateScan
-from procedures.phonon_clicks import Clicks
+from procedures.phonon_clicks import Clicks, SoFar, g2_so_far
 from procedures.phonon_pair_g2 import PhononPairG2
 from procedures.pump_probe import PumpProbe
 from procedures.sideband_thermometry import SidebandThermometry
@@ -94,6 +94,27 @@ def test_rows_count_what_their_tags_say(pairs):
         assert 15 < rate < 30  # dark counts of both detectors, 20/s, and the pulses
 
 
+def test_rows_say_what_is_known_so_far(pairs):
+    results, data = pairs
+    last = np.flatnonzero(np.asarray(data["tones"]) == "both")[-1]
+    for column, result in (("g2 pre", "g2_pre"), ("g2 in gate", "g2_meas")):
+        assert data[column][last] == pytest.approx(results[result][0], rel=1e-12)
+        assert data[f"{column} error"][last] == pytest.approx(results[result][1], rel=1e-12)
+    assert data["A2 B2 in gate"][np.asarray(data["tones"]) == "both"].sum() == results["pairs_meas"]
+
+
+def test_nothing_is_said_before_there_are_pairs():
+    row = {"tones": "both", "delay (ns)": 30.0, "lost": 0, "trials": 1000, "A1": 50, "B1": 40}
+    so_far = SoFar(("A1", "B1", "A1 B1"), [row | {"A1 B1": 2, "lost": 3}, row])
+    assert math.isnan(g2_so_far(so_far.of("both", 30.0), ())["g2 pre"])  # lost tags, no column
+    so_far.add(row | {"A1 B1": 2})
+    assert math.isnan(g2_so_far(so_far.of("both", 30.0), ())["g2 pre"])
+    found = g2_so_far(so_far.add(row | {"A1 B1": 2}), ())
+    assert found["g2 pre"] == pytest.approx(4 * 2000 / (100 * 80))
+    assert 0.3 < found["g2 pre error"] < 0.7
+    assert so_far.of("both", 60.0)["trials"] == 0
+
+
 def test_gates_from_stored_tags(pairs):
     _, data = pairs
     scan = GateScan(trials=20_000_000)
@@ -113,10 +134,20 @@ def test_delays(tmp_path):
     assert (np.abs(found["g2_pre"] - 4.7784) < 4 * found["g2_pre_error"]).all()
     assert found["decay_time"][0] > 0
     assert sorted(set(data["delay (ns)"].tolist())) == [30.0, 150.0, 400.0]
+    _, of_preparation = scan.panels()
+    ((x, g2, error),) = of_preparation.series(data.columns).values()
+    assert x.tolist() == found["delays"].tolist()
+    assert g2 == pytest.approx(found["g2_pre"], rel=1e-12)
+    assert error == pytest.approx(found["g2_pre_error"], rel=1e-12)
 
 
 def test_pump_probe(tmp_path):
-    found, _ = measure(PumpProbe(trials=1_000_000), tmp_path)
+    found, data = measure(PumpProbe(trials=1_000_000), tmp_path)
+    (panel,) = PumpProbe().panels()
+    ((x, phonons, error),) = panel.series(data.columns).values()
+    assert x.tolist() == found["delays"].tolist()
+    assert phonons == pytest.approx(found["phonons"], rel=1e-12)
+    assert error == pytest.approx(found["phonons_error"], rel=1e-12)
     for name, expected in (("short_time", 220.0), ("long_time", 1460.0), ("excited", 0.05)):
         value, error = found[name]
         assert abs(value - expected) < 4 * error + 0.02 * expected
@@ -124,8 +155,12 @@ def test_pump_probe(tmp_path):
 
 
 def test_thermometry(tmp_path):
-    found, _ = measure(SidebandThermometry(trials=20_000_000), tmp_path)
+    found, data = measure(SidebandThermometry(trials=20_000_000), tmp_path)
     value, error = found["thermal_phonons"]
+    assert data["phonons"][-1] == pytest.approx(value, rel=1e-12)
+    assert data["phonons error"][-1] == pytest.approx(error, rel=1e-12)
+    assert np.isnan(data["phonons"][:3]).all()  # there are four kinds of pulses
+    assert np.isfinite(data["clicks per million error"]).all()
     assert abs(value - 0.014) < 4 * error
     assert error == pytest.approx(0.00032 * math.sqrt(5) * 1.25, rel=0.25)  # of the backgrounds too
 
