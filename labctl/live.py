@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.units import unit_text
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -231,14 +233,14 @@ def draw(panel: Panel, axes: Axes, columns: Columns, arrays: Arrays | None = Non
     if axes.has_data():
         axes.set_xscale("log" if panel.log_x else "linear")
         axes.set_yscale("log" if panel.log_y else "linear")
-    axes.set(xlabel=panel.x, ylabel=panel.y_label)
+    axes.set(xlabel=unit_text(panel.x), ylabel=unit_text(panel.y_label))
     axes.grid(linewidth=0.4, alpha=0.6)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=9, framealpha=1)
 
 
 def _draw_trace(panel: Trace, axes: Axes, arrays: Arrays | None) -> None:
-    axes.set(xlabel=panel.x or "sample", ylabel=panel.column)
+    axes.set(xlabel=unit_text(panel.x) or "sample", ylabel=unit_text(panel.column))
     axes.grid(linewidth=0.4, alpha=0.6)
     if arrays is None:
         return
@@ -270,7 +272,7 @@ def _draw_map(panel: HeatMap, axes: Axes, columns: Columns) -> None:
         )  # fmt: skip
         missing = int(np.isnan(values).sum())
         bar = axes.figure.colorbar(image, ax=axes, shrink=0.8)
-        bar.set_label((panel.label or panel.value) + (";  hatched: not measured" * (missing > 0)))
+        bar.set_label(unit_text(panel.label or panel.value) + (";  hatched: not measured" * (missing > 0)))
     for names, numbers, axis in (
         (panel.x_labels, wide, axes.xaxis), (panel.y_labels, high, axes.yaxis)
     ):  # fmt: skip
@@ -279,7 +281,7 @@ def _draw_map(panel: HeatMap, axes: Axes, columns: Columns) -> None:
         places = range(0, len(texts), every)
         axis.set_ticks(list(places), [texts[place] for place in places], fontsize=8)
     axes.tick_params(axis="x", rotation=90 if panel.x_labels else 0)
-    axes.set(xlabel=panel.x, ylabel=panel.y)
+    axes.set(xlabel=unit_text(panel.x), ylabel=unit_text(panel.y))
 
 
 def _known(columns: Columns, *names: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import pyqtgraph as pg
 
 from labctl.gui.theme import Theme
+from labctl.units import unit_text
 from labctl.viewing.measures import SMALL, base_unit, name_and_unit
 
 #: For which values, in units without a prefix, there is one.
@@ -36,7 +37,7 @@ def label(axis: Any, column: str, *, scaled: bool = True) -> None:
     base, power = known or ("", 0)
     axis.setScale(10.0**power)
     ranges = () if known is None else SMALL_ONLY if base in SMALL else ANY
-    axis.setLabel(name if known else column, units=base, siPrefixEnableRanges=ranges)
+    axis.setLabel(name if known else unit_text(column), units=base, siPrefixEnableRanges=ranges)
     axis.updateAutoSIPrefix()
 
 

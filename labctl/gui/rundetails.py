@@ -28,12 +28,12 @@ def details(run: RunSummary, runs_dir: Path, theme: Theme) -> str:
         parts.append(f"<p>labels: <b>{escape(', '.join(run.labels))}</b></p>")
     parts += [f"<p><i>{escape(remark)}</i></p>" for remark in run.remarks[-6:]]
     results = [(name, _unbroken(measured(result))) for name, result in run.results.items()]
-    parameters = [
-        (name, f"{words.number(value, 17)} {unit_text(run.units.get(name))}")
-        for name, value in run.parameters.items()
-    ]
+    parameters = []
+    for name, value in run.parameters.items():
+        text = f"{words.number(value, 17)} {unit_text(run.units.get(name))}".strip()
+        parameters.append((name, _unbroken(text) if isinstance(value, float) else text))
     pictures = sorted((runs_dir / ".figures" / run.path.name).glob("*.png"))
-    images = "".join(f"<img src='{path.resolve().as_uri()}' width='420'>" for path in pictures[:2])
+    images = "".join(f"<img src='{path.resolve().as_uri()}' width='380'>" for path in pictures[:2])
     parts.append(
         "<table cellspacing='12'><tr>"
         f"<td valign='top'><b>results</b>{table_of(results, theme)}</td>"

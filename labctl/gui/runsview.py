@@ -205,6 +205,8 @@ class RunsView(QWidget):
         shares = (8, 22, 35, 35) if long else ()
         table = table_of([heading, *rows], self.theme, shares)
         body = table if rows else "<p>They do not differ.</p>"
+        anywhere = QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere  # in what has no blanks
+        self.details.setWordWrapMode(anywhere if long else QTextOption.WrapMode.WordWrap)
         self.details.setHtml(f"<h3>Run {one.number} and run {other.number}</h3>{body}")
 
     def overlay(self) -> OverlayDialog | None:
@@ -280,6 +282,7 @@ class RunsView(QWidget):
             html = f"<p style='color:{self.theme.dim}'>{self._hint(len(chosen))}</p>"
         if html != self._described:  # what somebody reads is not moved, nor a difference replaced
             self._described = html
+            self.details.setWordWrapMode(QTextOption.WrapMode.WordWrap)
             place = self.details.verticalScrollBar().value()
             self.details.setHtml(html)
             self.details.verticalScrollBar().setValue(place)
@@ -295,6 +298,6 @@ class RunsView(QWidget):
     def _widths(self) -> None:
         if not self._sized and self.model.runs:
             self._sized = True
-            for column, width in enumerate((24, 42, 228, 120, 130, 74, 80, 46, 215)):
+            for column, width in enumerate((24, 42, 238, 105, 128, 72, 78, 50, 200, 70)):
                 self.table.setColumnWidth(column, width)
             self.table.verticalHeader().setDefaultSectionSize(44)

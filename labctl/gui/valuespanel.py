@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from labctl.gui import tables
 from labctl.gui.theme import Theme
+from labctl.units import unit_text
 from labctl.viewing import words
 from labctl.viewing.measures import unit_in
 
@@ -54,7 +55,7 @@ class ValuesPanel(QWidget):
         for number, row in enumerate(rows):
             value = "" if row["value"] is None else words.number(row["value"], 10)
             if value and not isinstance(row["value"], bool | str):
-                value = f"{value} {unit_in(row['meaning'])}".strip()
+                value = f"{value} {unit_text(unit_in(row['meaning']))}".strip()
             tables.put(
                 self.table, number, 0, row["name"], theme.text if row["settable"] else theme.dim
             )

@@ -15,11 +15,12 @@ from labctl.run.catalogue import list_runs
 from labctl.run.folder import RunFolder
 from labctl.viewing.panels import document
 
-LOCK = {"class": "procedures.laser_lock:LaserLock", "bench": None}
+LOCK = {"class": "procedures.laser_lock:LaserLock", "bench": None,
+        "columns": ["index", "time (s)", "deviation 1 (MHz)"]}  # fmt: skip
 
 
 def make(runs, number):
-    about = {"title": f"try {number}", "parameters": {}, "units": {}, "columns": [], **LOCK}
+    about = {"title": f"try {number}", "parameters": {}, "units": {}, **LOCK}
     with RunFolder.create(runs, "laser-lock", about) as run:
         for index in range(6):
             run.emit({
