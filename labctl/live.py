@@ -272,7 +272,9 @@ def _draw_map(panel: HeatMap, axes: Axes, columns: Columns) -> None:
         )  # fmt: skip
         missing = int(np.isnan(values).sum())
         bar = axes.figure.colorbar(image, ax=axes, shrink=0.8)
-        bar.set_label(unit_text(panel.label or panel.value) + (";  hatched: not measured" * (missing > 0)))
+        bar.set_label(
+            unit_text(panel.label or panel.value) + (";  hatched: not measured" * (missing > 0))
+        )
     for names, numbers, axis in (
         (panel.x_labels, wide, axes.xaxis), (panel.y_labels, high, axes.yaxis)
     ):  # fmt: skip
