@@ -51,6 +51,11 @@ def to_unit(text: str, unit: str | None) -> float:
     return _exact(match[1], value, converted)
 
 
+def prepare() -> None:
+    """Load what converts units that differ in more than a prefix: the first time it takes 0.3 s."""
+    to_unit("1 K", "degC")
+
+
 def _shift(given: str, unit: str) -> int | None:
     """Digits by which the point moves between two units that only differ in their prefixes."""
     one, other = _DECIMAL.fullmatch(given), _DECIMAL.fullmatch(unit)

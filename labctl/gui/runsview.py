@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 
 from qtpy.QtCore import QItemSelectionModel, QSize, Qt, QTimer, Signal
@@ -29,7 +30,8 @@ from labctl.gui.runsmodel import RunsModel
 from labctl.gui.theme import Theme
 from labctl.run import marks
 from labctl.run.catalogue import RunSummary
-from labctl.run.search import HELP
+from labctl.run.search import HELP, compared
+from labctl.units import prepare
 from labctl.viewing.comparing import differences
 from labctl.viewing.session import Session
 
@@ -95,6 +97,7 @@ class RunsView(QWidget):
         self._unfinished = QTimer(self)  # somebody is typing: what is wrong may become right
         self._unfinished.setSingleShot(True)
         self._unfinished.timeout.connect(self.refresh)
+        self._units: Thread | None = None  # makes conversions quick before one is asked for
         self._described = ""  # what was written last about the chosen ones
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -136,6 +139,9 @@ class RunsView(QWidget):
 
     def _typed(self) -> None:
         self.wrong.hide()
+        if self._units is None and compared(self.search.text()):  # the unit is typed next
+            self._units = Thread(target=prepare, daemon=True)
+            self._units.start()
         self._timer.start(150)
         self._unfinished.start(PATIENCE)
 
