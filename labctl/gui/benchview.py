@@ -18,6 +18,7 @@ from labctl.gui.theme import Theme
 from labctl.gui.valuespanel import ValuesPanel
 from labctl.viewing.feed import Feed
 from labctl.viewing.session import Session
+from labctl.viewing.words import breakable
 
 
 class BenchView(QWidget):
@@ -79,7 +80,7 @@ class BenchView(QWidget):
             self.file = find_bench(name) if name else None
         except LabError as error:
             self.file = None
-            self.heading.setText(str(error))
+            self.heading.setText(breakable(str(error)))
             self.diagram.show_bench(None)
         self.states = {}
         instruments = self.file.instruments if self.file else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,13 @@ class CardDeck(QWidget):
                     card.names = list(active.opened.get("identities") or {})
                 card.look()
         self._fit()
+
+    def taken_up(self, going: Collection[Path]) -> None:
+        """Put away what offers runs that go on again, from here or from elsewhere."""
+        for card in [card for card in self.cards if card.runs]:
+            card.runs.difference_update(going)
+            if not card.runs:
+                self._take(card)
 
     def restyle(self, theme: Theme) -> None:
         """Take other colours, also for a stop that is over."""

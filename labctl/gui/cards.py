@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
@@ -16,7 +17,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from labctl.gui.elided import Elided
 from labctl.viewing.failure import Failure
+from labctl.viewing.words import breakable
 
 
 class Card(QFrame):
@@ -27,10 +30,11 @@ class Card(QFrame):
     def __init__(self, heading: str, name: str = "card") -> None:
         super().__init__()
         self.setObjectName(name)
+        self.runs: set[Path] = set()  # runs that it offers to take up again
         self.box = QVBoxLayout(self)
         self.box.setContentsMargins(10, 8, 8, 8)
         top = QHBoxLayout()
-        self.heading = QLabel(heading)
+        self.heading = QLabel(breakable(heading))
         self.heading.setObjectName("heading")
         self.heading.setWordWrap(True)
         top.addWidget(self.heading, stretch=1)
@@ -67,6 +71,7 @@ class FailureCard(Card):
     def __init__(self, failure: Failure, name: str) -> None:
         super().__init__(f"{name} {failure.status}")
         self.failure = failure
+        self.runs = {failure.run}
         facts = QGridLayout()
         facts.setColumnStretch(1, 1)
         rows = [
@@ -77,7 +82,7 @@ class FailureCard(Card):
             ("bench", failure.safety),
         ]
         for number, (name_of_fact, text) in enumerate(row for row in rows if row[1]):
-            key, value = QLabel(name_of_fact), QLabel(text)
+            key, value = QLabel(name_of_fact), QLabel(breakable(text))
             key.setObjectName("dim")
             value.setWordWrap(True)
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -130,11 +135,12 @@ class OfferCard(Card):
         super().__init__(f"{len(runs)} run{plural} interrupted: resume?", "offer")
         for run in runs[-5:]:
             title = f" – {run['title']}" if run["title"] else ""
-            line = QLabel(f"{run['number']}  {run['procedure']}{title}: {run['rows']} points there")
+            line = Elided(f"{run['number']}  {run['procedure']}{title}: {run['rows']} points there")
             self.box.addWidget(line)
         if len(runs) > 5:
             self.box.addWidget(QLabel(f"… and {len(runs) - 5} older ones"))
         paths = [str(run["path"]) for run in runs]
+        self.runs = set(map(Path, paths))
         self.add_button(
             "Resume all" if len(runs) > 1 else "Resume",
             "queue the rest of each and start the queue; each point is measured once",

@@ -37,7 +37,7 @@ class Conductor(QObject):
         self.view: Feed | None = None
         self.pinned = False  # the user looks at another run than the active one
         self._known: set[Path] = set()  # runs that were seen
-        self._going: set[Path] = set()  # runs that went on at the last look
+        self.going: set[Path] = set()  # runs that went on at the last look
         self._expected: set[Path] = set()  # those whose end is news
         self._began = False
         self._dry: Path | None = None  # where a dry run will appear
@@ -116,9 +116,9 @@ class Conductor(QObject):
         for path in fresh:  # over before anybody looked
             if path in self._expected and path != running:
                 self._look_for_end(path)
-        for path in self._going.difference(going):  # also beside the active run, or before it
+        for path in self.going.difference(going):  # also beside the active run, or before it
             self._look_for_end(path)
-        self._going = set(going)
+        self.going = set(going)
         self.slow.emit()
 
     def show_run(self, path: Path) -> None:

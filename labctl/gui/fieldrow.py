@@ -19,6 +19,11 @@ from labctl.gui.still import Choice
 from labctl.units import unit_text
 from labctl.viewing.fields import Field
 from labctl.viewing.sweeps import example, values
+from labctl.viewing.words import breakable
+
+#: Letters without a space in a caption before it breaks, and pixels for a unit; the field comes
+#: first.
+LONGEST, WIDEST_UNIT = 18, 90
 
 
 class FieldRow(QWidget):
@@ -36,7 +41,7 @@ class FieldRow(QWidget):
         box.setSpacing(1)
         row = QHBoxLayout()
         row.setSpacing(6)
-        self.caption = QLabel(field.label)
+        self.caption = QLabel(breakable(field.label, LONGEST))
         self.caption.setMinimumWidth(100)
         self.caption.setWordWrap(True)
         row.addWidget(self.caption, stretch=2)
@@ -46,6 +51,8 @@ class FieldRow(QWidget):
         row.addWidget(self.edit, stretch=5)
         self.unit = QLabel(unit_text(field.unit))
         self.unit.setMinimumWidth(36)
+        self.unit.setMaximumWidth(WIDEST_UNIT)
+        self.unit.setToolTip(field.unit)
         row.addWidget(self.unit)
         self.sweep = QPushButton("sweep")
         self.sweep.setCheckable(True)
@@ -64,6 +71,9 @@ class FieldRow(QWidget):
         choices = [True, False] if self.field.kind == "boolean" else self.field.choices
         if self.field.kind in ("boolean", "choice"):
             box = Choice()
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
             box.addItems([str(choice) for choice in choices])
             box.currentTextChanged.connect(self._edited)
             return box
@@ -161,7 +171,7 @@ class FieldRow(QWidget):
         self._say("; ".join(parts), wrong=False)
 
     def _say(self, text: str, wrong: bool) -> None:
-        self.hint.setText(text)
+        self.hint.setText(breakable(text))
         self.hint.setVisible(bool(text))
         self.hint.setObjectName("wrong" if wrong else "dim")
         self.hint.style().unpolish(self.hint)

@@ -19,6 +19,7 @@ from labctl.manager import Item, Policy
 from labctl.viewing.estimate import Pace
 from labctl.viewing.planning import COUNTED, Wish, preview
 from labctl.viewing.session import Session
+from labctl.viewing.words import breakable
 
 #: Seconds without a key stroke after which the plan is made anew.
 PAUSE = 0.25
@@ -194,7 +195,8 @@ class FormControl(QObject):
     def _show_procedure(self, found: dict[str, Any]) -> None:
         meaning = found["meaning"]
         begin = re.split(r"(?<=[a-z)])\.\s", meaning, maxsplit=1)[0]  # the rest is in the tip
-        self.view.meaning.setText(meaning if len(meaning) < 120 else f"{begin[:200]} …")
+        short = meaning if len(meaning) < 120 else f"{begin[:200]} …"
+        self.view.meaning.setText(breakable(short))
         self.view.meaning.setToolTip(meaning)
         self.view.set_fields(found["parameters"])
         if self._fill is not None and self._fill.request["procedure"] == self._asked:

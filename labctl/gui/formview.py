@@ -27,6 +27,7 @@ from labctl.manager import ON_FAILURE
 from labctl.manager.delays import moment
 from labctl.viewing.fields import Field
 from labctl.viewing.planning import Wish
+from labctl.viewing.words import breakable
 
 #: What the list says of the ways to go on after a failure.
 FAILURE_WORDS = {"skip": "go on with the next", "stop": "stop the queue", "retry": "try again"}
@@ -227,7 +228,7 @@ class FormView(QWidget):
         return False
 
     def show_plan(self, text: str, wrong: bool = False) -> None:
-        self.plan.setText(text)
+        self.plan.setText(breakable(text))
         self.plan.setObjectName("wrong" if wrong else "")
         self.plan.style().unpolish(self.plan)
         self.plan.style().polish(self.plan)

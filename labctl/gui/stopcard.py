@@ -15,6 +15,7 @@ from labctl.gui.cards import Card
 from labctl.gui.theme import Theme
 from labctl.run import safety
 from labctl.run.locate import folder_number
+from labctl.viewing.words import breakable
 
 #: Seconds after which what has not been confirmed will not be.
 LATE = 40.0
@@ -70,7 +71,7 @@ class StopCard(Card):
         problem = "" if self.done or ended else self._problem()
         self._show_heading(bad, ended, waited, gave_up=bool(problem))
         if problem:
-            lines.append(escape(problem))
+            lines.append(escape(breakable(problem)))
         elif not self.done and not ended and waited > LATE:
             lines.append("queue.log beside the runs may say more")
         self.lines.setText("<br>".join(lines))
@@ -100,4 +101,4 @@ class StopCard(Card):
             colour = theme.good if good else theme.bad
             detail = f" – {said['detail']}" if said.get("detail") else ""
             text = f"{'✓' if good else '✕'} {run}{name}: {said['state']}{detail}"
-        return f"<span style='color:{colour}'>{escape(text)}</span>"
+        return f"<span style='color:{colour}'>{escape(breakable(text))}</span>"

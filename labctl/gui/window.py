@@ -30,6 +30,7 @@ from labctl.gui.benchview import BenchView
 from labctl.gui.carddeck import CardDeck
 from labctl.gui.commands import BY_HAND, Commands
 from labctl.gui.conductor import Conductor
+from labctl.gui.elided import Elided
 from labctl.gui.formcontrol import FormControl
 from labctl.gui.formview import FormView
 from labctl.gui.helperlink import HelperLink
@@ -79,7 +80,7 @@ class Window(QMainWindow):
         self.tabs = QTabWidget()
         for title, widget in self.views().items():
             self.tabs.addTab(widget, title)
-        self.message = QLabel("")
+        self.message = Elided("")
         self.looking_at = QPushButton("")
         self._bar_shown = 0.0
         self._catalogue_shown = 0.0
@@ -179,7 +180,6 @@ class Window(QMainWindow):
     def say(self, text: str, bad: bool = False) -> None:
         """One line at the bottom of the window."""
         self.message.setText(text)
-        self.message.setToolTip(text)
         self.message.setObjectName("wrong" if bad else "")
         self.message.style().unpolish(self.message)
         self.message.style().polish(self.message)
@@ -268,6 +268,7 @@ class Window(QMainWindow):
     def _slow(self) -> None:
         if self.session.bench_edited():
             self.form_control.renew()
+        self.deck.taken_up(self.conductor.going)
         if self.queue.isVisible():
             self.queue.feed = self.conductor.active
             self.queue.refresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from datetime import datetime
 from typing import Any
@@ -49,3 +50,8 @@ def number(value: Any, digits: int = 6) -> str:
     if isinstance(value, float):
         return f"{value:.{digits}g}" if digits < 17 else repr(value)
     return str(value)
+
+
+def breakable(text: str, longest: int = 30) -> str:
+    """Text that fits any width: a line may break after so many letters without a space."""
+    return re.sub(rf"\S{{{longest}}}(?=\S)", "\\g<0>\u200b", text)

@@ -132,3 +132,35 @@ def test_what_could_not_be_started_says_why(gui, monkeypatch):
     (card,) = window.deck.cards
     gui.until(lambda: "CHECK BY HAND" in card.heading.text())
     assert "no room on the disk" in card.lines.text()
+
+
+def test_long_words_make_nothing_wider_or_hidden(gui):
+    window = gui.open()
+    gui.choose("patient")
+    word = "y" * 2000
+    table = {
+        name: {"label": text, "type": kind, "unit": unit, "default": default, "meaning": word,
+               "choices": choices}
+        for name, text, kind, unit, default, choices in (
+            ("a", "T" * 120, "number", "nV/sqrt(Hz)/square-parsec", 1.0, None),
+            ("b", "a name of many words " * 8, "text", "", word, None),
+            ("c", "choice", "choice", "", word, [word, "short"]),
+        )
+    }  # fmt: skip
+    window.form.set_fields(table)
+    window.form.show_plan(word)
+    window.say(f"{word}: an error", True)
+    run = begin(gui)
+    gui.wait_for("running")
+    run.stop("failed", f"{word} broke")
+    run.close()
+    gui.until(lambda: window.deck.cards)
+    gui.spin(0.1)
+    assert window.minimumSizeHint().width() <= 1024
+    assert window.width() <= 1480
+    inside = window.form._area.viewport()
+    for row in window.form.rows.values():
+        for part in (row.edit, row.sweep):
+            right = part.mapTo(inside, part.rect().topRight()).x()
+            assert part.width() > 30
+            assert right <= inside.width(), row.field.name
