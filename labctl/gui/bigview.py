@@ -75,7 +75,7 @@ class BigView(QWidget):
             self._paint(colour, theme.text)
             return
         now = time.time()
-        stalled = feed.stalled(now)
+        stalled = feed.stalled()
         title = str(feed.start.get("title") or "")
         self.title.setText(f"{feed.number} {feed.procedure}" + (f" – {title}" if title else ""))
         colours = {"running": theme.good, "paused": theme.warn, "finished": theme.text}
@@ -86,7 +86,7 @@ class BigView(QWidget):
         self.progress.setRange(0, total)
         self.progress.setValue(min(feed.table.seen, total))
         self.progress.setFormat(f"{feed.table.seen} of {feed.points or '?'}")
-        left = feed.left(now)
+        left = feed.left()
         self.left.setText(
             f"{words.duration(left)} left, until {words.clock_time(now + left, now)}"
             if math.isfinite(left) else ""

@@ -135,8 +135,12 @@ class FormControl(QObject):
         if self._dry.going:
             self._dry.stop()
         elif self.wish is not None:
+            try:
+                place = self._dry.start(self.wish)
+            except OSError as error:
+                self.said.emit(f"no dry run: {error}", True)
+                return
             self._dry_of = self.wish.procedure
-            place = self._dry.start(self.wish)
             self.view.show_dry_run(going=True)
             self.said.emit("a dry run begins; the queue does not wait for it", False)
             self.dry_running.emit(place)

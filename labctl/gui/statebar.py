@@ -22,6 +22,8 @@ from labctl.viewing.feed import Feed
 
 #: Below this much space (bytes) the disk is shown as a warning.
 LITTLE_DISK = 2_000_000_000
+#: Stands for a number of bytes that nobody has looked up.
+UNKNOWN = -1
 FACTS = ("elapsed", "left", "finished at", "last point", "disk left")
 
 
@@ -84,7 +86,7 @@ class StateBar(QFrame):
         self.stop_button.clicked.connect(self.stop_all)
         self._lay_out()
         self.show_mode("")
-        self.show_idle(0)
+        self.show_idle(UNKNOWN)
 
     def _lay_out(self) -> None:
         row = QHBoxLayout(self)
@@ -131,7 +133,7 @@ class StateBar(QFrame):
 
     def show_run(self, feed: Feed, disk: int, now: float | None = None) -> None:
         """Everything about the run that the feed follows."""
-        now = time.time() if now is None else now
+        clock = time.time() if now is None else now
         theme, status = self.theme, feed.status
         title = str(feed.start.get("title") or "")
         self.title.setText(f"{feed.number}  {feed.procedure}" + (f"  –  {title}" if title else ""))
@@ -147,7 +149,7 @@ class StateBar(QFrame):
         left = feed.left(now)
         self._fact("elapsed", words.duration(feed.elapsed(now)))
         self._fact("left", words.duration(left) if running else "–")
-        finish = words.clock_time(now + left, now) if running and math.isfinite(left) else "–"
+        finish = words.clock_time(clock + left, clock) if running and math.isfinite(left) else "–"
         self._fact("finished at", finish)
         age = words.duration(feed.age(now)) if running and feed.table.seen else "–"
         self._fact("last point", f"{age} ago" if age != "–" else age, warn=stalled)
@@ -161,7 +163,8 @@ class StateBar(QFrame):
         self.progress.setFormat(f"{done} of {total}" if total else f"{done} points")
 
     def _show_disk(self, free: int) -> None:
-        self._fact("disk left", words.size(free) if free else "–", warn=0 < free < LITTLE_DISK)
+        known = free != UNKNOWN
+        self._fact("disk left", words.size(free) if known else "–", known and free < LITTLE_DISK)
 
     def _fact(self, name: str, text: str, warn: bool = False) -> None:
         self.facts[name].show_value(text, self.theme.warn if warn else self.theme.text)

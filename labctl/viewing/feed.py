@@ -42,6 +42,7 @@ class Feed:
         self.arrays: dict[str, Any] = {}  #: citations of the arrays of the last row with any
         self.row_time = 0.0  #: s of the bench's clock at the last row
         self.arrival = 0.0  #: Unix time at which the last row came
+        self._wall = time.time() - time.monotonic()  # set back later, the clock counts as it was
         self._follower = Follower(path / "run.jsonl")
         self._began = 0.0  # Unix time at which the last stretch began
         self._rows_before = 0  # rows when it did
@@ -110,9 +111,10 @@ class Feed:
         """Seconds of the last stretch so far, pauses left out."""
         if not self._began:
             return 0.0
-        end = (time.time() if now is None else now) if self._writing else self.arrival
+        end = (self._now() if now is None else now) if self._writing else self.arrival
         if self.stop:
             end = _unix(self.stop)
+            end = end if end >= self._began else self.arrival  # the clock was set back meanwhile
         elif self._paused_at:
             end = self._paused_at
         return max(0.0, end - self._began - self._paused_for)
@@ -127,7 +129,7 @@ class Feed:
     def age(self, now: float | None = None) -> float:
         """Seconds since the last point came (or the run began)."""
         since = max(self.arrival, self._began)
-        return max(0.0, (time.time() if now is None else now) - since) if since else 0.0
+        return max(0.0, (self._now() if now is None else now) - since) if since else 0.0
 
     def stalled(self, now: float | None = None) -> bool:
         """Whether a running run has not delivered for much longer than it usually takes."""
@@ -137,6 +139,10 @@ class Feed:
         return self.age(now) > max(STALLED_AFTER, STALLED_TIMES * usual)
 
     # Inside
+
+    def _now(self) -> float:
+        """Unix time by a clock that nobody sets."""
+        return self._wall + time.monotonic()
 
     def _goes_on(self) -> bool:
         """Whether a run that died was taken up again: it was resumed, or its end was recorded."""
@@ -204,7 +210,7 @@ class Feed:
             self.stop = entry
 
     def _note_arrival(self, new: int, first: bool) -> None:
-        now = time.time()
+        now = self._now()
         if first:  # joined later: the file tells when the last row came
             with contextlib.suppress(OSError):  # it was deleted meanwhile
                 now = min(now, (self.path / "run.jsonl").stat().st_mtime)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+import time
 
 import pytest
 from qtpy.QtCore import Qt
@@ -11,7 +13,9 @@ from qtpy.QtWidgets import QApplication
 
 from labctl.errors import RequestError
 from labctl.run.folder import RunFolder
+from labctl.viewing import feed as feeds
 from labctl.viewing import session as sessions
+from labctl.viewing.feed import Feed
 from labctl.viewing.session import Session
 
 START = {"columns": ["index", "value"], "parameters": {}, "procedure": "patient", "points": 9}
@@ -164,3 +168,49 @@ def test_long_words_make_nothing_wider_or_hidden(gui):
             right = part.mapTo(inside, part.rect().topRight()).x()
             assert part.width() > 30
             assert right <= inside.width(), row.field.name
+
+
+def test_a_clock_that_is_set_back_makes_no_time_vanish_and_hides_no_stall(tmp_path, monkeypatch):
+    steady, wall = [1000.0], [time.time()]
+    monkeypatch.setattr(feeds.time, "monotonic", lambda: steady[0])
+    monkeypatch.setattr(feeds.time, "time", lambda: wall[0])
+
+    def wait(seconds, back=0.0):
+        steady[0] += seconds
+        wall[0] += seconds - back
+
+    run = RunFolder.create(tmp_path, "patient", START)
+    run.opened({})
+    feed = Feed(run.path)
+    feed.poll()
+    for index in range(3):
+        wait(10.0, back=3600.0 if index == 1 else 0.0)
+        run.emit({"index": index, "value": 1.0}, 10.0 * index)
+        feed.poll()
+    assert feed.elapsed() == pytest.approx(30.0, abs=1.0)
+    assert feed.left() == pytest.approx(60.0, abs=2.0)
+    assert not feed.stalled()
+    wait(101.0, back=3600.0)
+    assert feed.age() == pytest.approx(101.0)
+    assert feed.stalled()
+    run.close()
+    feed.stop = {"status": "finished", "time": "2000-01-01T00:00:00+00:00"}
+    assert feed.elapsed() == pytest.approx(30.0, abs=1.0)
+
+
+def test_a_full_disk_has_zero_bytes_left(gui, monkeypatch):
+    window = gui.open()
+    window.statebar.show_idle(0)
+    fact = window.statebar.facts["disk left"].value
+    assert fact.text() == "0 B"
+    assert window.theme.warn in fact.styleSheet()
+
+
+def test_a_dry_run_that_finds_no_room_is_one_line(gui, monkeypatch):
+    window = gui.open()
+    gui.choose("patient")
+    monkeypatch.setattr(tempfile, "tempdir", str(gui.runs / "nowhere"))
+    gui.until(window.form.dry_button.isEnabled)
+    window.form.dry_button.click()
+    assert window.message.text().startswith("no dry run: ")
+    assert window.form.dry_button.text() == "Dry run"
