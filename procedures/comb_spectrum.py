@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labctl.errors import RequestError
 from labctl.live import Curve, Trace
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.soliton_light import INSTRUMENTS
 from procedures.soliton_source import SolitonSource
 from procedures.soliton_spectrum import DARK, find_lines, fit_envelope, sweep
+from procedures.soliton_watch import CombWatch, drift
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class CombSpectrum(LabProcedure):
+#: Of each sweep.
+FITTED = ("fwhm (THz)", "fwhm error (THz)")
+
+
+class CombSpectrum(CombWatch, LabProcedure):
     """One soliton is made, then the analyser looks at the comb behind the pump's notch filter.
 
     A single soliton has a smooth sech^2 envelope; several interfere.
@@ -36,10 +44,11 @@ class CombSpectrum(LabProcedure):
     target: int = integer("Target", 1, minimum=1, maximum=8, meaning="solitons")
     attempts: int = integer("Attempts", 5, minimum=1, maximum=50, meaning="to get there")
 
-    DATA_COLUMNS = ["index", "sweep", "pump (nm)", "comb (W)", "time (s)"]
+    DATA_COLUMNS = ["index", "sweep", "pump (nm)", "comb (W)", "time (s)", *FITTED]
     TRACES = ("wavelength (nm)", "level (dBm)")
     LIVE = (
         Trace("Spectrum of the last sweep", "level (dBm)", x="wavelength (nm)", floor=DARK),
+        Curve("Width of the envelope", "time (s)", *FITTED),
         Curve("Comb power", "time (s)", "comb (W)"),
     )
     RESULTS = (
@@ -49,6 +58,9 @@ class CombSpectrum(LabProcedure):
             "residual", "dB", "rms deviation of the lines from the envelope; one soliton: < 1.5"
         ),
         Result("centre_line", "dBm", "level of the strongest line at the analyser"),
+        Result("fwhm_drift", "THz/h", "change of the width, if there is a duration"),
+        Result("centre_line_drift", "dB/h", "change of the strongest line"),
+        Result("comb_power_drift", "%/h", "change of the comb's power, which is held"),
     )
 
     def startup(self) -> None:
@@ -60,21 +72,33 @@ class CombSpectrum(LabProcedure):
         self.source.power_down()
 
     def points(self) -> Iterator[dict[str, Any]]:
-        for number_ in range(self.sweeps):
+        for number_ in range(self.looks(self.sweeps)):
             yield {"sweep": number_ + 1}
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        self.wait_for_look()
         wavelength, level = sweep(
             self.bench["osa"], self.bench["switch"], "comb", self.centre, self.span
         )
         comb = self.source.hold()
+        pump = self.source.wavelength
         return {
-            "pump (nm)": self.source.wavelength,
+            "pump (nm)": pump,
             "comb (W)": comb,
+            **self._width(wavelength, level, pump),
             "time (s)": self.bench.clock.now(),
             "wavelength (nm)": wavelength,
             "level (dBm)": level,
         }
+
+    def _width(self, wavelength: np.ndarray, level: np.ndarray, pump: float) -> dict[str, float]:
+        """Width of the envelope with its error, for whoever watches; NaN if none can be fitted."""
+        found = dict.fromkeys(FITTED, math.nan)
+        with contextlib.suppress(RequestError, RuntimeError):  # the analysis will say why
+            lines = find_lines(wavelength, level, pump, self.spacing)
+            envelope = fit_envelope(lines)
+            found = dict(zip(FITTED, (envelope.fwhm, envelope.fwhm_error), strict=True))
+        return found
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         found = []
@@ -90,7 +114,15 @@ class CombSpectrum(LabProcedure):
             )  # fmt: skip
         table = np.array(found)
         mean = table.mean(axis=0)
-        return {
+        drifts: dict[str, Any] = {}
+        if data.parameters.get("duration"):
+            power = 100.0 * data["comb (W)"] / data["comb (W)"].mean()
+            for name, values in (
+                ("fwhm", table[:, 0]), ("centre_line", table[:, 4]), ("comb_power", power)
+            ):  # fmt: skip
+                if (change := drift(data["time (s)"], values)) is not None:
+                    drifts[f"{name}_drift"] = change
+        return drifts | {
             "fwhm": (float(mean[0]), float(mean[1])),
             "lines_20db": round(float(mean[2])),
             "residual": float(mean[3]),

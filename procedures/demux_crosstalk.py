@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labctl.errors import RequestError
 from labctl.live import Trace
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.soliton_light import INSTRUMENTS, SPEED_OF_LIGHT
 from procedures.soliton_source import SolitonSource
 from procedures.soliton_spectrum import DARK, sweep
+from procedures.soliton_watch import CombWatch, drift
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,10 +23,11 @@ CHANNELS = 5
 GRID = 0.1  # THz from one channel to the next
 FIRST_ITU = 28  # of channel 1: 190 THz + 0.1 THz x 28
 REFERENCE = "comb"
+PORTS = (REFERENCE, *(f"CH{n}" for n in range(1, CHANNELS + 1)))
 TAP_DB = 10.0  # of the comb's port, which is a tap
 
 
-class DemuxCrosstalk(LabProcedure):
+class DemuxCrosstalk(CombWatch, LabProcedure):
     """Spectra of the comb and of five channels, in a single-soliton state.
 
     Crosstalk is the power within a channel's band (the half of the grid around its centre) that
@@ -45,6 +48,8 @@ class DemuxCrosstalk(LabProcedure):
         Result("other_crosstalk", "dB", "largest, between channels further apart"),
         Result("insertion_loss_best", "dB", "of the line in the middle of a channel"),
         Result("insertion_loss_worst", "dB", "the same, of the worst channel"),
+        Result("adjacent_crosstalk_drift", "dB/h", "change of the first, if there is a duration"),
+        Result("insertion_loss_drift", "dB/h", "mean change of all channels"),
     )
 
     def startup(self) -> None:
@@ -56,10 +61,13 @@ class DemuxCrosstalk(LabProcedure):
         self.source.power_down()
 
     def points(self) -> Iterator[dict[str, Any]]:
-        for port in (REFERENCE, *(f"CH{n}" for n in range(1, CHANNELS + 1))):
-            yield {"port": port}
+        """The ports by turns, once if there is no duration."""
+        for _ in range(self.looks(1)):
+            yield from ({"port": port} for port in PORTS)
 
     def measure_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        if point["port"] == REFERENCE:
+            self.wait_for_look()
         wavelength, level = sweep(
             self.bench["osa"], self.bench["switch"], point["port"], self.centre, self.span
         )
@@ -71,14 +79,23 @@ class DemuxCrosstalk(LabProcedure):
         }
 
     def analyse(self, data: RunData) -> dict[str, Any]:
-        power = band_powers(data)
-        reference = power.pop(REFERENCE) * 10 ** (TAP_DB / 10.0)
-        matrix = np.array([power[f"CH{n}"] for n in range(1, CHANNELS + 1)])  # port, band
-        own = np.diag(matrix)
-        crosstalk = 10.0 * np.log10(np.maximum(matrix, 1e-30) / own)  # over the band's own port
+        """Crosstalk and loss, means of all turns; how they change, if there are several."""
+        turns = len(data) // len(PORTS)
+        if not turns:
+            raise RequestError(f"this run lacks some of the {len(PORTS)} ports; resume it first")
+        found = [one_turn(data, turn * len(PORTS)) for turn in range(turns)]
+        crosstalk, loss = (np.mean(tables, axis=0) for tables in zip(*found, strict=True))
         distance = np.abs(np.subtract.outer(np.arange(CHANNELS), np.arange(CHANNELS)))
-        loss = 10.0 * np.log10(reference / own)
-        return {
+        drifts: dict[str, Any] = {}
+        if data.parameters.get("duration"):
+            seconds = data["time (s)"][: turns * len(PORTS) : len(PORTS)]
+            for name, values in (
+                ("adjacent_crosstalk", [one[distance == 1].max() for one, _ in found]),
+                ("insertion_loss", [one.mean() for _, one in found]),
+            ):
+                if (change := drift(seconds, np.array(values))) is not None:
+                    drifts[f"{name}_drift"] = change
+        return drifts | {
             "adjacent_crosstalk": float(crosstalk[distance == 1].max()),
             "other_crosstalk": float(crosstalk[distance > 1].max()),
             "insertion_loss_best": float(loss.min()),
@@ -92,10 +109,20 @@ class DemuxCrosstalk(LabProcedure):
         return {"crosstalk": soliton_figures.crosstalk(data)}
 
 
-def band_powers(data: RunData) -> dict[str, np.ndarray]:
-    """Power (mW) of the strongest line in each channel's band, by port."""
+def one_turn(data: RunData, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Crosstalk (dB) by port and band, and loss (dB) of each channel, of the turn from a row on."""
+    power = band_powers(data, first)
+    reference = power.pop(REFERENCE) * 10 ** (TAP_DB / 10.0)
+    matrix = np.array([power[f"CH{n}"] for n in range(1, CHANNELS + 1)])  # port, band
+    own = np.diag(matrix)
+    return 10.0 * np.log10(np.maximum(matrix, 1e-30) / own), 10.0 * np.log10(reference / own)
+
+
+def band_powers(data: RunData, first: int) -> dict[str, np.ndarray]:
+    """Power (mW) of the strongest line in each channel's band, by port, of the turn from a row."""
     found = {}
-    for row, port in enumerate(np.asarray(data["port"]).tolist()):
+    ports = np.asarray(data["port"])[first : first + len(PORTS)]
+    for row, port in enumerate(ports.tolist(), first):
         frequency = SPEED_OF_LIGHT / data.trace("wavelength (nm)", row) * 1e-3
         level = data.trace("level (dBm)", row)
         centres = 190.0 + GRID * (FIRST_ITU + np.arange(CHANNELS))

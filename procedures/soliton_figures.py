@@ -129,7 +129,8 @@ def crosstalk(data: RunData) -> Figure:
 
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
-    for row, port in enumerate(np.asarray(data["port"]).tolist()):
+    ports = np.asarray(data["port"]).tolist()
+    for row, port in enumerate(ports[: len(set(ports))]):
         frequency = SPEED_OF_LIGHT / data.trace("wavelength (nm)", row) * 1e-3
         level = np.maximum(data.trace("level (dBm)", row), -90.0)
         if row:

@@ -16,8 +16,10 @@ from labctl.keys.store import KeyStore
 from labctl.run.folder import RunFolder
 from procedures import decoy_bb84
 from procedures.decoy_bb84 import DecoyBb84
+from procedures.demux_crosstalk import DemuxCrosstalk
 from procedures.soliton_generation import SolitonGeneration
 from procedures.soliton_source import SolitonSource
+from procedures.soliton_watch import drift
 from simulated_instruments.physics.laser import CtlLaserModel
 from simulated_instruments.physics.microring_source import MicroringSource
 
@@ -321,6 +323,32 @@ def test_crosstalk_of_five_channels(capsys, runs):
     assert -45 < value(found, "other_crosstalk") < -40
     assert value(found, "insertion_loss_best") == pytest.approx(4.7, abs=0.2)
     assert value(found, "insertion_loss_worst") == pytest.approx(5.2, abs=0.2)
+
+
+def test_with_a_duration_the_spectrum_is_repeated_and_drifts_are_told(capsys, runs):
+    words = ["--set", "duration=15 min", "--set", "interval=300", "--seed", "2"]
+    found = document(capsys, "run", "comb-spectrum", *BENCH, runs, *words)
+    for name, largest in (("fwhm", 0.2), ("centre_line", 0.5), ("comb_power", 10.0)):
+        change = found["results"][f"{name}_drift"]
+        assert abs(change["value"]) < largest + 4 * change["uncertainty"]
+    data = RunFolder.open(found["run"]).columns()
+    assert np.diff(data["time (s)"]) == pytest.approx([300, 300], abs=60)
+    mean = found["results"]["fwhm"]["value"]
+    assert data["fwhm (THz)"].mean() == pytest.approx(mean, rel=1e-9)
+    assert (data["fwhm error (THz)"] > 0).all()
+
+
+def test_ports_go_round_for_a_duration():
+    ports = [point["port"] for point in DemuxCrosstalk(duration=0.5, interval=600).points()]
+    assert ports == [point["port"] for point in DemuxCrosstalk().points()] * 3
+
+
+def test_a_drift_is_that_since_the_clock_began_anew():
+    hours = np.array([7.0, 8.0, 0.0, 1.0, 2.0, 3.0])
+    slope, error = drift(3600 * hours, np.array([50.0, 90.0, 1.0, 3.1, 4.9, 7.0]))
+    assert slope == pytest.approx(1.98)
+    assert 0.01 < error < 0.1
+    assert drift(3600 * hours[:4], hours[:4]) is None
 
 
 def test_feedback_holds_what_drift_would_lose(capsys, runs):
