@@ -304,7 +304,7 @@ def test_interrupted_run_is_safe_and_resumable(place, signum):
     folder = RunFolder.open(place / path)
     assert folder.status == "aborted"
     wire = (folder.path / "wire.jsonl").read_text(encoding="utf-8")
-    sent = [entry["s"] for entry in map(json.loads, wire.splitlines()) if entry["d"] == ">"]
+    sent = [entry["s"] for entry in map(json.loads, wire.splitlines()) if entry.get("d") == ">"]
     assert sent[-2:] == ["HEAT 0\n", "HEAT?\n"]
 
 
