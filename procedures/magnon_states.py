@@ -131,6 +131,30 @@ def one_state(
     loads: tuple[Moments, Moments, float, float],
 ) -> State:  # fmt: skip
     """The state that these rows of records show."""
+    measured, stage = output_state(data, rows, loads)
+    parameters = data.parameters
+    device, errors = fitted_device(data, check, like)
+    device = device.with_(temperature=stage)
+    errors["temperature"] = float(
+        np.hypot(parameters["stage_accuracy"] / 100.0 * stage, LEAST_TEMPERATURE_ERROR)
+    )
+    errors["damping"] = DAMPING_ERROR * float(device.damping)
+    try:
+        inside = infer(measured, device, errors, parameters["bandwidth"], parameters["sideband"])
+    except ValueError as error:
+        raise RequestError(f"working point {check}: {error}") from None
+    count = float(np.sum(data["records"][rows].astype(float)))
+    return State(device, measured, inside, stage, count, physical(measured))
+
+
+def output_state(
+    data: RunData, rows: np.ndarray, loads: tuple[Moments, Moments, float, float]
+) -> tuple[Estimate, float]:
+    """The output state that these rows of records show, and the stage's temperature (mK).
+
+    Raises:
+        RequestError: the loads do not tell gain from noise.
+    """
     cold, hot, cold_mk, hot_mk = loads
     parameters = data.parameters
     stage = float(np.mean(data["stage (mK)"][rows].astype(float)))
@@ -140,19 +164,10 @@ def one_state(
         cold_error=accuracy, hot_error=parameters["load_accuracy"] / 100.0, stage_error=accuracy,
     )  # fmt: skip
     try:
-        measured = estimate(_summed(data, rows, 1), _summed(data, rows, 0), hot, cold, known)
+        made = estimate(_summed(data, rows, 1), _summed(data, rows, 0), hot, cold, known)
     except ValueError as error:
         raise RequestError(str(error)) from None
-    device, errors = fitted_device(data, check, like)
-    device = device.with_(temperature=stage)
-    errors["temperature"] = float(np.hypot(accuracy * stage, LEAST_TEMPERATURE_ERROR))
-    errors["damping"] = DAMPING_ERROR * float(device.damping)
-    try:
-        inside = infer(measured, device, errors, parameters["bandwidth"], parameters["sideband"])
-    except ValueError as error:
-        raise RequestError(f"working point {check}: {error}") from None
-    count = float(np.sum(data["records"][rows].astype(float)))
-    return State(device, measured, inside, stage, count, physical(measured))
+    return made, stage
 
 
 def physical(measured: Estimate) -> bool:

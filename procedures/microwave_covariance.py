@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +17,21 @@ from labctl.analysis.magnomechanics import (
     output_covariance,
     signed_negativity,
 )
+from labctl.errors import RequestError
 from labctl.live import Curve
 from labctl.parameters import integer, number
 from labctl.procedure import LabProcedure, Result, RunData
 from procedures.magnon_bench import INSTRUMENTS, ROW_COLUMNS, ROW_TRACES
 from procedures.magnon_records import MagnonMeasurement
-from procedures.magnon_states import device_like, states, total
+from procedures.magnon_states import device_like, load_moments, output_state, states, total
 from procedures.magnon_sweeps import TUNE_UP
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SWEEPS = (*TUNE_UP, "check")
+#: Columns of E_N of the output fields, from all records since the run began or was resumed.
+OUTPUT = ("E_N out", "E_N out error")
 
 
 class MicrowaveCovariance(MagnonMeasurement, LabProcedure):
@@ -59,11 +64,19 @@ class MicrowaveCovariance(MagnonMeasurement, LabProcedure):
         meaning="wanted standard error of E_N; refused if the records are too few; 0: any",
     )  # fmt: skip
 
-    DATA_COLUMNS = ROW_COLUMNS
+    DATA_COLUMNS = [*ROW_COLUMNS, *OUTPUT]
     TRACES = ROW_TRACES
     LIVE = (
+        Curve("E_N of the outputs; dotted: none", "index", *OUTPUT, levels=(0.0,)),
         Curve("Sweeps: misfit", x="index", y="misfit", by="kind", only=SWEEPS),
-        Curve("Coupling", x="drive (dBm)", y="G (MHz)", by="kind", only=("pump", "check")),
+        Curve(
+            "Coupling",
+            x="drive (dBm)",
+            y="G (MHz)",
+            error="G error (MHz)",
+            by="kind",
+            only=("pump", "check"),
+        ),
     )
     RESULTS = (
         Result("log_negativity", "", "E_N of the output modes; negative: minus the distance to it"),
@@ -107,6 +120,7 @@ class MicrowaveCovariance(MagnonMeasurement, LabProcedure):
             yield {"kind": "state", "place": 0, "step": step}
 
     def startup(self) -> None:
+        self._taken: list[dict[str, Any]] = []  # rows of records
         self.open_bench(self.aim())
 
     def shutdown(self) -> None:
@@ -117,9 +131,28 @@ class MicrowaveCovariance(MagnonMeasurement, LabProcedure):
             return self.measure_sweep(point)
         buffers = self.buffers(self.records, point["step"])
         if point["kind"] == "loads":
-            return self.measure_loads(buffers)
+            row = self.measure_loads(buffers)
+            self._taken.append({"kind": "loads", **row})
+            return row
         self.go_to(self.aim())
-        return self.measure_state(buffers)
+        row = self.measure_state(buffers)
+        self._taken.append({"kind": "state", **row})
+        return row | dict(zip(OUTPUT, self._output(), strict=True))
+
+    def _output(self) -> tuple[float, float]:
+        """E_N of the output fields as far as it is known, with its error."""
+        names = ("kind", "records", "stage (mK)", "load (mK)")
+        data = RunData(
+            {name: np.array([row.get(name) for row in self._taken], object) for name in names},
+            self.parameter_values(), read_trace=lambda name, row: self._taken[row][name],
+        )  # fmt: skip
+        rows = np.flatnonzero(data["kind"] == "state")
+        with contextlib.suppress(RequestError):  # no loads since the run was resumed
+            made, _ = output_state(data, rows, load_moments(data))
+            value, error = total(made.propagate(signed_negativity))
+            self.show("E_N of the outputs", value)
+            return value, error
+        return math.nan, math.nan
 
     def analyse(self, data: RunData) -> dict[str, Any]:
         """The output state, its entanglement, and what it means inside; errors propagated."""

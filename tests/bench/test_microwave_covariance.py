@@ -64,6 +64,15 @@ def test_a_million_records_per_state(default: RunData) -> None:
     assert value(default, "chi_square")[0] < 30
 
 
+def test_rows_say_the_entanglement_so_far(default: RunData) -> None:
+    shown, error = (default[name].astype(float) for name in ("E_N out", "E_N out error"))
+    states = np.asarray(default["kind"]) == "state"
+    assert np.isfinite(shown[states]).all()
+    assert np.isnan(shown[~states]).all()
+    assert (shown[-1], error[-1]) == pytest.approx(value(default, "log_negativity"), rel=1e-12)
+    assert (np.diff(error[states]) < 0).all()
+
+
 def test_its_covariance_is_that_of_the_theory(default: RunData) -> None:
     cov, errors = default.derived["covariance"], default.derived["covariance_error"]
     pulls = (cov - default.derived["covariance_theory"]) / errors
