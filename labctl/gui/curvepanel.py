@@ -151,6 +151,8 @@ class CurvePanel(PlotPanel):
 
     def _draw_levels(self) -> None:
         """From the first point to the last, so that what is shown reaches them."""
+        if not self._levels:
+            return
         ends = [f(x[np.isfinite(x)]) for x, *_ in self._data.values() if np.isfinite(x).any()
                 for f in (np.min, np.max)]  # fmt: skip
         for line, level in self._levels:
