@@ -15,6 +15,8 @@ from labctl.bench import Bench, find_bench, resolve_mode
 from labctl.errors import LabError, RequestError
 from labctl.gui.processes.helper import serve
 from labctl.instrument.settings import options_of, properties_of
+from labctl.viewing.measures import unit_in
+from labctl.viewing.quantity import evaluate
 
 
 class Host:
@@ -88,7 +90,12 @@ class Host:
         if (found := properties_of(type(instrument)).get(prop)) is None or found.fset is None:
             raise RequestError(f"{name}: {prop} cannot be set")
         now = getattr(instrument, prop)
-        setattr(instrument, prop, _meant(text, now))
+        unit = unit_in(" ".join((found.__doc__ or "").split()))
+        try:
+            value = _meant(text, now, unit)
+        except ValueError as error:
+            raise RequestError(f"{name}: {prop} takes a number: {error}") from None
+        setattr(instrument, prop, value)
         return self.read(name, prop)
 
     def make_safe(self) -> list[dict[str, Any]]:
@@ -113,15 +120,22 @@ class Host:
         return self._benches[name].instruments[name]
 
 
-def _meant(text: str, now: Any) -> Any:
-    """A typed value: of the kind that the property has now."""
+def _meant(text: str, now: Any, unit: str) -> Any:
+    """A typed value: of the kind that the property has now; numbers as in the form, with units.
+
+    Raises:
+        ValueError: one line that says why this is no number where one is needed.
+    """
     words = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
     if isinstance(now, bool) and text.strip().lower() in words:
         return words[text.strip().lower()]
     for kind in (int, float) if isinstance(now, int) else (float,):
         with contextlib.suppress(ValueError):
             return kind(text)
-    return text
+    if isinstance(now, bool) or not isinstance(now, int | float):
+        return text
+    value = evaluate(text, unit or None)
+    return int(value) if isinstance(now, int) and value.is_integer() else value
 
 
 def _plain(value: Any) -> Any:
