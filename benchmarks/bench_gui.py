@@ -383,8 +383,11 @@ def search(place: Path) -> dict[str, float]:
             quantities.update({n: (r["value"], "dB") for n, r in results.items()})
             catalogue.insert(db, line, "\n".join(text), quantities)
     found = {}
-    for text in ("", "alignment", "nowhere to be found", "pair=16", "r2>0.9 night", "is:starred",
-                 "pair>5", "parameter_3<0.2 mW", "parameter_3<0.2 W", "parameter_3<-3 dBm"):  # fmt: skip
+    texts = (
+        "", "alignment", "nowhere to be found", "pair=16", "r2>0.9 night", "is:starred", "pair>5",
+        "parameter_3<0.2 mW", "parameter_3<0.2 W", "parameter_3<-3 dBm",
+    )  # fmt: skip
+    for text in texts:
         times = []
         for _ in range(5):
             begin = time.perf_counter()
