@@ -65,37 +65,6 @@ def test_a_bench_that_is_being_typed_is_not_the_one_before(gui, place):
     assert gui.manager.items()[0].request["bench"].endswith("other.toml")
 
 
-def test_a_plan_of_what_the_form_said_before_allows_nothing(gui):
-    window = gui.open()
-    gui.choose("patient", steps="4")
-    control = window.form_control
-    window.form.rows["steps"].set_text("5")
-    control._timer.stop()
-    control._plan()  # asked, and not answered yet
-    window.form.rows["steps"].set_text("6")
-    gui.until(lambda: not window.helper.busy)
-    assert not window.form.queue_button.isEnabled()
-    gui.idle()
-    assert window.form.queue_button.isEnabled()
-    assert control.wish.values["steps"] == 6
-
-
-def test_queue_keys_save_the_item_that_is_edited(gui):
-    window = gui.open()
-    gui.manager.submit(gui.watch("one", steps=7))
-    (item,) = gui.manager.items()
-    window.form_control.load(item, editing=True)
-    gui.until(lambda: "steps" in window.form.rows and window.form.rows["steps"].text == "7")
-    window.form.rows["steps"].set_text("8")
-    gui.until(window.form.save_button.isEnabled)
-    gui.idle()
-    QTest.keyClick(window, Qt.Key.Key_Return, CONTROL | Qt.KeyboardModifier.ShiftModifier)
-    QTest.keyClick(window, Qt.Key.Key_Return, CONTROL)
-    gui.idle()
-    (item,) = gui.manager.items()
-    assert item.request["parameters"]["steps"] == 8
-
-
 def turn(widget):
     """Turn the wheel by one notch above a widget."""
     middle = QPointF(widget.rect().center())
@@ -107,14 +76,36 @@ def turn(widget):
     QApplication.sendEvent(widget, event)
 
 
-def test_the_wheel_scrolls_and_changes_no_value(gui):
+def test_wheel_keys_and_late_answers_queue_nothing_but_what_the_form_shows(gui):
     window = gui.open()
-    gui.choose("patient")
-    form = window.form
+    gui.choose("patient", steps="4")
+    form, control = window.form, window.form_control
     form.seed.setValue(1)  # from the least one no wheel leads further down
     before = form.wish(), form.policy()
-    shape = form.rows["shape"].edit
-    for widget in (shape, form.mode, form.procedure, form.seed, form.failure):
+    for widget in (form.rows["shape"].edit, form.mode, form.procedure, form.seed, form.failure):
         turn(widget)
     gui.idle()
     assert (form.wish(), form.policy()) == before
+
+    form.rows["steps"].set_text("5")
+    control._timer.stop()
+    control._plan()  # asked, and not answered yet
+    form.rows["steps"].set_text("6")
+    gui.until(lambda: not window.helper.busy)
+    assert not form.queue_button.isEnabled()
+    gui.idle()
+    assert form.queue_button.isEnabled()
+    assert control.wish.values["steps"] == 6
+
+    gui.manager.submit(gui.watch("one", steps=7))
+    (item,) = gui.manager.items()
+    control.load(item, editing=True)
+    gui.until(lambda: "steps" in form.rows and form.rows["steps"].text == "7")
+    form.rows["steps"].set_text("8")
+    gui.until(form.save_button.isEnabled)
+    gui.idle()
+    QTest.keyClick(window, Qt.Key.Key_Return, CONTROL | Qt.KeyboardModifier.ShiftModifier)
+    QTest.keyClick(window, Qt.Key.Key_Return, CONTROL)
+    gui.idle()
+    (item,) = gui.manager.items()
+    assert item.request["parameters"]["steps"] == 8

@@ -53,7 +53,16 @@ def test_only_the_run_that_is_shown_is_asked(gui):
     window.conductor.look()
     window.commands.abort()
     assert "abort" in asked(second)
+
+    window.conductor.begin()  # the focus does not go on to STOP when the run has ended
+    gui.until(window.statebar.pause_button.isEnabled)
+    window.statebar.pause_button.setFocus()
+    second.stop("finished")
     second.close()
+    gui.until(lambda: not window.statebar.abort_button.isEnabled())
+    assert not window.statebar.stop_button.hasFocus()
+    QTest.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_Space)
+    assert not window.deck.cards
     with pytest.raises(RequestError, match="no run goes on"):
         Session(gui.runs).control("abort", shown=second.path)
 
@@ -96,46 +105,6 @@ def test_a_run_that_is_resumed_while_it_is_looked_at_is_followed(gui):
     gui.until(lambda: window.conductor.view.table.seen == 2)
     assert not window.conductor.pinned
     again.close()
-
-
-def test_no_space_presses_stop_after_a_run_has_ended(gui):
-    run = begin(gui)
-    window = gui.open()
-    gui.wait_for("running")
-    gui.until(window.statebar.pause_button.isEnabled)
-    window.statebar.pause_button.setFocus()
-    run.stop("finished")
-    run.close()
-    gui.until(lambda: not window.statebar.abort_button.isEnabled())
-    assert not window.statebar.stop_button.hasFocus()
-    focus = QApplication.focusWidget() or window
-    QTest.keyClick(focus, Qt.Key.Key_Space)
-    assert not window.deck.cards
-
-
-def test_what_is_refused_is_the_last_word(gui):
-    run = begin(gui)
-    run.stop("finished")
-    run.close()
-    window = gui.open()
-    window.commands.resume_runs([str(run.path)])
-    assert "nothing to resume" in window.message.text()
-    QTest.keyClick(window, Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
-    assert window.message.text() == "nothing waits in the queue"
-
-
-def test_what_could_not_be_started_says_why(gui, monkeypatch):
-    window = gui.open()
-    gui.manager.submit(gui.watch("one"))
-    script = "import sys; sys.exit('labctl: no room on the disk')"
-    monkeypatch.setattr(sessions, "COMMAND", (sys.executable, "-c", script))
-    window.commands.start_queue()
-    gui.until(lambda: window.message.text().startswith("the queue did not begin"))
-    assert "no room on the disk" in window.message.text()
-    window.commands.stop_all()
-    (card,) = window.deck.cards
-    gui.until(lambda: "CHECK BY HAND" in card.heading.text())
-    assert "no room on the disk" in card.lines.text()
 
 
 def test_long_words_make_nothing_wider_or_hidden(gui):
@@ -198,19 +167,34 @@ def test_a_clock_that_is_set_back_makes_no_time_vanish_and_hides_no_stall(tmp_pa
     assert feed.elapsed() == pytest.approx(30.0, abs=1.0)
 
 
-def test_a_full_disk_has_zero_bytes_left(gui, monkeypatch):
+def test_what_is_refused_or_cannot_begin_is_the_last_word(gui, monkeypatch):
+    run = begin(gui)
+    run.stop("finished")
+    run.close()
     window = gui.open()
-    window.statebar.show_idle(0)
-    fact = window.statebar.facts["disk left"].value
-    assert fact.text() == "0 B"
-    assert window.theme.warn in fact.styleSheet()
+    said = window.message.text
+    window.commands.resume_runs([str(run.path)])
+    assert "nothing to resume" in said()
+    QTest.keyClick(window, Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
+    assert said() == "nothing waits in the queue"
 
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(tempfile, "tempdir", str(gui.runs / "nowhere"))
+        gui.until(window.form.dry_button.isEnabled)
+        window.form.dry_button.click()
+        assert said().startswith("no dry run: ")
+        assert window.form.dry_button.text() == "Dry run"
 
-def test_a_dry_run_that_finds_no_room_is_one_line(gui, monkeypatch):
-    window = gui.open()
-    gui.choose("patient")
-    monkeypatch.setattr(tempfile, "tempdir", str(gui.runs / "nowhere"))
-    gui.until(window.form.dry_button.isEnabled)
-    window.form.dry_button.click()
-    assert window.message.text().startswith("no dry run: ")
-    assert window.form.dry_button.text() == "Dry run"
+    window.statebar.show_idle(0)  # a full disk, not an unknown one
+    assert window.statebar.facts["disk left"].value.text() == "0 B"
+
+    gui.manager.submit(gui.watch("one"))
+    script = "import sys; sys.exit('labctl: no room on the disk')"
+    monkeypatch.setattr(sessions, "COMMAND", (sys.executable, "-c", script))
+    window.commands.start_queue()
+    gui.until(lambda: said().startswith("the queue did not begin"))
+    assert "no room on the disk" in said()
+    window.commands.stop_all()
+    (card,) = window.deck.cards
+    gui.until(lambda: "CHECK BY HAND" in card.heading.text())
+    assert "no room on the disk" in card.lines.text()
