@@ -107,7 +107,8 @@ class CardDeck(QWidget):
     def _fit(self) -> None:
         self.area.setVisible(bool(self.cards))
         if self.cards:
-            height = sum(card.sizeHint().height() + 8 for card in self.cards)
+            width = self.area.viewport().width()  # how high lines are that break depends on it
+            height = sum(max(card.heightForWidth(width), 40) + 8 for card in self.cards)
             most = max(200, int(SHARE * self.window_.height()))
             self.area.setFixedHeight(min(most, height + 8))
 

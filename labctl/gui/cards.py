@@ -107,6 +107,7 @@ class FailureCard(Card):
             caption.setObjectName("dim")
             right.addWidget(caption)
             right.addWidget(self.wire)
+            right.addStretch(1)
             both.addLayout(right, stretch=1)
             bar = self.wire.verticalScrollBar()
             bar.setValue(bar.maximum())

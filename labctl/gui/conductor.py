@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -177,12 +176,12 @@ class Conductor(QObject):
         if not feed.start:
             feed.poll(0.2)
         self.view_changed.emit()
-        self.helper.ask("panels", self._declared, lambda _: None, key="panels", run=str(feed.path))
+        self.helper.ask(
+            "panels", self.panels.emit, lambda _: self.panels.emit([]), key="panels",
+            run=str(feed.path),
+        )  # fmt: skip
         if feed.complete:
             self._over(feed)
-
-    def _declared(self, found: list[dict[str, Any]]) -> None:
-        self.panels.emit(found)
 
     def _over(self, feed: Feed) -> None:
         if feed is self.view:

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from labctl.gui import axes
 from labctl.gui.flow import FlowLayout
 from labctl.gui.theme import Theme, font
+from labctl.units import unit_text
 from labctl.viewing import measures
 from labctl.viewing.decimate import envelope
 from labctl.viewing.health import Health, Quantity
@@ -127,7 +128,7 @@ class HealthStrip(QWidget):
         metrics = QFontMetrics(font(9))
         room = self.width() // len(self._plots) - BESIDE
         for plot, name in zip(self._plots, self._curves, strict=True):
-            unit = self.health.quantities[name].unit
+            unit = unit_text(self.health.quantities[name].unit)
             text = metrics.elidedText(
                 f"{name} ({unit})" if unit else name, Qt.TextElideMode.ElideLeft, room
             )

@@ -37,6 +37,9 @@ SHARE = 0.3
 MOST_VALUES = 6
 #: In a narrower view (pixels) there are half as many.
 WIDE = 760
+#: What stands in the place of panels.
+NOTHING = "Queue a procedure, or choose a run under Runs: its data appear here."
+WAITING = "The procedure is being asked what it shows…"
 
 
 class LiveView(QWidget):
@@ -49,13 +52,13 @@ class LiveView(QWidget):
         self.theme, self.layouts = theme, layouts
         self.feed: Feed | None = None
         self.frames: list[PanelFrame] = []
-        self._declared: list[dict[str, Any]] = []
+        self._declared: list[dict[str, Any]] | None = None  # nobody has said yet
         self._traces: TraceReader | None = None
         self._shown_columns: tuple[str, ...] = ()
         self._next = 0.0
         self._stale = False
         self._drawn = (0, 0, 0)
-        self.empty = QLabel("Queue a procedure, or choose a run under Runs: its data appear here.")
+        self.empty = QLabel(NOTHING)
         self.empty.setObjectName("dim")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
@@ -102,7 +105,7 @@ class LiveView(QWidget):
         """Show another run; its panels come with `declare`, or are made from its columns."""
         self.feed = feed
         self._traces = TraceReader(feed.path)
-        self._declared = []
+        self._declared = None
         self._shown_columns = ()
         self._set([])
         self.health.follow(feed.path)
@@ -162,9 +165,9 @@ class LiveView(QWidget):
         traces = list(feed.start.get("traces") or ())
         numeric = [name for name in columns if not feed.table.is_text(name)]
         wanted = self.layouts.panels(feed.procedure)
-        if wanted is None:
+        if wanted is None and self._declared is not None:
             wanted = usual(self._declared, [n for n in numeric if n not in traces], traces)
-        self._set(wanted)
+        self._set(wanted or [])  # others, until the procedure has been asked, would confuse
 
     def _set(self, wanted: list[Shown]) -> None:
         for frame in self.frames:
@@ -184,6 +187,7 @@ class LiveView(QWidget):
             alone = number == len(wanted) - 1 and column == 0
             self.grid.addWidget(frame, row, column, 1, across if alone else 1)
         self.empty.setVisible(not wanted)
+        self.empty.setText(WAITING if feed and self._declared is None else NOTHING)
 
     def _show_trace(self, frame: PanelFrame, panel: Trace) -> None:
         feed = self.feed
