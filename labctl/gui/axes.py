@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyqtgraph as pg
@@ -16,6 +17,8 @@ SMALL_ONLY, ANY = ((0.0, 1.0),), ((0.0, float("inf")),)
 
 #: Digits that are written between powers of ten; more would run into each other.
 WRITTEN = (1, 2, 5)
+#: Pixels that a number needs beside others.
+NUMBER = 45
 
 
 class Axis(pg.AxisItem):
@@ -28,6 +31,15 @@ class Axis(pg.AxisItem):
         digits = [round(10.0 ** (value % 1.0), 6) for value in values]
         return [text if digit in WRITTEN or digit == 10 else ""
                 for text, digit in zip(texts, digits, strict=True)]  # fmt: skip
+
+
+class NarrowAxis(pg.AxisItem):
+    """A horizontal axis that is hardly wider than its numbers."""
+
+    def tickSpacing(self, least: float, most: float, size: float) -> list[tuple[float, float]]:
+        step = (most - least) / max(1.0, size // NUMBER)
+        power = 10.0 ** math.floor(math.log10(step)) if step > 0 else 1.0
+        return [(power * next(n for n in (1, 2, 5, 10) if n * power >= 0.8 * step), 0.0)]
 
 
 def label(axis: Any, column: str, *, scaled: bool = True) -> None:

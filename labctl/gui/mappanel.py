@@ -57,11 +57,11 @@ class MapPanel(QWidget):
         self.plot.addItem(self.image)
         self.across = self.area.addPlot(row=0, col=0)
         self.across.setXLink(self.plot)
-        self.along = self.area.addPlot(row=1, col=1)
+        narrow = {"bottom": axes.NarrowAxis("bottom")}
+        self.along = self.area.addPlot(row=1, col=1, axisItems=narrow)
         self.along.setYLink(self.plot)
         self.across.getAxis("bottom").setStyle(showValues=False)
         self.along.getAxis("left").setStyle(showValues=False)
-        self.along.getAxis("bottom").setTickDensity(0.4)
         self.across.getAxis("left").setTickDensity(0.5)
         for plot in (self.across, self.along):
             for name in ("left", "bottom"):

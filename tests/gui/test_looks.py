@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 )
 
 from labctl.benchfile import Connection
+from labctl.gui import axes
 from labctl.gui import theme as themes
 from labctl.gui.app import application
 from labctl.gui.axes import label
@@ -317,3 +318,13 @@ def test_a_diagram_has_a_way_around_boxes_for_long_connections():
         columns.setdefault(column, []).append(row)
     for rows in columns.values():
         assert all(b - a >= 0.6 - 1e-9 for a, b in itertools.pairwise(sorted(rows)))
+
+
+@pytest.mark.parametrize("size", [20, 60, 115, 400])
+@pytest.mark.parametrize("span", [3e-9, 0.0102, 0.9, 7.0, 4.4e5])
+def test_numbers_of_a_narrow_axis_have_room(size, span):
+    axis = axes.NarrowAxis("bottom")
+    ((step, _),) = axis.tickSpacing(-0.3 * span, 0.7 * span, size)
+    assert size * step / span >= 0.8 * min(axes.NUMBER, size)  # pixels from one to the next
+    assert step <= 2.5 * span / max(1, size // axes.NUMBER)  # and some are left
+    assert axis.tickSpacing(1.0, 1.0, size) == [(1.0, 0.0)]
