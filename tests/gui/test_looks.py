@@ -31,6 +31,7 @@ from labctl.gui.app import application
 from labctl.gui.axes import label
 from labctl.gui.bigview import BigView
 from labctl.gui.curvepanel import CurvePanel, look
+from labctl.gui.liveview import WAITING
 from labctl.gui.mappanel import MapPanel
 from labctl.gui.panelframe import PanelFrame
 from labctl.gui.theme import DARK, LIGHT, MODES, THEMES
@@ -328,3 +329,14 @@ def test_numbers_of_a_narrow_axis_have_room(size, span):
     assert size * step / span >= 0.8 * min(axes.NUMBER, size)  # pixels from one to the next
     assert step <= 2.5 * span / max(1, size // axes.NUMBER)  # and some are left
     assert axis.tickSpacing(1.0, 1.0, size) == [(1.0, 0.0)]
+
+
+def test_panels_wait_for_what_the_procedure_says(gui):
+    record(gui.runs)
+    live = gui.open().live
+    gui.until(lambda: live.frames)
+    live.follow(live.feed)
+    assert not live.frames
+    assert live.empty.text() == WAITING
+    live.declare([])  # nothing, or it cannot be asked any more
+    assert live.frames
