@@ -324,6 +324,7 @@ def test_a_diagram_has_a_way_around_boxes_for_long_connections():
 @pytest.mark.parametrize("size", [20, 60, 115, 400])
 @pytest.mark.parametrize("span", [3e-9, 0.0102, 0.9, 7.0, 4.4e5])
 def test_numbers_of_a_narrow_axis_have_room(size, span):
+    application()
     axis = axes.NarrowAxis("bottom")
     ((step, _),) = axis.tickSpacing(-0.3 * span, 0.7 * span, size)
     assert size * step / span >= 0.8 * min(axes.NUMBER, size)  # pixels from one to the next
