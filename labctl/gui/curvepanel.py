@@ -200,12 +200,7 @@ class CurvePanel(PlotPanel):
         if error is None or not 0 < len(x) <= WITH_ERRORS:
             bars.setVisible(False)
             return
-        there = np.isfinite(x) & np.isfinite(y) & np.isfinite(error)
-        x, y, error = x[there], y[there], error[there]
-        at_x, middle = self.on_axes(x, y)
-        top, bottom = self.on_axes(x, y + error)[1], self.on_axes(x, y - error)[1]
-        bottom = np.where(np.isfinite(bottom), bottom, middle)  # below zero on a log axis
-        bars.setData(x=at_x, y=middle, top=top - middle, bottom=middle - bottom, beam=0.0)
+        bars.setData(**self.bars_on_axes(x, y, error))
         bars.setVisible(True)
 
 

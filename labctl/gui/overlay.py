@@ -118,7 +118,10 @@ class OverlayDialog(QDialog):
             xs, ys, errors = panel.series(dict(table.objects())).get(kind, nothing)
             cloud = len(xs) > 1 and not (np.diff(xs) > 0).all()  # a line would jump up and down
             if len(xs) <= WITH_ERRORS and errors.any():
-                self._draw_bars(xs, ys, errors, colour)
+                pen = pg.mkPen(colour, width=1.5)
+                bars = pg.ErrorBarItem(pen=pen, **self.plot.bars_on_axes(xs, ys, errors))
+                self.plot.plot.addItem(bars)
+                self._drawn.append(bars)
             xs, ys = envelope(xs, ys, 2000)
             few = cloud or len(xs) < 300
             at = self.plot.on_axes(xs, ys)
@@ -129,17 +132,6 @@ class OverlayDialog(QDialog):
             self._drawn.append(self.curves[name])
             entries.append((sign if few else LINE, colour, name))
         self.plot.show_legend(entries)
-
-    def _draw_bars(self, xs: Any, ys: Any, errors: Any, colour: str) -> None:
-        at_x, middle = self.plot.on_axes(xs, ys)
-        top, bottom = (self.plot.on_axes(xs, end)[1] for end in (ys + errors, ys - errors))
-        bottom = np.where(np.isfinite(bottom), bottom, middle)  # below zero on a log axis
-        bars = pg.ErrorBarItem(
-            x=at_x, y=middle, top=top - middle, bottom=middle - bottom, beam=0.0,
-            pen=pg.mkPen(colour, width=1.5),
-        )  # fmt: skip
-        self.plot.plot.addItem(bars)
-        self._drawn.append(bars)
 
     def _has(self, panel: Curve) -> bool:
         """Whether all runs have what a panel shows."""

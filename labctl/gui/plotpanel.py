@@ -119,6 +119,15 @@ class PlotPanel(QWidget):
                 y = np.log10(np.where(y > 0, y, np.nan))
         return x, y
 
+    def bars_on_axes(self, x: Any, y: Any, error: Any) -> dict[str, Any]:
+        """Error bars as pyqtgraph wants them; one that ends below zero on a log axis has no end."""
+        there = np.isfinite(x) & np.isfinite(y) & np.isfinite(error)
+        x, y, error = x[there], y[there], error[there]
+        at_x, middle = self.on_axes(x, y)
+        top, bottom = self.on_axes(x, y + error)[1], self.on_axes(x, y - error)[1]
+        bottom = np.where(np.isfinite(bottom), bottom, middle)
+        return {"x": at_x, "y": middle, "top": top - middle, "bottom": middle - bottom, "beam": 0.0}
+
     def show_legend(self, entries: Sequence[tuple[str, str, str]]) -> None:
         """Name the curves above the plot: sign, colour, name."""
         if tuple(entries) != self._legend or not entries:

@@ -14,7 +14,7 @@ import toybench
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("pyqtgraph", reason="the window's packages are not installed")
 
-from qtpy.QtCore import QEvent, QObject, QProcess, Qt
+from qtpy.QtCore import QEvent, QItemSelectionModel, QObject, QProcess, Qt
 from qtpy.QtGui import QWindow
 
 from labctl.gui import app as gui_app
@@ -127,6 +127,20 @@ class Driver:
         for name, text in texts.items():
             window.form.rows[name].set_text(text)
         self.idle()
+
+    def select(self, titles: str) -> None:
+        """Select the queue's items with these titles of one letter."""
+        table = self.window.queue.table
+        table.clearSelection()
+        flags = QItemSelectionModel.SelectionFlag
+        for row, item in enumerate(table.queued):
+            if item.request["title"] in titles:
+                index = table.model().index(row, 0)
+                table.selectionModel().select(index, flags.Select | flags.Rows)
+
+    def order(self) -> str:
+        """The titles of what waits."""
+        return "".join(item.request["title"] for item in self.manager.waiting())
 
     def watch(self, title: str = "", **parameters: object) -> Request:
         values = {"steps": "3", **{name: str(value) for name, value in parameters.items()}}

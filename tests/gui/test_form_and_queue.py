@@ -5,25 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
-from qtpy.QtCore import QItemSelectionModel, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from labctl.gui.queueview import differing
 
 pytestmark = pytest.mark.usefixtures("no_strays")
-
-
-def choose(queue, titles):
-    queue.table.clearSelection()
-    flags = QItemSelectionModel.SelectionFlag
-    for row, item in enumerate(queue.table.queued):
-        if item.request["title"] in titles:
-            index = queue.table.model().index(row, 0)
-            queue.table.selectionModel().select(index, flags.Select | flags.Rows)
-
-
-def order(gui):
-    return "".join(item.request["title"] for item in gui.manager.waiting())
 
 
 def test_the_queue_is_reordered_and_emptied_in_bulk(gui):
@@ -37,18 +24,18 @@ def test_the_queue_is_reordered_and_emptied_in_bulk(gui):
     assert queue.table.item(2, 4).text().startswith("steps=99")  # that, in which they differ
     for titles, row, found in (("de", 1, "adebc"), ("ad", 5, "ebcad"), ("ea", 2, "beacd"),
                                ("b", 1, "beacd"), ("b", 2, "ebacd")):  # fmt: skip
-        choose(queue, titles)
+        gui.select(titles)
         for number, place in queue.table.moves_to(row):
             queue.table.moved.emit(number, place)
-        assert order(gui) == found, (titles, row)
+        assert gui.order() == found, (titles, row)
         assert sorted(i.request["title"] for i in queue.table.chosen()) == sorted(titles)
-    choose(queue, "bd")
+    gui.select("bd")
     QTest.keyClick(queue.table, Qt.Key.Key_Delete)
-    assert order(gui) == "eac"
+    assert gui.order() == "eac"
     assert "removed 2 items" in window.message.text()
     for _ in range(2):  # the second time there is nothing to put back
         QTest.keyClick(queue.table, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-        assert order(gui) == "ebacd"
+        assert gui.order() == "ebacd"
 
 
 def test_a_dry_run_can_be_stopped_and_leaves_nothing(gui):

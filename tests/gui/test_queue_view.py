@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from qtpy.QtCore import QItemSelectionModel, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from labctl.manager import Manager, Policy
@@ -17,19 +17,6 @@ from labctl.viewing import words
 from labctl.viewing.feed import Feed
 
 pytestmark = pytest.mark.usefixtures("no_strays")
-
-
-def choose(queue, titles):
-    queue.table.clearSelection()
-    flags = QItemSelectionModel.SelectionFlag
-    for row, item in enumerate(queue.table.queued):
-        if item.request["title"] in titles:
-            index = queue.table.model().index(row, 0)
-            queue.table.selectionModel().select(index, flags.Select | flags.Rows)
-
-
-def order(gui):
-    return "".join(item.request["title"] for item in gui.manager.waiting())
 
 
 # What began while it was being looked at
@@ -42,29 +29,29 @@ def test_an_item_that_begins_meanwhile_does_not_spoil_where_others_are_dropped(g
     window.tabs.setCurrentWidget(window.queue)
     queue = window.queue
     gui.until(lambda: len(queue.table.queued) == 4)
-    choose(queue, "bc")  # several move together and stop at the end
+    gui.select("bc")  # several move together and stop at the end
     for step, found in ((-1, "bcad"), (-1, "bcad"), (+1, "abcd"), (+1, "adbc"), (+1, "adbc")):
         queue.move_by(step)
-        assert order(gui) == found
+        assert gui.order() == found
     queue.move_by(-1)
-    assert order(gui) == "abcd"
+    assert gui.order() == "abcd"
     window.conductor.end()  # the table is as old as it gets
     assert Manager(gui.runs).run_next().status == "finished"
-    choose(queue, "d")
+    gui.select("d")
     for number, place in queue.table.moves_to(2):  # before c
         queue.table.moved.emit(number, place)
-    assert order(gui) == "bdc"
+    assert gui.order() == "bdc"
     assert Manager(gui.runs).run_next().status == "finished"
-    choose(queue, "c")
+    gui.select("c")
     queue.move_by(-1)
-    assert order(gui) == "cd"
+    assert gui.order() == "cd"
     queue.move_by(-1)
-    assert order(gui) == "cd"
+    assert gui.order() == "cd"
     gui.manager.run_next()
-    choose(queue, "c")
+    gui.select("c")
     queue.table.moved.emit(3, 1)  # it has begun itself
     assert "item 3 does not wait any more: finished" in window.message.text()
-    assert order(gui) == "d"
+    assert gui.order() == "d"
 
 
 def test_an_item_that_began_while_it_was_edited_is_left_as_it_is(gui):
@@ -108,7 +95,7 @@ def test_the_queue_says_when_it_will_be_finished(gui):
     gui.until(lambda: queue.outlook.text() == "time unknown, no earlier run tells")
     assert [queue.table.item(row, 6).text() for row in range(3)] == ["unknown"] * 3
     Manager(gui.runs).run_next()
-    gui.until(lambda: "a" not in order(gui))
+    gui.until(lambda: "a" not in gui.order())
     queue._asked_at = -math.inf  # as after a while
     gui.until(lambda: queue.outlook.text().startswith("at least 0"))
     assert "s, 1 item unknown; finished not before " in queue.outlook.text()
