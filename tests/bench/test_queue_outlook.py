@@ -65,7 +65,6 @@ def test_what_is_unknown_is_said():
     assert hanging.sentence(NOW, worked_off=True) == "1:00 min in all; finished not before 21:01"
 
 
-@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be changed")
 @pytest.mark.parametrize(
     ("now", "at", "end"),
     [("2026-10-24T20:00:00+00:00", "07:00", "Sun 25 Oct 07:30"),  # 22:00; an hour twice
@@ -73,16 +72,10 @@ def test_what_is_unknown_is_said():
      ("2026-03-28T21:00:00+00:00", "9 h", "Sun 29 Mar 08:30"),  # 22:00; an hour never
      ("2026-03-28T22:50:00+00:00", "00:10", "Sun 29 Mar 00:40")],
 )  # fmt: skip
-def test_over_midnight_and_when_the_clock_is_changed(monkeypatch, now, at, end):
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    try:
-        begin = datetime.fromisoformat(now).timestamp()
-        found = outlook(waiting(moment(at, begin)), {1: 1800.0}, begin)
-        assert found.sentence(begin, worked_off=True) == f"30:00 min in all; finished about {end}"
-    finally:
-        monkeypatch.undo()
-        time.tzset()
+def test_over_midnight_and_when_the_clock_is_changed(in_berlin, now, at, end):
+    begin = datetime.fromisoformat(now).timestamp()
+    found = outlook(waiting(moment(at, begin)), {1: 1800.0}, begin)
+    assert found.sentence(begin, worked_off=True) == f"30:00 min in all; finished about {end}"
 
 
 def watch(**parameters):

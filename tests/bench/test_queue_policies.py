@@ -50,7 +50,6 @@ def test_what_is_no_time(text):
         moment(text, NOW)
 
 
-@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be changed")
 @pytest.mark.parametrize(
     ("now", "text", "hours"),
     [("2026-03-29T00:30:00+00:00", "04:00", 1.5),  # 01:30; an hour later the clock jumps to 03:00
@@ -59,15 +58,9 @@ def test_what_is_no_time(text):
      ("2026-10-25T01:10:00+00:00", "02:30", 1 / 3),  # 02:10 again
      ("2026-10-24T22:00:00+00:00", "23:00", 24.0)],
 )  # fmt: skip
-def test_times_of_day_when_the_clock_is_changed(monkeypatch, now, text, hours):
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    try:
-        begin = datetime.fromisoformat(now).timestamp()
-        assert moment(text, begin) == pytest.approx(begin + 3600 * hours)
-    finally:
-        monkeypatch.undo()
-        time.tzset()
+def test_times_of_day_when_the_clock_is_changed(in_berlin, now, text, hours):
+    begin = datetime.fromisoformat(now).timestamp()
+    assert moment(text, begin) == pytest.approx(begin + 3600 * hours)
 
 
 def test_a_delayed_item_lets_others_pass_and_then_runs(manager, monkeypatch):
